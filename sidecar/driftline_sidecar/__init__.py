@@ -1,0 +1,1 @@
+"""The sidecar: supervisor, relay worker, tee, decoders, analyzer, admin."""
