@@ -1,0 +1,231 @@
+"""The catalogue of all series that Driftline exposes.
+
+Every series starts with `modelmonitor_` and carries the labels `namespace`, `monitor` and `model`
+beside those named here. Label sets are closed: their values come from the monitor file, the
+reference profile or a list in the code, never from a request. A test holds this table equal to
+`SERIES` and to what the programs expose; `docs/metrics.md` is generated from `SERIES`.
+
+    requests_total                     counter    proxy     code
+    request_duration_seconds           histogram  proxy
+    time_to_first_byte_seconds         histogram  proxy
+    in_flight_requests                 gauge      proxy
+    opaque_connections_total           counter    proxy     reason
+    capture_seen_total                 counter    proxy
+    capture_captured_total             counter    proxy
+    capture_dropped_total              counter    both      reason
+    capture_lost_total                 counter    proxy
+    capture_bytes_total                counter    proxy
+    exchanges_total                    counter    analyzer
+    exchange_weight_total              counter    analyzer
+    rows_total                         counter    analyzer
+    predictions_total                  counter    analyzer  class
+    prediction_value                   histogram  analyzer
+    decode_errors_total                counter    analyzer  reason
+    schema_violations_total            counter    analyzer  feature, kind
+    feature_drift                      gauge      analyzer  feature, test, window
+    feature_drift_threshold            gauge      analyzer  feature, test
+    feature_drift_detected             gauge      analyzer  feature, window
+    dataset_drift_share                gauge      analyzer  window
+    feature_missing_ratio              gauge      analyzer  feature, window
+    feature_out_of_range_ratio         gauge      analyzer  feature, window
+    feature_new_category_ratio         gauge      analyzer  feature, window
+    feature_bin_rows                   gauge      analyzer  feature, bin
+    window_rows                        gauge      analyzer  window
+    window_state                       gauge      analyzer  window, state
+    window_end_timestamp_seconds       gauge      analyzer  window
+    reference_state                    gauge      analyzer  state
+    reference_rows                     gauge      analyzer
+    config_last_reload_successful      gauge      analyzer  file
+    config_refused_total               counter    analyzer  file
+    analyzer_backlog_bytes             gauge      analyzer
+    analyzer_loop_lag_seconds          gauge      analyzer
+    series_cut                         gauge      analyzer
+    build_info                         gauge      both      version
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+PREFIX = "modelmonitor_"
+COMMON_LABELS = ("namespace", "monitor", "model")
+
+Kind = Literal["counter", "gauge", "histogram"]
+Program = Literal["proxy", "analyzer", "both"]
+
+
+class Series(NamedTuple):
+    """One line of the catalogue. `labels` are those beside the common ones."""
+
+    name: str
+    kind: Kind
+    program: Program
+    help: str
+    labels: tuple[str, ...] = ()
+
+
+_CATALOGUE = (
+    Series("requests_total", "counter", "proxy", "Requests answered, by status code.", ("code",)),
+    Series(
+        "request_duration_seconds",
+        "histogram",
+        "proxy",
+        "From the first byte of the request to the last byte of the response.",
+    ),
+    Series(
+        "time_to_first_byte_seconds",
+        "histogram",
+        "proxy",
+        "From the first byte of the request to the first byte of the response.",
+    ),
+    Series("in_flight_requests", "gauge", "proxy", "Requests that have begun and are not yet answered."),
+    Series(
+        "opaque_connections_total",
+        "counter",
+        "proxy",
+        "Connections relayed without being observed any longer.",
+        ("reason",),
+    ),
+    Series(
+        "capture_seen_total",
+        "counter",
+        "proxy",
+        "Exchanges on observed connections: captured, dropped and lost ones together.",
+    ),
+    Series("capture_captured_total", "counter", "proxy", "Exchanges that the analyzer has acknowledged."),
+    Series(
+        "capture_dropped_total",
+        "counter",
+        "both",
+        "Exchanges not analysed, by reason; they were answered all the same.",
+        ("reason",),
+    ),
+    Series(
+        "capture_lost_total",
+        "counter",
+        "proxy",
+        "Exchanges sent to an analyzer that ended before it took them.",
+    ),
+    Series("capture_bytes_total", "counter", "proxy", "Bytes of captured exchanges."),
+    Series(
+        "exchanges_total",
+        "counter",
+        "analyzer",
+        "Exchanges taken from the tee and attributed to the monitor.",
+    ),
+    Series(
+        "exchange_weight_total",
+        "counter",
+        "analyzer",
+        "Exchanges weighted by the inverse of their sampling probability: an estimate of all that passed.",
+    ),
+    Series("rows_total", "counter", "analyzer", "Rows decoded and counted."),
+    Series(
+        "predictions_total",
+        "counter",
+        "analyzer",
+        "Predictions by class; classes that the reference doesn't know are `other`.",
+        ("class",),
+    ),
+    Series(
+        "prediction_value",
+        "histogram",
+        "analyzer",
+        "Predicted values; the buckets are the reference's deciles.",
+    ),
+    Series(
+        "decode_errors_total",
+        "counter",
+        "analyzer",
+        "Exchanges that could not be turned into rows.",
+        ("reason",),
+    ),
+    Series(
+        "schema_violations_total",
+        "counter",
+        "analyzer",
+        "Values that the schema doesn't allow: missing, null, wrong_type, non_finite, out_of_range.",
+        ("feature", "kind"),
+    ),
+    Series(
+        "feature_drift",
+        "gauge",
+        "analyzer",
+        "Statistic of the window against the reference; absent where it isn't defined.",
+        ("feature", "test", "window"),
+    ),
+    Series(
+        "feature_drift_threshold",
+        "gauge",
+        "analyzer",
+        "The effect from which on a statistic counts as large.",
+        ("feature", "test"),
+    ),
+    Series(
+        "feature_drift_detected",
+        "gauge",
+        "analyzer",
+        "1 while the feature's drift is large, unusual and lasting.",
+        ("feature", "window"),
+    ),
+    Series(
+        "dataset_drift_share", "gauge", "analyzer", "Share of the features that have drifted.", ("window",)
+    ),
+    Series(
+        "feature_missing_ratio",
+        "gauge",
+        "analyzer",
+        "Share of the window's rows in which the feature is missing or null.",
+        ("feature", "window"),
+    ),
+    Series(
+        "feature_out_of_range_ratio",
+        "gauge",
+        "analyzer",
+        "Share of the window's values outside of the declared range.",
+        ("feature", "window"),
+    ),
+    Series(
+        "feature_new_category_ratio",
+        "gauge",
+        "analyzer",
+        "Share of the window's values that the reference doesn't know.",
+        ("feature", "window"),
+    ),
+    Series(
+        "feature_bin_rows",
+        "gauge",
+        "analyzer",
+        "Rows of the shortest window by decile bin or category (opt-in: metrics.binRows).",
+        ("feature", "bin"),
+    ),
+    Series("window_rows", "gauge", "analyzer", "Rows in the window.", ("window",)),
+    Series(
+        "window_state", "gauge", "analyzer", "1 for the state the window is in, else 0.", ("window", "state")
+    ),
+    Series(
+        "window_end_timestamp_seconds",
+        "gauge",
+        "analyzer",
+        "End of the window last judged, unix time.",
+        ("window",),
+    ),
+    Series(
+        "reference_state", "gauge", "analyzer", "1 for the state the reference is in, else 0.", ("state",)
+    ),
+    Series("reference_rows", "gauge", "analyzer", "Rows of the reference, or captured for it so far."),
+    Series(
+        "config_last_reload_successful",
+        "gauge",
+        "analyzer",
+        "0 while a changed file is refused and the older content stays in force.",
+        ("file",),
+    ),
+    Series("config_refused_total", "counter", "analyzer", "Contents of a file that were refused.", ("file",)),
+    Series("analyzer_backlog_bytes", "gauge", "analyzer", "Bytes taken from the tee and not yet analysed."),
+    Series("analyzer_loop_lag_seconds", "gauge", "analyzer", "How late the event loop runs what is due."),
+    Series("series_cut", "gauge", "analyzer", "Series left out because of metrics.maxSeries."),
+    Series("build_info", "gauge", "both", "1; the version that runs.", ("version",)),
+)
+
+SERIES = {series.name: series for series in _CATALOGUE}

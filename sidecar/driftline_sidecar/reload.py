@@ -1,0 +1,121 @@
+"""Files that may change while the program runs: the monitor and its reference profile.
+
+Kubernetes replaces a mounted ConfigMap by swapping a symlink, so the path's own inode never
+changes and inotify on it says nothing; editors replace files too. Polling what the path resolves
+to sees all of it, and one stat a second costs nothing. What the bytes mean is the caller's: a
+`Watched` knows only the last bytes that were accepted and why newer ones were not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from driftline.errors import DataError, DriftlineError
+
+T = TypeVar("T")
+
+MAX_BYTES = 16 * 1024 * 1024
+"""No monitor or profile is larger (a ConfigMap holds 1 MiB): what is, is not one of them."""
+
+Signature = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A file content that is not in force, and why: the older one stays."""
+
+    path: str
+    digest: str
+    """SHA-256 of the refused bytes; empty where the file could not be read."""
+    reason: str
+    at: float
+    """When it was refused, unix seconds."""
+
+
+class Watched(Generic[T]):
+    """One file and the value last read from it.
+
+    `decode` turns bytes into the value and raises a DriftlineError for what can't be accepted.
+    The first `load` raises; later `poll`s never do.
+    """
+
+    def __init__(self, path: Path, decode: Callable[[bytes], T]) -> None:
+        self.path = path
+        self._decode = decode
+        self._signature: Signature | None = None
+        self._seen = ""
+        self.digest = ""
+        """SHA-256 of the bytes in force."""
+        self.refusal: Refusal | None = None
+        self.refused = 0
+        """How many contents were refused so far."""
+
+    def load(self) -> T:
+        """Read and decode the file; raises DriftlineError with the file's name in it."""
+        self._signature = _signature(self.path)
+        raw = _read(self.path)
+        value = self._decode(raw)
+        self.digest = self._seen = _digest(raw)
+        return value
+
+    def poll(self, now: float) -> T | None:
+        """The new value where the file has changed to an acceptable one, else None.
+
+        A vanished or broken file leaves the value in force and is told once, in `refusal`;
+        a file that goes back to the bytes in force clears the refusal.
+        """
+        signature = _signature(self.path)
+        if signature == self._signature:
+            return None
+        self._signature = signature
+        digest = ""
+        try:
+            raw = _read(self.path)
+            digest = _digest(raw)
+            if digest == self._seen:
+                return None
+            self._seen = digest
+            if digest == self.digest:
+                self.refusal = None
+                return None
+            value = self._decode(raw)
+        except DriftlineError as error:
+            self._seen = digest
+            self.refuse(digest, str(error), now)
+            return None
+        self.digest = digest
+        self.refusal = None
+        return value
+
+    def refuse(self, digest: str, reason: str, now: float) -> None:
+        """Note that bytes were refused; for a caller that finds only later that a value can't be used."""
+        self.refused += 1
+        self.refusal = Refusal(str(self.path), digest, reason, now)
+
+
+def _signature(path: Path) -> Signature | None:
+    """Changes whenever the file behind the path does, symlinks followed; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror or error}") from error
+    if len(raw) > MAX_BYTES:
+        raise DataError(f"{path}: larger than {MAX_BYTES} bytes; neither a monitor nor a profile is")
+    return raw
+
+
+def _digest(raw: bytes) -> str:
+    return hashlib.sha256(raw).hexdigest()
