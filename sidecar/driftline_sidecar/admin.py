@@ -1,0 +1,128 @@
+"""The analyzer's HTTP side: health, series, panes, report and configuration. Read-only.
+
+What is answered holds figures and names from the monitor and its profile; never a part of a request.
+The handlers format; everything they tell comes from a `Source`, so that they know nothing of
+intake or statistics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple, Protocol
+
+import msgspec
+from aiohttp import web
+
+from driftline_sidecar.exposition import CONTENT_TYPE
+
+CURSOR_HEADER = "X-Driftline-Cursor"
+MORE_HEADER = "X-Driftline-More"
+PANES_CONTENT_TYPE = "application/vnd.driftline.panes"
+MAX_PANES_BYTES = 4 * 1024 * 1024
+"""One answer of /v1/panes; the rest is fetched with the cursor it gave."""
+
+_MAX_REQUEST_BYTES = 4096
+
+
+class BadCursor(ValueError):
+    """A cursor that this program can't have given."""
+
+
+class PanesPage(NamedTuple):
+    """Encoded panes, the cursor to ask for the next ones with, and whether there are some already."""
+
+    body: bytes
+    cursor: str
+    more: bool
+
+
+class Health(NamedTuple):
+    """`problems` is empty where all is well; each problem says what isn't and by how much."""
+
+    problems: tuple[str, ...]
+
+
+class Source(Protocol):
+    """What the analyzer tells about itself. All of it is quick: it runs on the event loop."""
+
+    def health(self) -> Health:
+        """Whether exchanges are being taken and analysed now."""
+
+    def metrics(self) -> bytes:
+        """All series, in the text format."""
+
+    def report(self) -> object:
+        """Windows and verdicts, as msgspec can encode them."""
+
+    def config(self) -> object:
+        """What is in force, and what was refused and why."""
+
+    def panes(self, cursor: str, max_bytes: int) -> PanesPage:
+        """The panes changed since the cursor (empty: all); raises BadCursor."""
+
+
+def application(source: Source) -> web.Application:
+    """The routes over one source."""
+    routes = {
+        "/healthz": _health,
+        "/metrics": _metrics,
+        "/v1/report": _report,
+        "/v1/config": _config,
+        "/v1/panes": _panes,
+    }
+    app = web.Application(client_max_size=_MAX_REQUEST_BYTES)
+    for path, answer in routes.items():
+        app.router.add_get(path, _handler(answer, source))
+    return app
+
+
+async def serve(app: web.Application, host: str, port: int) -> tuple[web.AppRunner, int]:
+    """Listen; returns the runner to clean up and the port (of use where 0 was asked for)."""
+    runner = web.AppRunner(app, access_log=None, handle_signals=False, keepalive_timeout=30.0)
+    await runner.setup()
+    site = web.TCPSite(runner, host, port, shutdown_timeout=1.0)
+    await site.start()
+    return runner, runner.addresses[0][1]
+
+
+Answer = Callable[[Source, web.Request], web.Response]
+
+
+def _handler(answer: Answer, source: Source) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def handle(request: web.Request) -> web.Response:
+        response = answer(source, request)
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+    return handle
+
+
+def _health(source: Source, request: web.Request) -> web.Response:
+    problems = source.health().problems
+    body = {"status": "unhealthy" if problems else "ok", "problems": problems}
+    return _json(body, status=503 if problems else 200)
+
+
+def _metrics(source: Source, request: web.Request) -> web.Response:
+    return web.Response(body=source.metrics(), headers={"Content-Type": CONTENT_TYPE})
+
+
+def _report(source: Source, request: web.Request) -> web.Response:
+    return _json(source.report())
+
+
+def _config(source: Source, request: web.Request) -> web.Response:
+    return _json(source.config())
+
+
+def _panes(source: Source, request: web.Request) -> web.Response:
+    try:
+        page = source.panes(request.query.get("since", ""), MAX_PANES_BYTES)
+    except BadCursor as error:
+        return _json({"error": str(error)}, status=400)
+    headers = {CURSOR_HEADER: page.cursor, MORE_HEADER: "true" if page.more else "false"}
+    return web.Response(body=page.body, content_type=PANES_CONTENT_TYPE, headers=headers)
+
+
+def _json(body: object, status: int = 200) -> web.Response:
+    return web.Response(body=msgspec.json.encode(body), status=status, content_type="application/json")
