@@ -1,0 +1,248 @@
+"""What the two programs are told when they start, and what the worker is told about capture.
+
+Parsing collects every problem and fails once with all of them. Nothing here reads the environment
+or a file: `main` brings the arguments, `supervisor` the monitor.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final, Literal
+
+import msgspec
+from driftline.errors import InvalidSpec, Problem
+
+EX_USAGE: Final = 64
+"""sysexits: the command line was wrong."""
+EX_SOFTWARE: Final = 70
+"""sysexits: an error of our own."""
+EX_OSERR: Final = 71
+"""sysexits: the system refused, e.g. the address is in use."""
+EX_CONFIG: Final = 78
+"""sysexits: a configuration file was wrong."""
+
+LogFormat = Literal["json", "text"]
+
+
+class Address(msgspec.Struct, frozen=True):
+    """Where to listen or to connect: `127.0.0.1:15080`, `[::1]:15080`, `model:8080`, `:15080`."""
+
+    host: str
+    """Empty: every interface."""
+    port: int
+    """0 (listening only): any free one."""
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class Route(msgspec.Struct, frozen=True):
+    """One monitor as the relay needs it: whose the traffic is, and what of it is captured."""
+
+    block: int
+    """The monitor's block in the counters, 1 or above."""
+    namespace: str
+    monitor: str
+    model: str
+    paths: tuple[str, ...] = ()
+    """Exact, or a prefix that ends in `*`; none: every path."""
+    id_headers: tuple[str, ...] = ("x-request-id", "ce-id")
+    """Request headers that may carry the exchange's id, first match wins; lower case."""
+    sample: float = 1.0
+    """Share of exchanges to capture, in (0, 1]."""
+    max_body_bytes: int = 1 << 20
+    """Bytes kept of each body; all of it is relayed."""
+
+    def claims(self, path: str) -> bool:
+        """Whether a request for this path (no query) is the monitor's."""
+        return not self.paths or any(
+            path.startswith(claim[:-1]) if claim.endswith("*") else path == claim for claim in self.paths
+        )
+
+
+class CaptureSettings(msgspec.Struct, frozen=True):
+    """The monitors in force. Without any, the proxy relays and captures nothing."""
+
+    routes: tuple[Route, ...] = ()
+    """The first that claims a path has it."""
+
+    def route(self, path: str) -> Route | None:
+        """The monitor that a request for this path (no query) belongs to; None: only relayed."""
+        for route in self.routes:
+            if route.claims(path):
+                return route
+        return None
+
+    @property
+    def connection_block(self) -> int:
+        """The counters' block for what belongs to a connection rather than a request."""
+        return self.routes[0].block if len(self.routes) == 1 else 0
+
+
+class ProxySettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`driftline-sidecar proxy`."""
+
+    upstream: Address
+    """The model server."""
+    listen: Address = Address("", 15080)
+    """Where clients connect."""
+    health: Address = Address("", 15081)
+    """The supervisor's own port: health and request metrics."""
+    tee: Path = Path("/run/driftline/tee.sock")
+    """The analyzer's socket. It may be absent: what can't be handed over is counted."""
+    monitor: Path | None = None
+    """The ModelMonitor document(s). Absent or broken: traffic is relayed, nothing is captured."""
+    backlog: int = 4096
+    """Connections the kernel holds while no worker accepts; Linux' own default limit."""
+    queue_bytes: int = 16 << 20
+    """Bytes of exchanges that may wait for the analyzer; beyond that they are dropped and counted."""
+    connect_seconds: float = 5.0
+    """How long the model may take to accept a connection before the client gets a 502."""
+    drain_seconds: float = 25.0
+    """How long SIGTERM waits for requests in flight; below Kubernetes' default grace period of 30 s."""
+    hang_seconds: float = 30.0
+    """A worker whose loop has not turned for so long is killed and replaced."""
+    log_format: LogFormat = "json"
+
+
+class AnalyzerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`driftline-sidecar analyzer`."""
+
+    monitor: Path
+    """The ModelMonitor document(s)."""
+    profile: Path | None = None
+    """The reference profile; overrides the one that the monitor names."""
+    tee: Path = Path("/run/driftline/tee.sock")
+    """The socket on which the proxy's worker delivers exchanges."""
+    admin: Address = Address("", 15082)
+    """Health, metrics, panes, report and configuration in force."""
+    log_format: LogFormat = "json"
+
+
+Arguments = Mapping[str, str | None]
+"""What the command line said, by option name without dashes; None where it said nothing."""
+
+
+def proxy_settings(arguments: Arguments) -> ProxySettings:
+    """Build the proxy's settings; raises InvalidSpec with every problem at once."""
+    reader = _Reader(arguments)
+    values = {
+        "upstream": reader.read("upstream", _connect_address, required=True),
+        "listen": reader.read("listen", _address),
+        "health": reader.read("health", _address),
+        "tee": reader.read("tee", _socket_path),
+        "monitor": reader.read("monitor", Path),
+        "backlog": reader.read("backlog", _whole(1, 65535)),
+        "queue_bytes": reader.read("queue-bytes", _whole(64 << 10, 1 << 30)),
+        "connect_seconds": reader.read("connect-seconds", _seconds),
+        "drain_seconds": reader.read("drain-seconds", _seconds),
+        "hang_seconds": reader.read("hang-seconds", _seconds),
+        "log_format": reader.read("log-format", _log_format),
+    }
+    reader.finish()
+    return msgspec.convert(_given(values), ProxySettings)
+
+
+def analyzer_settings(arguments: Arguments) -> AnalyzerSettings:
+    """Build the analyzer's settings; raises InvalidSpec with every problem at once."""
+    reader = _Reader(arguments)
+    values = {
+        "monitor": reader.read("monitor", Path, required=True),
+        "profile": reader.read("profile", Path),
+        "tee": reader.read("tee", _socket_path),
+        "admin": reader.read("admin", _address),
+        "log_format": reader.read("log-format", _log_format),
+    }
+    reader.finish()
+    return msgspec.convert(_given(values), AnalyzerSettings)
+
+
+def parse_address(text: str) -> Address:
+    """`HOST:PORT`, `[IPV6]:PORT`, `:PORT` or `http://HOST:PORT`; raises ValueError with what is wrong."""
+    return _address(text)
+
+
+class _Reader:
+    """Reads options one by one and remembers what was wrong with each."""
+
+    def __init__(self, arguments: Arguments) -> None:
+        self._arguments = arguments
+        self._problems: list[Problem] = []
+
+    def read(self, option: str, parse: Callable[[str], object], *, required: bool = False) -> object:
+        text = self._arguments.get(option)
+        if text is None:
+            if required:
+                self._problems.append(Problem(f"--{option}", "must be given"))
+            return None
+        try:
+            return parse(text)
+        except ValueError as error:
+            self._problems.append(Problem(f"--{option}", f"{error} (got {text!r})"))
+            return None
+
+    def finish(self) -> None:
+        if self._problems:
+            raise InvalidSpec(self._problems)
+
+
+def _given(values: dict[str, object]) -> dict[str, object]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _address(text: str) -> Address:
+    text = text.removeprefix("http://").rstrip("/")
+    host, colon, port_text = text.rpartition(":")
+    if not colon or not port_text.isascii() or not port_text.isdigit():
+        raise ValueError("must be HOST:PORT")
+    port = int(port_text)
+    if port > 65535:
+        raise ValueError("the port must be 65535 or below")
+    if host.startswith("[") and host.endswith("]"):
+        host = str(ipaddress.IPv6Address(host[1:-1]))
+    elif ":" in host or "/" in host:
+        raise ValueError("must be HOST:PORT, and an IPv6 host needs brackets")
+    return Address(host, port)
+
+
+def _connect_address(text: str) -> Address:
+    if text.startswith("https://"):
+        raise ValueError("must be plain HTTP: TLS ends before the sidecar")
+    address = _address(text)
+    if address.port == 0:
+        raise ValueError("the port must be 1 or above")
+    return Address(address.host or "127.0.0.1", address.port)
+
+
+def _socket_path(text: str) -> Path:
+    limit = 107  # sun_path of Linux holds 108 bytes, one of them the closing zero
+    if len(text.encode()) > limit:
+        raise ValueError(f"a Unix socket's path must be {limit} bytes or shorter")
+    return Path(text)
+
+
+def _whole(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
+            raise ValueError(f"must be a whole number from {low} to {high}")
+        return int(text)
+
+    return parse
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 < value <= 3600:
+        raise ValueError("must be a number of seconds above 0, at most 3600")
+    return value
+
+
+def _log_format(text: str) -> str:
+    if text not in ("json", "text"):
+        raise ValueError("must be json or text")
+    return text
