@@ -1,0 +1,66 @@
+"""Trains the demo's model on the first weeks, and writes the reference: the first months, scored, in time order.
+
+python -m examples.flights.train OUTPUT_DIRECTORY
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pandas as pd
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.metrics import roc_auc_score
+
+from examples.flights import flights
+from examples.flights.model import THRESHOLD, LateModel
+
+MODEL_FILE = "model.joblib"
+REFERENCE_FILE = "reference.parquet"
+
+
+def train(frame: pd.DataFrame) -> LateModel:
+    """Fit on `frame`: few leaves, so that the scores of the rows it has seen are like those of new ones."""
+    categories = {
+        name: {value: code for code, value in enumerate(sorted(frame[name].unique()))}
+        for name in flights.CATEGORICAL
+    }
+    codes = [frame[name].map(categories[name]) for name in flights.CATEGORICAL]
+    rows = np.column_stack([frame[list(flights.NUMERIC)], *codes]).astype(np.float64)
+    first_category = len(flights.NUMERIC)
+    classifier = HistGradientBoostingClassifier(
+        max_iter=60,
+        max_leaf_nodes=8,
+        min_samples_leaf=100,
+        categorical_features=range(first_category, len(flights.FEATURES)),
+        random_state=0,
+    )
+    classifier.fit(rows, frame[flights.LABEL])
+    return LateModel(classifier, categories)
+
+
+def scored(model: LateModel, frame: pd.DataFrame) -> pd.DataFrame:
+    """The features of `frame` with their time, the model's score and its prediction, in time order."""
+    score = model.scores(frame[list(flights.FEATURES)].to_dict("records"))
+    columns = frame[["time", *flights.FEATURES]]
+    return columns.assign(late_score=score, late_predicted=np.where(score >= THRESHOLD, "late", "on time"))
+
+
+def prepare(directory: Path) -> float:
+    """Write model and reference into `directory`; returns the AUC on the weeks after training."""
+    frame = flights.load()
+    model = train(flights.between(frame, flights.YEAR_STARTS, flights.TRAINING_ENDS))
+    reference = scored(model, flights.between(frame, flights.YEAR_STARTS, flights.REFERENCE_ENDS))
+    directory.mkdir(parents=True, exist_ok=True)
+    joblib.dump(model, directory / MODEL_FILE)
+    reference.to_parquet(directory / REFERENCE_FILE, index=False)
+    held_out = flights.between(frame, flights.TRAINING_ENDS, flights.REFERENCE_ENDS)
+    scores = reference["late_score"].to_numpy()[-len(held_out) :]
+    return float(roc_auc_score(held_out[flights.LABEL], scores))
+
+
+if __name__ == "__main__":
+    target = Path(sys.argv[1])
+    print(f"AUC on the weeks after training: {prepare(target):.3f}; model and reference are in {target}")
