@@ -1,4 +1,4 @@
-"""The year of flights as the demo uses it: rows, what the model sees of them, and the requests they come in."""
+"""The year of flights as the demo uses it: its rows, what the model sees of them, the requests they come in."""
 
 from __future__ import annotations
 
@@ -67,11 +67,10 @@ def requests(frame: pd.DataFrame) -> Iterator[Request]:
     Weather that was not recorded is sent as null, as it stands in the data.
     """
     hours = frame["time"].dt.floor("h")
-    order = pd.DataFrame({"hour": hours, "origin": frame["origin"]}).sort_values(
-        ["hour", "origin"], kind="stable"
-    )
+    asked = pd.DataFrame({"hour": hours, "origin": frame["origin"]})
+    order = asked.sort_values(["hour", "origin"], kind="stable")
     columns = frame.loc[order.index, list(FEATURES)].astype(object)
-    flights = columns.where(columns.notna(), None).to_dict("records")
-    labelled = zip(order["hour"].dt.to_pydatetime(), order["origin"], flights, strict=True)
+    records = columns.where(columns.notna(), None).to_dict("records")
+    labelled = zip(order["hour"].dt.to_pydatetime(), order["origin"], records, strict=True)
     for (hour, _), rows in groupby(labelled, key=itemgetter(0, 1)):
         yield Request(due=hour, flights=[flight for _, _, flight in rows])

@@ -1,4 +1,4 @@
-"""Replays the year over HTTP: real requests on a few kept-alive connections, paced as the calendar paced them.
+"""Replays the year over HTTP: real requests on a few kept-alive connections, paced as the calendar is.
 
     python -m examples.flights.replay --url http://127.0.0.1:15080/predict --seconds 120
 
