@@ -1,0 +1,248 @@
+"""Cuts a reference into blocks while its rows stream by, and makes the `Calibration` out of them.
+
+Rows come once, in time order. Only the PSI's bins are counted per block (ten integers per numeric
+feature), and a scale keeps at most `MAX_BLOCKS` blocks, evenly thinned, so memory doesn't grow with the
+reference. Leaving a block out is a subtraction: the rest of the reference is its total minus the block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftline.binning import Bins, shares_psi
+from driftline.calibration import MIN_BLOCKS, BlockDistribution, BlockScale, Calibration
+from driftline.columns import Batch
+from driftline.errors import DataError
+from driftline.pane import FeatureAxis
+from driftline.spread import distribution
+
+MAX_BLOCKS = 500
+"""Per scale. More would sharpen p-values that the fitted tail gives anyway."""
+
+_BLOCKS_AT_TOP = 8
+_MAX_SIZES = 6
+_LEAST_SIZE = 100
+_LEAST_VALUES = 20
+"""A block with fewer values of a feature says nothing about it."""
+
+Counts = NDArray[np.int32]
+Totals = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationPlan:
+    """What to cut: `durations` (s, where rows carry times), `sizes` (rows), the season's `period` (s, 0: none).
+
+    Blocks in time of fewer than `least_rows` rows are left out, as windows of so few rows are not judged.
+    """
+
+    durations: tuple[int, ...]
+    sizes: tuple[int, ...]
+    period: int = 0
+    least_rows: int = 200
+
+    @classmethod
+    def for_reference(
+        cls, rows: int, durations: Sequence[int] = (), period: int = 0, least_rows: int = 200
+    ) -> CalibrationPlan:
+        """Those durations, and a 1-2-5 ladder of sizes of which the largest gives eight blocks or more."""
+        return cls(tuple(sorted(set(durations))), ladder(rows), period, least_rows)
+
+
+def ladder(rows: int) -> tuple[int, ...]:
+    """Block sizes for a reference of that many rows: at most six of 100, 200, 500, 1000, …; () if too small."""
+    sizes = [m * 10**e for e in range(2, 10) for m in (1, 2, 5) if m * 10**e * _BLOCKS_AT_TOP <= rows]
+    sizes = [size for size in sizes if size >= _LEAST_SIZE]
+    if len(sizes) <= _MAX_SIZES:
+        return tuple(sizes)
+    picks = np.linspace(0, len(sizes) - 1, _MAX_SIZES).round().astype(int)
+    return tuple(sizes[pick] for pick in picks)
+
+
+@dataclass(slots=True)
+class _Scale:
+    """The blocks of one length: the open one, and those that are complete and kept."""
+
+    seconds: int
+    size: int
+    stride: int = 1
+    closed: int = 0
+    open_id: int | None = None
+    open_rows: int = 0
+    open_counts: Counts | None = None
+    ids: list[int] = field(default_factory=list)
+    rows: list[int] = field(default_factory=list)
+    counts: list[Counts] = field(default_factory=list)
+
+    def block_of(self, first_row: int, rows: int, times: NDArray[np.float64] | None) -> NDArray[np.int64]:
+        """The id of each row's block."""
+        if self.seconds:
+            if times is None:
+                raise DataError("blocks in time need a time per row")
+            return np.floor_divide(times, self.seconds).astype(np.int64)
+        return (first_row + np.arange(rows, dtype=np.int64)) // self.size
+
+    def push(self, block: int, rows: int, counts: Counts) -> None:
+        """Add rows to a block; a later block closes the open one."""
+        if self.open_counts is not None and block == self.open_id:
+            self.open_rows += rows
+            self.open_counts += counts
+            return
+        if self.open_id is not None and block < self.open_id:
+            raise DataError("the rows of a reference must come in time order to be cut into blocks")
+        self.close()
+        self.open_id, self.open_rows, self.open_counts = block, rows, counts.copy()
+
+    def close(self) -> None:
+        """Keep the open block, and thin the kept ones evenly when there are too many."""
+        if self.open_id is None or self.open_counts is None:
+            return
+        if self.closed % self.stride == 0:
+            self.ids.append(self.open_id)
+            self.rows.append(self.open_rows)
+            self.counts.append(self.open_counts)
+        self.closed += 1
+        if len(self.ids) >= 2 * MAX_BLOCKS:
+            self.ids, self.rows, self.counts = self.ids[::2], self.rows[::2], self.counts[::2]
+            self.stride *= 2
+        self.open_id, self.open_counts = None, None
+
+
+class BlockCollector:
+    """Give it the reference's rows in time order, batch by batch; `finish` returns the calibration."""
+
+    def __init__(self, axes: Mapping[str, FeatureAxis], plan: CalibrationPlan) -> None:
+        self._bins = {name: Bins.of(axis) for name, axis in axes.items()}
+        self._slices = _slices(self._bins)
+        self._width = sum(bins.count for bins in self._bins.values())
+        self._plan = plan
+        self._total: Totals = np.zeros(self._width, np.int64)
+        self._row = 0
+        self._first: float | None = None
+        self._last = 0.0
+        self._scales = [_Scale(seconds, 0) for seconds in plan.durations]
+        self._scales += [_Scale(0, size) for size in plan.sizes]
+
+    def add(self, batch: Batch, times: NDArray[np.float64] | None = None) -> None:
+        """Count those rows. `times`: unix seconds, shape (rows,), never decreasing; needed for durations.
+
+        Raises DataError where times are missing or go back.
+        """
+        if batch.rows == 0 or not self._scales:
+            return
+        if times is not None:
+            self._first = float(times[0]) if self._first is None else self._first
+            self._last = float(times[-1])
+        blocks = [scale.block_of(self._row, batch.rows, times) for scale in self._scales]
+        starts = _starts(blocks, batch.rows)
+        counts = self._count(batch, starts)
+        lengths = np.diff(np.append(starts, batch.rows))
+        for scale, block in zip(self._scales, blocks, strict=True):
+            for index, start in enumerate(starts):
+                scale.push(int(block[start]), int(lengths[index]), counts[index])
+        self._total += counts.sum(axis=0)
+        self._row += batch.rows
+
+    def finish(self) -> Calibration | None:
+        """The calibration; None where no scale has blocks enough."""
+        scales = [made for scale in self._scales if (made := self._finish(scale)) is not None]
+        return Calibration(tuple(scales), self._plan.period) if scales else None
+
+    def _count(self, batch: Batch, starts: NDArray[np.intp]) -> Counts:
+        """Bin counts per run of rows that share all their blocks: int32 of shape (runs, all bins)."""
+        runs = np.zeros(batch.rows, np.int64)
+        runs[starts[1:]] = 1
+        runs = np.cumsum(runs)
+        counts = np.zeros((len(starts), self._width), np.int32)
+        for name, bins in self._bins.items():
+            column = batch.columns.get(name)
+            if column is None:
+                continue
+            codes = bins.codes(column)
+            held = codes >= 0
+            flat = np.bincount(runs[held] * bins.count + codes[held], minlength=len(starts) * bins.count)
+            counts[:, self._slices[name]] = flat.reshape(len(starts), bins.count)
+        return counts
+
+    def _finish(self, scale: _Scale) -> BlockScale | None:
+        self._close_last(scale)
+        keep = np.flatnonzero(np.asarray(scale.rows) >= (self._plan.least_rows if scale.seconds else 1))
+        if scale.seconds and len(keep) and scale.ids[keep[0]] * scale.seconds < self._ragged_start(scale):
+            keep = keep[1:]
+        if len(keep) < MIN_BLOCKS:
+            return None
+        rows = np.asarray(scale.rows)[keep]
+        counts = np.stack([scale.counts[index] for index in keep])
+        slots, slot_seconds = self._slots(scale.seconds, np.asarray(scale.ids)[keep])
+        features = self._distributions(counts, slots)
+        if not features:
+            return None
+        return BlockScale(
+            seconds=scale.seconds,
+            rows=int(np.median(rows)),
+            least_rows=int(np.quantile(rows, 0.1)),
+            blocks=len(keep),
+            slot_seconds=slot_seconds,
+            slot_blocks=np.bincount(slots).astype("<u4").tobytes(),
+            features=features,
+        )
+
+    def _close_last(self, scale: _Scale) -> None:
+        """The last block counts only when (nearly) all of it is there."""
+        if scale.open_id is None:
+            return
+        whole = (
+            self._last >= (scale.open_id + 0.9) * scale.seconds
+            if scale.seconds
+            else scale.open_rows == scale.size
+        )
+        if whole:
+            scale.close()
+
+    def _ragged_start(self, scale: _Scale) -> float:
+        """A first block that begins before this time lacks more than a tenth of its rows."""
+        return (self._first or 0.0) - 0.1 * scale.seconds
+
+    def _slots(self, seconds: int, ids: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
+        """The season slot of each block, and a slot's length; one slot where no two cycles are covered."""
+        slot_seconds = max(3600, seconds)
+        if seconds and self._plan.period and self._plan.period % slot_seconds == 0:
+            slots = self._plan.period // slot_seconds
+            if slots > 1 and len(ids) >= 2 * slots:
+                middle = ids * seconds + seconds // 2
+                slot = middle // slot_seconds % slots
+                if np.bincount(slot, minlength=slots).min() > 0:
+                    return slot, slot_seconds
+        return np.zeros(len(ids), np.int64), 0
+
+    def _distributions(self, counts: Counts, slots: NDArray[np.int64]) -> dict[str, BlockDistribution]:
+        found = {}
+        for name, bins in self._bins.items():
+            block = counts[:, self._slices[name]].astype(np.int64)
+            rest = self._total[self._slices[name]] - block
+            held = (block.sum(axis=1) >= _LEAST_VALUES) & (rest.sum(axis=1) > 0)
+            if held.sum() >= MIN_BLOCKS:
+                psi = shares_psi(rest[held], block[held], pooled=bins.pooled)
+                found[name] = distribution(psi, slots[held], int(slots.max()) + 1)
+        return found
+
+
+def _slices(bins: Mapping[str, Bins]) -> dict[str, slice]:
+    found, start = {}, 0
+    for name, one in bins.items():
+        found[name] = slice(start, start + one.count)
+        start += one.count
+    return found
+
+
+def _starts(blocks: Sequence[NDArray[np.int64]], rows: int) -> NDArray[np.intp]:
+    """Where any scale's block changes: the first row of each run."""
+    change = np.zeros(rows, np.bool_)
+    change[0] = True
+    for block in blocks:
+        change[1:] |= block[1:] != block[:-1]
+    return np.flatnonzero(change)

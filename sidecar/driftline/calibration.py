@@ -1,0 +1,149 @@
+"""What blocks of the reference itself show: the yardstick that tells drift from this reference's unrest.
+
+A reference is cut into consecutive blocks as long as the windows it will be compared with (in seconds
+where its rows carry times, in rows otherwise). The PSI of every block against the rest of the reference
+is kept here in compact form, per feature and scale, with the p-value of a window against it.
+`blocks` makes it; this module must not know how.
+
+The p-value is conformal while a window stays within what the blocks show: (1 + blocks at or above it) /
+(1 + blocks). Beyond the largest block it is the tail of a Student-t prediction interval for the log of
+the PSI, never above 1 / (1 + blocks); `docs/design/2026-11-23-few-blocks.md` says why and how good it is.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from driftline.student import log_sf
+
+FLOOR = 1e-4
+"""A PSI below this is as good as none; its log would be about nothing but its noise."""
+
+MIN_BLOCKS = 5
+"""Fewer blocks than this tell nothing about a tail: the scale is left out."""
+
+_LEAST_SPREAD = 0.25
+"""Of the log PSI. Independent rows on ten bins have 0.49; blocks that are all alike (a constant
+feature) have 0, which would make any difference infinitely unusual."""
+
+
+class Tail(NamedTuple):
+    """How unusual a PSI is. `extrapolated`: beyond every block, from the fitted tail."""
+
+    p: float
+    extrapolated: bool
+
+
+class BlockDistribution(msgspec.Struct, frozen=True, gc=False):
+    """The log PSI of one feature's blocks, centred per season slot. Arrays are little-endian bytes."""
+
+    location: bytes
+    """float32[slots]: mean log PSI of the slot's blocks."""
+    kept: bytes
+    """float32[k], descending: order statistics of the centred log PSI, the largest ones all."""
+    ranks: bytes
+    """uint32[k]: how many blocks are at or above each of `kept`."""
+    spread: float
+    """Standard deviation of the centred log PSI."""
+    blocks: int
+    """Blocks that have values of the feature."""
+    effective_blocks: float
+    """Blocks after their autocorrelation: neighbours that resemble each other count as fewer."""
+
+
+class BlockScale(msgspec.Struct, frozen=True, gc=False):
+    """Blocks of one length, of all features."""
+
+    seconds: int
+    """The length in time; 0 where the scale is in rows."""
+    rows: int
+    """The length in rows; the median where the scale is in time."""
+    least_rows: int
+    """The rows of a small block (10th percentile): smaller windows are noisier than these blocks."""
+    blocks: int
+    slot_seconds: int
+    """The length of a season slot; 0 without season."""
+    slot_blocks: bytes
+    """uint32[slots]: blocks in each slot of the season; one slot without season."""
+    features: dict[str, BlockDistribution]
+
+    @property
+    def name(self) -> str:
+        """`1h`, `24h` or `1000 rows`."""
+        return _duration(self.seconds) if self.seconds else f"{self.rows} rows"
+
+    def slot(self, middle: float) -> int:
+        """The season slot of a window whose middle is at that unix time."""
+        return int(middle // self.slot_seconds) % (len(self.slot_blocks) // 4) if self.slot_seconds else 0
+
+    def tail(self, feature: str, psi: float, slot: int = 0) -> Tail | None:
+        """How unusual that PSI is for that feature; None where the reference has no block of it."""
+        distribution = self.features.get(feature)
+        if distribution is None:
+            return None
+        return _tail(distribution, psi, slot, int(_uint32(self.slot_blocks)[slot]))
+
+
+class Calibration(msgspec.Struct, frozen=True, gc=False):
+    """All scales, ascending: those in time first, then those in rows. `period`: of the season, seconds."""
+
+    scales: tuple[BlockScale, ...]
+    period: int = 0
+
+    def scale(self, seconds: float, rows: int) -> BlockScale | None:
+        """The blocks a window of that length and that many rows is compared with; None: uncalibrated.
+
+        Those of the nearest duration not above the window's; where the window has fewer rows than such
+        blocks (traffic fell) or the rows carry no times, those of the nearest size not above its own
+        rows. Smaller blocks show larger values, so a missing scale costs power, not false alarms.
+        """
+        timed = [s for s in self.scales if s.seconds and s.seconds <= seconds and s.least_rows <= rows]
+        if timed:
+            return max(timed, key=lambda scale: scale.seconds)
+        sized = [s for s in self.scales if not s.seconds and s.rows <= rows]
+        return max(sized, key=lambda scale: scale.rows, default=None)
+
+
+def _tail(d: BlockDistribution, psi: float, slot: int, slot_blocks: int) -> Tail:
+    location = _float32(d.location)
+    x = math.log(max(psi, FLOOR))
+    # With several slots each has its own mean from few blocks, and a new value deviates from that mean by
+    # more than a block that took part in it: both are put on the scale of one free value.
+    widen = math.sqrt(1 + 1 / max(1, slot_blocks)) if len(location) > 1 else 1.0
+    z = np.float32((x - float(location[slot])) / widen)
+    at_or_above = _at_or_above(_float32(d.kept), _uint32(d.ranks), z, d.blocks)
+    effective = d.effective_blocks
+    p = (1 + at_or_above * effective / d.blocks) / (1 + effective)
+    if at_or_above:
+        return Tail(min(1.0, p), extrapolated=False)
+    spread = max(d.spread, _LEAST_SPREAD) * (math.sqrt(1 + 1 / effective) if len(location) == 1 else 1.0)
+    beyond = math.exp(max(-700.0, log_sf(float(z) / spread, max(1.0, effective - 1))))
+    return Tail(min(p, beyond), extrapolated=beyond < p)
+
+
+def _at_or_above(kept: NDArray[np.float32], ranks: NDArray[np.uint32], z: np.float32, blocks: int) -> int:
+    """Blocks at or above z; between two kept order statistics the larger count (a larger p)."""
+    index = int(np.searchsorted(-kept, -z, side="right"))
+    if index == 0:
+        return 0
+    return int(ranks[index]) - 1 if index < len(kept) else blocks
+
+
+def _float32(raw: bytes) -> NDArray[np.float32]:
+    return np.frombuffer(raw, dtype="<f4")
+
+
+def _uint32(raw: bytes) -> NDArray[np.uint32]:
+    return np.frombuffer(raw, dtype="<u4")
+
+
+def _duration(seconds: int) -> str:
+    for unit, size in (("h", 3600), ("m", 60)):
+        if seconds % size == 0:
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s"

@@ -1,0 +1,50 @@
+"""The tail of Student's t, without SciPy: what lies beyond every block of the reference."""
+
+from __future__ import annotations
+
+import math
+
+_TINY = 1e-300
+_CLOSE = 1e-15
+_STEPS = 500
+
+
+def log_sf(t: float, df: float) -> float:
+    """Log of P(T > t) for Student's t with `df` > 0 degrees of freedom (real).
+
+    By the regularised incomplete beta function I_x(df/2, 1/2) with x = df / (df + t^2), in logs, so that
+    far tails don't underflow (Abramowitz and Stegun 26.7.1; continued fraction 26.5.8).
+    """
+    if t < 0:
+        return math.log1p(-math.exp(log_sf(-t, df)))
+    square = t * t
+    # x near 1 (t near 0) is reached through 1 - I_(1-x)(1/2, df/2), where the fraction converges fast.
+    x, rest = df / (df + square), square / (df + square)
+    a, b = df / 2, 0.5
+    if x < (a + 1) / (a + b + 2):
+        return _log_beta_fraction(a, b, x, rest) - math.log(2)
+    return (
+        math.log1p(-math.exp(_log_beta_fraction(b, a, rest, x))) - math.log(2) if rest > 0 else -math.log(2)
+    )
+
+
+def _log_beta_fraction(a: float, b: float, x: float, y: float) -> float:
+    """Log I_x(a, b) for x below its mean, y = 1 - x, by the modified Lentz method."""
+    front = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log(y)
+    c, d = 1.0, 1.0 / _away(1 - (a + b) * x / (a + 1))
+    h = d
+    for m in range(1, _STEPS):
+        even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
+        d, c = 1 / _away(1 + even * d), _away(1 + even / c)
+        h *= d * c
+        odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
+        d, c = 1 / _away(1 + odd * d), _away(1 + odd / c)
+        h *= d * c
+        if abs(d * c - 1) < _CLOSE:
+            break
+    return front - math.log(a) + math.log(h)
+
+
+def _away(value: float) -> float:
+    """The value, kept away from zero: Lentz's method divides by it."""
+    return value if abs(value) > _TINY else _TINY
