@@ -18,14 +18,13 @@ from driftline.calibration import MIN_BLOCKS, BlockDistribution, BlockScale, Cal
 from driftline.columns import Batch
 from driftline.errors import DataError
 from driftline.pane import FeatureAxis
-from driftline.spread import distribution
+from driftline.spread import distribution, shrink
 
 MAX_BLOCKS = 500
 """Per scale. More would sharpen p-values that the fitted tail gives anyway."""
 
 _BLOCKS_AT_TOP = 8
 _MAX_SIZES = 6
-_LEAST_SIZE = 100
 _LEAST_VALUES = 20
 """A block with fewer values of a feature says nothing about it."""
 
@@ -35,7 +34,7 @@ Totals = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class CalibrationPlan:
-    """What to cut: `durations` (s, where rows carry times), `sizes` (rows), the season's `period` (s, 0: none).
+    """What to cut: `durations` (s, where rows carry times), `sizes` (rows), the season's `period` (s or 0).
 
     Blocks in time of fewer than `least_rows` rows are left out, as windows of so few rows are not judged.
     """
@@ -50,13 +49,17 @@ class CalibrationPlan:
         cls, rows: int, durations: Sequence[int] = (), period: int = 0, least_rows: int = 200
     ) -> CalibrationPlan:
         """Those durations, and a 1-2-5 ladder of sizes of which the largest gives eight blocks or more."""
-        return cls(tuple(sorted(set(durations))), ladder(rows), period, least_rows)
+        return cls(tuple(sorted(set(durations))), ladder(rows, least_rows), period, least_rows)
 
 
-def ladder(rows: int) -> tuple[int, ...]:
-    """Block sizes for a reference of that many rows: at most six of 100, 200, 500, 1000, …; () if too small."""
+def ladder(rows: int, least: int = 200) -> tuple[int, ...]:
+    """Block sizes for a reference of that many rows: at most six of 100, 200, 500, 1000, … or none.
+
+    They begin with the largest not above `least`, the rows of the smallest window that is judged.
+    """
     sizes = [m * 10**e for e in range(2, 10) for m in (1, 2, 5) if m * 10**e * _BLOCKS_AT_TOP <= rows]
-    sizes = [size for size in sizes if size >= _LEAST_SIZE]
+    small = [size for size in sizes if size <= least]
+    sizes = small[-1:] + [size for size in sizes if size > least]
     if len(sizes) <= _MAX_SIZES:
         return tuple(sizes)
     picks = np.linspace(0, len(sizes) - 1, _MAX_SIZES).round().astype(int)
@@ -178,7 +181,12 @@ class BlockCollector:
         rows = np.asarray(scale.rows)[keep]
         counts = np.stack([scale.counts[index] for index in keep])
         slots, slot_seconds = self._slots(scale.seconds, np.asarray(scale.ids)[keep])
-        features = self._distributions(counts, slots)
+        features = distributions(
+            {name: counts[:, part].astype(np.int64) for name, part in self._slices.items()},
+            {name: self._total[part] for name, part in self._slices.items()},
+            {name: bins.pooled for name, bins in self._bins.items()},
+            slots,
+        )
         if not features:
             return None
         return BlockScale(
@@ -219,16 +227,23 @@ class BlockCollector:
                     return slot, slot_seconds
         return np.zeros(len(ids), np.int64), 0
 
-    def _distributions(self, counts: Counts, slots: NDArray[np.int64]) -> dict[str, BlockDistribution]:
-        found = {}
-        for name, bins in self._bins.items():
-            block = counts[:, self._slices[name]].astype(np.int64)
-            rest = self._total[self._slices[name]] - block
-            held = (block.sum(axis=1) >= _LEAST_VALUES) & (rest.sum(axis=1) > 0)
-            if held.sum() >= MIN_BLOCKS:
-                psi = shares_psi(rest[held], block[held], pooled=bins.pooled)
-                found[name] = distribution(psi, slots[held], int(slots.max()) + 1)
-        return found
+
+def distributions(
+    counts: Mapping[str, Totals], totals: Mapping[str, Totals], pooled: Mapping[str, bool], slots: Totals
+) -> dict[str, BlockDistribution]:
+    """Per feature the distribution of its blocks' PSI, each against the rest of the reference.
+
+    `counts`: per feature of shape (blocks, bins), `totals` of shape (bins,), `slots` (blocks,). Features
+    with values in fewer than `MIN_BLOCKS` blocks are left out.
+    """
+    found = {}
+    for name, block in counts.items():
+        rest = totals[name] - block
+        held = (block.sum(axis=1) >= _LEAST_VALUES) & (rest.sum(axis=1) > 0)
+        if held.sum() >= MIN_BLOCKS:
+            psi = shares_psi(rest[held], block[held], pooled=pooled[name])
+            found[name] = distribution(psi, slots[held], int(slots.max()) + 1)
+    return shrink(found)
 
 
 def _slices(bins: Mapping[str, Bins]) -> dict[str, slice]:

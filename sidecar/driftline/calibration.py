@@ -13,13 +13,15 @@ the PSI, never above 1 / (1 + blocks); `docs/design/2026-11-23-few-blocks.md` sa
 from __future__ import annotations
 
 import math
+import operator
+from bisect import bisect_right
+from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
-from driftline.student import log_sf
+from driftline.tails import student_log_sf
 
 FLOOR = 1e-4
 """A PSI below this is as good as none; its log would be about nothing but its noise."""
@@ -52,6 +54,8 @@ class BlockDistribution(msgspec.Struct, frozen=True, gc=False):
     """Standard deviation of the centred log PSI."""
     blocks: int
     """Blocks that have values of the feature."""
+    degrees: float
+    """Degrees of freedom of `spread`."""
     effective_blocks: float
     """Blocks after their autocorrelation: neighbours that resemble each other count as fewer."""
 
@@ -77,16 +81,17 @@ class BlockScale(msgspec.Struct, frozen=True, gc=False):
         """`1h`, `24h` or `1000 rows`."""
         return _duration(self.seconds) if self.seconds else f"{self.rows} rows"
 
-    def slot(self, middle: float) -> int:
-        """The season slot of a window whose middle is at that unix time."""
-        return int(middle // self.slot_seconds) % (len(self.slot_blocks) // 4) if self.slot_seconds else 0
+    def tail(self, feature: str, psi: float, middle: float = 0.0) -> Tail | None:
+        """How unusual that PSI is for that feature; None where the reference has no blocks of it.
 
-    def tail(self, feature: str, psi: float, slot: int = 0) -> Tail | None:
-        """How unusual that PSI is for that feature; None where the reference has no block of it."""
+        `middle`: unix time of the middle of the window, which names its season slot.
+        """
         distribution = self.features.get(feature)
         if distribution is None:
             return None
-        return _tail(distribution, psi, slot, int(_uint32(self.slot_blocks)[slot]))
+        sizes = _uint32(self.slot_blocks)
+        slot = int(middle // self.slot_seconds) % len(sizes) if self.slot_seconds else 0
+        return _tail(distribution, psi, slot, sizes[slot])
 
 
 class Calibration(msgspec.Struct, frozen=True, gc=False):
@@ -111,35 +116,42 @@ class Calibration(msgspec.Struct, frozen=True, gc=False):
 
 def _tail(d: BlockDistribution, psi: float, slot: int, slot_blocks: int) -> Tail:
     location = _float32(d.location)
-    x = math.log(max(psi, FLOOR))
+    seasonal = len(location) > 1
     # With several slots each has its own mean from few blocks, and a new value deviates from that mean by
     # more than a block that took part in it: both are put on the scale of one free value.
-    widen = math.sqrt(1 + 1 / max(1, slot_blocks)) if len(location) > 1 else 1.0
-    z = np.float32((x - float(location[slot])) / widen)
+    widen = math.sqrt(1 + 1 / max(1, slot_blocks)) if seasonal else 1.0
+    z = _rounded((math.log(max(psi, FLOOR)) - location[slot]) / widen)
     at_or_above = _at_or_above(_float32(d.kept), _uint32(d.ranks), z, d.blocks)
     effective = d.effective_blocks
     p = (1 + at_or_above * effective / d.blocks) / (1 + effective)
     if at_or_above:
         return Tail(min(1.0, p), extrapolated=False)
-    spread = max(d.spread, _LEAST_SPREAD) * (math.sqrt(1 + 1 / effective) if len(location) == 1 else 1.0)
-    beyond = math.exp(max(-700.0, log_sf(float(z) / spread, max(1.0, effective - 1))))
+    spread = max(d.spread, _LEAST_SPREAD) * (1.0 if seasonal else math.sqrt(1 + 1 / effective))
+    beyond = math.exp(max(-700.0, student_log_sf(z / spread, d.degrees)))
     return Tail(min(p, beyond), extrapolated=beyond < p)
 
 
-def _at_or_above(kept: NDArray[np.float32], ranks: NDArray[np.uint32], z: np.float32, blocks: int) -> int:
+def _at_or_above(kept: tuple[float, ...], ranks: tuple[int, ...], z: float, blocks: int) -> int:
     """Blocks at or above z; between two kept order statistics the larger count (a larger p)."""
-    index = int(np.searchsorted(-kept, -z, side="right"))
+    index = bisect_right(kept, -z, key=operator.neg)
     if index == 0:
         return 0
-    return int(ranks[index]) - 1 if index < len(kept) else blocks
+    return ranks[index] - 1 if index < len(kept) else blocks
 
 
-def _float32(raw: bytes) -> NDArray[np.float32]:
-    return np.frombuffer(raw, dtype="<f4")
+def _rounded(value: float) -> float:
+    """As the kept values were rounded, so that a window equal to a block ties with it."""
+    return float(np.float32(value))
 
 
-def _uint32(raw: bytes) -> NDArray[np.uint32]:
-    return np.frombuffer(raw, dtype="<u4")
+@lru_cache(maxsize=32768)
+def _float32(raw: bytes) -> tuple[float, ...]:
+    return tuple(np.frombuffer(raw, dtype="<f4").tolist())
+
+
+@lru_cache(maxsize=32768)
+def _uint32(raw: bytes) -> tuple[int, ...]:
+    return tuple(np.frombuffer(raw, dtype="<u4").tolist())
 
 
 def _duration(seconds: int) -> str:

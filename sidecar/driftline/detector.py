@@ -12,8 +12,8 @@ import math
 MONTH = 30 * 86400
 """Seconds; the period for which false pages are bounded."""
 
-_CEILING = 600.0
-"""Log of the largest sum kept: beyond it only recovery would become slower."""
+HEADROOM = 4.0
+"""How far above its threshold the log of the sum may grow: beyond it only recovery would become slower."""
 
 
 def log_e(p: float) -> float:
@@ -27,7 +27,7 @@ def advance(log_sum: float, p: float) -> float:
     `log_sum` is -inf before the first window.
     """
     grown = log_sum + math.log1p(math.exp(-log_sum)) if log_sum > 0 else math.log1p(math.exp(log_sum))
-    return min(_CEILING, grown + log_e(p))
+    return grown + log_e(p)
 
 
 def log_threshold(window_seconds: float, false_pages: float, features: int) -> float:

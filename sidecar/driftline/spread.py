@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,6 +14,9 @@ Floats = NDArray[np.float64]
 
 _TOP = 12
 """The largest order statistics are all kept: small p-values come from them."""
+_LEAST_FEATURES = 5
+_LEAST_SPREAD = 0.05
+_BORROWED = 2.0
 _REST = 12
 """The others are thinned to this many."""
 
@@ -33,9 +39,32 @@ def distribution(psi: Floats, slots: NDArray[np.int64], slot_count: int) -> Bloc
         kept=kept.tobytes(),
         ranks=ranks.tobytes(),
         spread=spread,
+        degrees=max(1.0, effective - slot_count),
         blocks=len(x),
         effective_blocks=effective,
     )
+
+
+def shrink(found: Mapping[str, BlockDistribution]) -> dict[str, BlockDistribution]:
+    """Let the spreads of a profile's features borrow from each other, as far as they are alike.
+
+    With ten blocks a spread has nine degrees of freedom, and a t tail so wide that little is ever unusual.
+    Smyth's moderated variance (2004, limma): s^2 = (d0 s0^2 + d s^2) / (d0 + d), with s0 and d0 from the
+    scatter of the features' own log s^2. Features are correlated, so d0 counts at most twice d.
+    """
+    if len(found) < _LEAST_FEATURES:
+        return dict(found)
+    d = np.array([one.degrees for one in found.values()])
+    logs = 2 * np.log(np.array([max(one.spread, _LEAST_SPREAD) for one in found.values()]))
+    # The log of a mean square of d normals is low by about 1/d + 1/(3 d^2), with variance trigamma(d / 2).
+    centred = logs + 1 / d + 1 / (3 * d**2)
+    excess = float(centred.var(ddof=1) - (2 / d + 2 / d**2).mean())
+    prior = np.minimum(_BORROWED * d, 2 / excess if excess > 0 else np.inf)
+    variance = (prior * np.exp(centred.mean()) + d * np.exp(logs)) / (prior + d)
+    return {
+        name: msgspec.structs.replace(one, spread=float(np.sqrt(v)), degrees=float(own + borrowed))
+        for (name, one), v, own, borrowed in zip(found.items(), variance, d, prior, strict=True)
+    }
 
 
 def effective_size(series: Floats) -> float:

@@ -1,4 +1,4 @@
-"""The tail of Student's t, without SciPy: what lies beyond every block of the reference."""
+"""Tails of Student's t and of chi-squared in logs, without SciPy, which stays out of the sidecar's image."""
 
 from __future__ import annotations
 
@@ -6,26 +6,51 @@ import math
 
 _TINY = 1e-300
 _CLOSE = 1e-15
-_STEPS = 500
+_STEPS = 2000
 
 
-def log_sf(t: float, df: float) -> float:
+def student_log_sf(t: float, df: float) -> float:
     """Log of P(T > t) for Student's t with `df` > 0 degrees of freedom (real).
 
     By the regularised incomplete beta function I_x(df/2, 1/2) with x = df / (df + t^2), in logs, so that
     far tails don't underflow (Abramowitz and Stegun 26.7.1; continued fraction 26.5.8).
     """
-    if t < 0:
-        return math.log1p(-math.exp(log_sf(-t, df)))
+    if t <= 0:
+        return -math.log(2) if t == 0 else math.log1p(-math.exp(student_log_sf(-t, df)))
     square = t * t
-    # x near 1 (t near 0) is reached through 1 - I_(1-x)(1/2, df/2), where the fraction converges fast.
     x, rest = df / (df + square), square / (df + square)
     a, b = df / 2, 0.5
     if x < (a + 1) / (a + b + 2):
         return _log_beta_fraction(a, b, x, rest) - math.log(2)
-    return (
-        math.log1p(-math.exp(_log_beta_fraction(b, a, rest, x))) - math.log(2) if rest > 0 else -math.log(2)
-    )
+    # The fraction converges fast only below the mean: near t = 0 take the complement.
+    return math.log1p(-math.exp(_log_beta_fraction(b, a, rest, x))) - math.log(2)
+
+
+def chi2_log_sf(x: float, df: float) -> float:
+    """Log of P(X > x) for chi-squared with `df` > 0 (Abramowitz and Stegun 6.5.29 and 6.5.31)."""
+    if x <= 0:
+        return 0.0
+    a, half = df / 2, x / 2
+    front = a * math.log(half) - half - math.lgamma(a)
+    if half < a + 1:
+        term = total = 1 / a
+        for step in range(1, _STEPS):
+            term *= half / (a + step)
+            total += term
+            if term < total * _CLOSE:
+                break
+        return math.log1p(-min(1 - 1e-16, math.exp(front) * total))
+    b = half + 1 - a
+    c, d = 1 / _TINY, 1 / b
+    h = d
+    for step in range(1, _STEPS):
+        factor = -step * (step - a)
+        b += 2
+        d, c = 1 / _away(factor * d + b), _away(b + factor / c)
+        h *= d * c
+        if abs(d * c - 1) < _CLOSE:
+            break
+    return front + math.log(h)
 
 
 def _log_beta_fraction(a: float, b: float, x: float, y: float) -> float:
