@@ -1,4 +1,4 @@
-"""The year of flights as the demo uses it: its rows, what the model sees of them, the requests they come in."""
+"""The year of flights as the demo uses it: rows, what the model sees of them, and its requests."""
 
 from __future__ import annotations
 

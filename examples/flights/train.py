@@ -1,4 +1,4 @@
-"""Trains the demo's model on the first weeks, and writes the reference: the first months in time order, scored.
+"""Trains the demo's model on the first weeks and writes the reference: the first months, in order, scored.
 
 python -m examples.flights.train OUTPUT_DIRECTORY
 """

@@ -1,0 +1,72 @@
+"""The measured thing: proxy and analyzer as they run in a pod, two programs joined by a Unix socket."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks import workload
+from benchmarks.processes import Cores, free_port, running
+
+BIN = Path(sys.executable).parent
+NAME = "Driftline"
+REFERENCE_ROWS = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """The monitor and the reference profile of all measurements."""
+
+    monitor: Path
+    profile: Path
+
+    @classmethod
+    def write(cls, directory: Path) -> Files:
+        """Build a profile of 30 features with the command line, as a user would."""
+        files = cls(directory / "monitor.yaml", directory / "benchmark.profile")
+        reference = directory / "reference.csv"
+        workload.write_csv(reference, REFERENCE_ROWS)
+        workload.write_monitor(files.monitor, files.profile)
+        command = [BIN / "driftline", "profile", "build", reference, "-f", files.monitor, "-o", files.profile]
+        subprocess.run([str(part) for part in command], check=True, capture_output=True)
+        return files
+
+
+@dataclass(frozen=True, slots=True)
+class Sidecar:
+    """A running pair."""
+
+    port: int
+    health: int
+    admin: int
+    proxy: subprocess.Popen[bytes]
+    analyzer: subprocess.Popen[bytes]
+
+    def report(self) -> dict[str, object]:
+        """The analyzer's `/v1/report`."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/v1/report", timeout=10) as answer:
+            said: dict[str, object] = json.load(answer)
+            return said
+
+
+@contextmanager
+def sidecar(directory: Path, files: Files, upstream: int, cores: Cores) -> Iterator[Sidecar]:
+    """Proxy and analyzer in front of the loopback port `upstream`."""
+    port, health, admin = free_port(), free_port(), free_port()
+    tee = directory / f"tee-{port}.sock"
+    program = str(BIN / "driftline-sidecar")
+    analyze = [program, "analyzer", "--monitor", str(files.monitor), "--profile", str(files.profile)]
+    analyze += ["--tee", str(tee), "--admin", f"127.0.0.1:{admin}"]
+    relay = [program, "proxy", "--monitor", str(files.monitor), "--upstream", f"127.0.0.1:{upstream}"]
+    relay += ["--listen", f"127.0.0.1:{port}", "--health", f"127.0.0.1:{health}", "--tee", str(tee)]
+    with (
+        running(analyze, cores.analyzer, directory / f"analyzer-{port}.log", admin) as analyzer,
+        running(relay, cores.proxy, directory / f"proxy-{port}.log", port) as proxy,
+    ):
+        yield Sidecar(port, health, admin, proxy, analyzer)
