@@ -1,0 +1,178 @@
+"""The ModelMonitor itself: one model's monitoring, as a user writes it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, ClassVar, Final, Literal
+
+from msgspec import Meta, field
+
+from driftline.errors import Problem
+from driftline.jsonpath import JsonPath, of_key, parse_path
+from driftline.quantity import Duration
+from driftline.spec.endpoint import Endpoint, LabelSelector, Model
+from driftline.spec.part import Part, Rule
+from driftline.spec.policy import Capture, Drift, Metrics, ObjectName, Quality, Reference
+from driftline.spec.schema import Feature, Schema
+
+API_VERSION: Final = "driftline.io/v1alpha1"
+KIND: Final = "ModelMonitor"
+
+_HOUR = 3600
+_LONGEST_WINDOW = Duration(31 * 24 * _HOUR)
+
+
+class Metadata(Part, frozen=True, kw_only=True):
+    """Which monitor it is. Kubernetes' other fields are read past."""
+
+    name: Annotated[ObjectName, Meta(description="The monitor's name, unique within its namespace.")]
+    namespace: Annotated[
+        Annotated[str, Meta(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")],
+        Meta(description="The namespace of monitor and pods. Default `default`."),
+    ] = "default"
+    labels: Annotated[dict[str, str], Meta(description="Labels of the monitor.")] = field(
+        default_factory=dict
+    )
+    annotations: Annotated[dict[str, str], Meta(description="Annotations of the monitor.")] = field(
+        default_factory=dict
+    )
+
+    TOLERATED: ClassVar = frozenset(
+        {
+            "creationTimestamp",
+            "deletionGracePeriodSeconds",
+            "deletionTimestamp",
+            "finalizers",
+            "generateName",
+            "generation",
+            "managedFields",
+            "ownerReferences",
+            "resourceVersion",
+            "selfLink",
+            "uid",
+        }
+    )
+
+
+class MonitorSpec(Part, frozen=True, kw_only=True):
+    """What is watched, compared with what, and when it counts as drift."""
+
+    selector: Annotated[LabelSelector, Meta(description="The pods that serve the model.")]
+    endpoint: Annotated[
+        Endpoint, Meta(description="Which of the pods' requests are predictions, and how they are written.")
+    ]
+    model: Annotated[Model, Meta(description="The model behind the endpoint.")]
+    schema: Annotated[Schema, Meta(description="The columns that are watched.")]
+    reference: Annotated[Reference, Meta(description="What live traffic is compared with.")] = Reference()
+    pane: Annotated[
+        Duration,
+        Meta(
+            description="The smallest piece of time that is counted; windows are made of whole panes. It "
+            "divides an "
+            "hour. Default 1m; shorter ones cost memory and serve demonstrations."
+        ),
+    ] = Duration(60)
+    windows: Annotated[
+        Annotated[tuple[Duration, ...], Meta(min_length=1, max_length=8)],
+        Meta(
+            description="Lengths of time over which traffic is judged, shortest first: by default 5m for "
+            "operations "
+            "and quality, 1h for a warning, 24h for a page."
+        ),
+    ] = (Duration(300), Duration(_HOUR), Duration(24 * _HOUR))
+    drift: Annotated[Drift, Meta(description="When a window has drifted.")] = Drift()
+    quality: Annotated[Quality, Meta(description="When the data's quality is a problem.")] = Quality()
+    capture: Annotated[
+        Capture, Meta(description="What of the traffic is looked at, and what never kept.")
+    ] = Capture()
+    metrics: Annotated[Metrics, Meta(description="What is exposed to Prometheus.")] = Metrics()
+
+    RULES: ClassVar = (
+        Rule(
+            "!has(self.pane) || (duration(self.pane).getSeconds() > 0 "
+            "&& 3600 % duration(self.pane).getSeconds() == 0)",
+            "pane must divide an hour",
+        ),
+        Rule(
+            "!has(self.windows) || !has(self.pane) || duration(self.pane).getSeconds() <= 0 "
+            "|| self.windows.all(w, duration(w).getSeconds() > 0 "
+            "&& duration(w).getSeconds() % duration(self.pane).getSeconds() == 0)",
+            "windows must be multiples of pane",
+        ),
+    )
+
+    def _check_pane(self) -> Iterator[Problem]:
+        if self.pane <= 0 or _HOUR % self.pane:
+            yield Problem("pane", f"must divide an hour, such as 1s, 10s, 1m or 5m ({self.pane})")
+
+    def _check_windows(self) -> Iterator[Problem]:
+        for index, window in enumerate(self.windows):
+            at = f"windows[{index}]"
+            if window <= 0 or window > _LONGEST_WINDOW:
+                yield Problem(at, f"must be above 0s and at most {_LONGEST_WINDOW} ({window})")
+            elif index and window <= self.windows[index - 1]:
+                yield Problem(
+                    at, f"must be longer than the one before ({window} <= {self.windows[index - 1]})"
+                )
+
+    def _check_whole_panes(self) -> Iterator[Problem]:
+        for index, window in enumerate(self.windows):
+            if self.pane > 0 and window % self.pane:
+                yield Problem(f"windows[{index}]", f"must be a multiple of pane ({window} / {self.pane})")
+
+    def _check_redaction(self) -> Iterator[Problem]:
+        for at, redacted in _redactions(self.capture):
+            for index, feature in enumerate(self.schema.features):
+                if _redacts(redacted, feature):
+                    yield Problem(
+                        f"schema.features[{index}]",
+                        f"{feature.name!r} is redacted by capture.redact[{at}] ({redacted}), so it can't "
+                        "be "
+                        "watched: remove one of the two",
+                    )
+
+
+class ModelMonitor(Part, frozen=True, kw_only=True):
+    """The monitoring of one model: select its pods, name its columns, give a reference."""
+
+    api_version: Annotated[
+        Literal["driftline.io/v1alpha1"], Meta(description="The version of this form: driftline.io/v1alpha1.")
+    ] = API_VERSION
+    kind: Annotated[Literal["ModelMonitor"], Meta(description="ModelMonitor.")] = KIND
+    metadata: Annotated[Metadata, Meta(description="Which monitor it is.")]
+    spec: Annotated[
+        MonitorSpec, Meta(description="What is watched, compared with what, and when it counts as drift.")
+    ]
+
+    TOLERATED: ClassVar = frozenset({"status"})
+
+    @property
+    def key(self) -> str:
+        """`namespace/name`, unique in a cluster."""
+        return f"{self.metadata.namespace}/{self.metadata.name}"
+
+
+def _redactions(capture: Capture) -> Iterator[tuple[int, JsonPath]]:
+    for index, text in enumerate(capture.redact):
+        try:
+            yield index, parse_path(text)
+        except ValueError:  # said by Capture itself
+            continue
+
+
+def _redacts(redacted: JsonPath, feature: Feature) -> bool:
+    """Does a redaction, seen from the body or from a record, hide that feature?"""
+    if any(step.key == feature.name for step in redacted.segments[-1:]) and redacted.segments[-1].deep:
+        return True
+    try:
+        path = of_key(feature.name) if feature.path is None else parse_path(feature.path)
+    except ValueError:  # said by Feature itself
+        return False
+    return redacted.covers(path) or any(redacted.covers(inside) for inside in _in_body(path))
+
+
+def _in_body(path: JsonPath) -> Iterator[JsonPath]:
+    """Where the known protocols keep a record's value."""
+    for container in ("$[*]", "$.instances[*]", "$.inputs[*]", "$.inputs", "$.dataframe_records[*]"):
+        start = parse_path(container)
+        yield JsonPath(container, (*start.segments, *path.segments))
