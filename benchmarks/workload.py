@@ -19,11 +19,11 @@ apiVersion: driftline.io/v1alpha1
 kind: ModelMonitor
 metadata: {{name: benchmark}}
 spec:
-  selector: {{}}
+  selector: {{matchLabels: {{app: benchmark}}}}
   endpoint:
     port: http
     protocol: json
-    json: {{records: $.instances, predictions: "$.predictions"}}
+    json: {{records: $.instances, predictions: $.predictions}}
   model: {{name: benchmark, version: "1", type: regression}}
   schema:
     features:
