@@ -68,19 +68,25 @@ def shares_psi(reference: Codes, current: Codes, *, pooled: bool) -> Floats:
     """PSI of each row of `current` (int, shape (blocks, bins)) against the same row of `reference`.
 
     Shares are floored at `SHARE_FLOOR`; with `pooled`, bins that the reference lets expect fewer than
-    `POOLED_BELOW` values of the block are added up into the last bin first.
+    `POOLED_BELOW` values of the block are added up into the last bin first. NaN where either is empty.
     """
     if pooled:
-        reference, current = _pool(reference, current)
-    r = np.maximum(reference / reference.sum(axis=1, keepdims=True), SHARE_FLOOR)
-    c = np.maximum(current / current.sum(axis=1, keepdims=True), SHARE_FLOOR)
-    found: Floats = np.sum((c - r) * np.log(c / r), axis=1)
+        reference, current = pool(reference, current)
+    held = (reference.sum(axis=1) > 0) & (current.sum(axis=1) > 0)
+    r, c = _floored(reference[held]), _floored(current[held])
+    found = np.full(len(current), np.nan)
+    found[held] = np.sum((c - r) * np.log(c / r), axis=1)
     return found
 
 
-def _pool(reference: Codes, current: Codes) -> tuple[Codes, Codes]:
+def _floored(counts: Codes) -> Floats:
+    shares: Floats = np.maximum(counts / counts.sum(axis=1, keepdims=True), SHARE_FLOOR)
+    return shares
+
+
+def pool(reference: Codes, current: Codes) -> tuple[Codes, Codes]:
     """Move what is rare per block into the last bin; what was moved is left as an empty bin in both."""
-    expected = reference * (current.sum(axis=1) / reference.sum(axis=1))[:, None]
+    expected = reference * (current.sum(axis=1) / np.maximum(reference.sum(axis=1), 1))[:, None]
     rare = expected < POOLED_BELOW
     rare[:, -1] = False
     pooled_reference = np.where(rare, 0, reference)

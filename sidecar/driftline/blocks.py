@@ -20,11 +20,16 @@ from driftline.errors import DataError
 from driftline.pane import FeatureAxis
 from driftline.spread import distribution, shrink
 
-MAX_BLOCKS = 500
+MAX_BLOCKS = 2500
 """Per scale. More would sharpen p-values that the fitted tail gives anyway."""
 
+THINNING = 5
+"""Beyond that every fifth block is kept: five has no factor in common with the hours of a day or a week,
+so that every hour of the season keeps its blocks."""
+
 _BLOCKS_AT_TOP = 8
-_MAX_SIZES = 6
+_FALLBACK_SIZES = 4
+"""Where rows carry times, sizes in rows serve only windows of little traffic."""
 _LEAST_VALUES = 20
 """A block with fewer values of a feature says nothing about it."""
 
@@ -49,20 +54,21 @@ class CalibrationPlan:
         cls, rows: int, durations: Sequence[int] = (), period: int = 0, least_rows: int = 200
     ) -> CalibrationPlan:
         """Those durations, and a 1-2-5 ladder of sizes of which the largest gives eight blocks or more."""
-        return cls(tuple(sorted(set(durations))), ladder(rows, least_rows), period, least_rows)
+        sizes = ladder(rows, least_rows, _FALLBACK_SIZES) if durations else ladder(rows, least_rows)
+        return cls(tuple(sorted(set(durations))), sizes, period, least_rows)
 
 
-def ladder(rows: int, least: int = 200) -> tuple[int, ...]:
-    """Block sizes for a reference of that many rows: at most six of 100, 200, 500, 1000, … or none.
+def ladder(rows: int, least: int = 200, most: int = 8) -> tuple[int, ...]:
+    """Block sizes for a reference of that many rows: at most `most` of 100, 200, 500, 1000, … or none.
 
     They begin with the largest not above `least`, the rows of the smallest window that is judged.
     """
     sizes = [m * 10**e for e in range(2, 10) for m in (1, 2, 5) if m * 10**e * _BLOCKS_AT_TOP <= rows]
     small = [size for size in sizes if size <= least]
     sizes = small[-1:] + [size for size in sizes if size > least]
-    if len(sizes) <= _MAX_SIZES:
+    if len(sizes) <= most:
         return tuple(sizes)
-    picks = np.linspace(0, len(sizes) - 1, _MAX_SIZES).round().astype(int)
+    picks = np.linspace(0, len(sizes) - 1, most).round().astype(int)
     return tuple(sizes[pick] for pick in picks)
 
 
@@ -109,9 +115,10 @@ class _Scale:
             self.rows.append(self.open_rows)
             self.counts.append(self.open_counts)
         self.closed += 1
-        if len(self.ids) >= 2 * MAX_BLOCKS:
-            self.ids, self.rows, self.counts = self.ids[::2], self.rows[::2], self.counts[::2]
-            self.stride *= 2
+        if len(self.ids) >= MAX_BLOCKS:
+            self.ids, self.rows = self.ids[::THINNING], self.rows[::THINNING]
+            self.counts = self.counts[::THINNING]
+            self.stride *= THINNING
         self.open_id, self.open_counts = None, None
 
 

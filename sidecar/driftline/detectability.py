@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from math import log
 from statistics import NormalDist, median
 
 from driftline.calibration import BlockScale, Calibration
 from driftline.judge import Measurement, asymptotic
-from driftline.policy import FALSE_DISCOVERIES, DriftPolicy
+from driftline.policy import FALSE_DISCOVERIES
+from driftline.spec import Drift
 
 DAY = 86400
 _SHARE_FLOOR = 1e-4
@@ -57,7 +59,7 @@ class Detectable:
 def detectability(
     columns: Sequence[Column],
     calibration: Calibration | None,
-    policy: DriftPolicy,
+    policy: Drift,
     windows: Sequence[int],
     rows_per_day: float,
     segments: Mapping[str, float] | None = None,
@@ -74,7 +76,7 @@ def detectability(
 def _window(
     columns: Sequence[Column],
     calibration: Calibration | None,
-    policy: DriftPolicy,
+    policy: Drift,
     seconds: int,
     segment: str,
     rows_per_day: float,
@@ -106,9 +108,9 @@ def _window(
 
 
 def smallest_psi(
-    column: Column, scale: BlockScale | None, policy: DriftPolicy, rows: int, features: int
+    column: Column, scale: BlockScale | None, policy: Drift, rows: int, features: int
 ) -> float | None:
-    """The PSI from which that feature, drifting alone among `features`, is large and unusual; None if never."""
+    """The PSI from which that feature, drifting alone among `features`, is large and unusual, if any is."""
     level = FALSE_DISCOVERIES / features
     low, high = policy.thresholds.psi, _MOST
     if _p(column, scale, rows, low) <= level:
@@ -145,5 +147,5 @@ def _normal_psi(shift: float) -> float:
     """PSI of N(shift, 1) against N(0, 1) on the deciles of the latter."""
     normal = NormalDist()
     below = [0.0, *(normal.cdf(normal.inv_cdf(k / 10) - shift) for k in range(1, 10)), 1.0]
-    shares = [max(_SHARE_FLOOR, b - a) for a, b in zip(below, below[1:], strict=False)]
+    shares = [max(_SHARE_FLOOR, b - a) for a, b in pairwise(below)]
     return sum((share - 0.1) * log(share / 0.1) for share in shares)

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from enum import StrEnum
 
 from driftline.judge import OUTPUTS
-from driftline.policy import FALSE_PAGES, DriftPolicy
+from driftline.policy import FALSE_PAGES
 from driftline.report import DatasetReport, TransitionReport, VerdictReport, WorstFeature
+from driftline.spec import Drift
 from driftline.sustain import Transition, WindowCourse
 from driftline.verdict import FeatureJudgement, Reason, WindowJudgement
 
@@ -57,7 +58,7 @@ class Verdicts:
     so what several windows see is one event for the people who are told.
     """
 
-    def __init__(self, windows: Sequence[int], policy: DriftPolicy) -> None:
+    def __init__(self, windows: Sequence[int], policy: Drift) -> None:
         self.roles = roles(windows)
         allowed = shares(windows)
         self._courses = {length: WindowCourse(length, policy, allowed[length]) for length in self.roles}
@@ -130,7 +131,7 @@ class Verdicts:
         return Reason.WARNING.value if warned else Reason.STABLE.value
 
 
-def dataset(judgement: WindowJudgement, policy: DriftPolicy) -> DatasetReport | None:
+def dataset(judgement: WindowJudgement, policy: Drift) -> DatasetReport | None:
     """The share of drifted features of a settled window; None where none could be judged."""
     judged = [f for f in judgement.features if f.p is not None and f.role not in OUTPUTS]
     if not judged:

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from driftline.calibration import BlockScale, Calibration, Tail
-from driftline.policy import FALSE_DISCOVERIES, DriftPolicy
+from driftline.policy import FALSE_DISCOVERIES
+from driftline.spec import Drift
 from driftline.tails import chi2_log_sf
 from driftline.verdict import Effect, FeatureJudgement, Reason, State, WindowJudgement
 
@@ -40,7 +41,7 @@ class Measurement:
 
     `bins`: of the PSI, after pooling; `floor`: the PSI that noise alone reaches (categories), 0 where the
     asymptotic p-value says it. `rows`: valid values; `effective_rows`: after the design effect of requests.
-    `large_elsewhere`: every other threshold the user gave is reached too.
+    `large_elsewhere`: another threshold the user gave is reached (whether that is unusual the PSI says).
     """
 
     name: str
@@ -52,14 +53,14 @@ class Measurement:
     reference_rows: int
     psi_expected: float | None = None
     floor: float = 0.0
-    large_elsewhere: bool = True
+    large_elsewhere: bool = False
 
 
 def judge(
     window: Window,
     measurements: Sequence[Measurement],
     calibration: Calibration | None,
-    policy: DriftPolicy,
+    policy: Drift,
     *,
     once: bool = False,
 ) -> WindowJudgement:
@@ -112,7 +113,7 @@ def conclude(judgement: WindowJudgement) -> WindowJudgement:
 
 
 def _state(
-    window: Window, measurements: Sequence[Measurement], scale: BlockScale | None, policy: DriftPolicy
+    window: Window, measurements: Sequence[Measurement], scale: BlockScale | None, policy: Drift
 ) -> State:
     if not measurements:
         return State.NO_REFERENCE
@@ -124,7 +125,7 @@ def _state(
 
 
 def _judge(
-    window: Window, m: Measurement, scale: BlockScale | None, policy: DriftPolicy, *, once: bool
+    window: Window, m: Measurement, scale: BlockScale | None, policy: Drift, *, once: bool
 ) -> FeatureJudgement:
     """Effect and raw p-value; the reason only where there can be no p-value."""
     if m.psi is None or m.reference_rows == 0 or 2 * m.rows < policy.min_rows:
@@ -147,8 +148,8 @@ def _judge(
     )
 
 
-def _effect(m: Measurement, psi: float, policy: DriftPolicy) -> Effect:
-    if psi >= policy.thresholds.psi and m.large_elsewhere:
+def _effect(m: Measurement, psi: float, policy: Drift) -> Effect:
+    if psi >= policy.thresholds.psi or m.large_elsewhere:
         return Effect.LARGE
     return Effect.MODERATE if psi >= policy.thresholds.warning else Effect.SMALL
 
@@ -164,7 +165,7 @@ def asymptotic(m: Measurement, psi: float, *, once: bool) -> Tail:
         return Tail(1.0, extrapolated=False)
     rows = m.effective_rows if once else min(m.effective_rows, m.reference_rows / _CAP)
     reference = m.reference_rows * m.effective_rows / m.rows
-    weight = rows * reference / (rows + reference) / (1 + 2 * m.bins / rows)
+    weight = rows * reference / (rows + reference) / (1 + 2 * m.bins / m.effective_rows)
     return Tail(math.exp(max(-700.0, chi2_log_sf(psi * weight, m.bins - 1))), extrapolated=False)
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from driftline import detector
-from driftline.policy import DriftPolicy
+from driftline.spec import Drift
 from driftline.verdict import Effect, FeatureJudgement, Reason, WindowJudgement
 
 
@@ -71,7 +71,7 @@ class WindowCourse:
     `false_pages`: how many false episodes a month this window may cause.
     """
 
-    def __init__(self, seconds: int, policy: DriftPolicy, false_pages: float) -> None:
+    def __init__(self, seconds: int, policy: Drift, false_pages: float) -> None:
         self.seconds = seconds
         self._policy = policy
         self._false_pages = false_pages

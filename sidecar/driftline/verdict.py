@@ -61,7 +61,7 @@ class Effect(StrEnum):
     MODERATE = "moderate"
     """At or above `drift.thresholds.warning`."""
     LARGE = "large"
-    """At or above `drift.thresholds.psi` (and every other threshold that is given)."""
+    """At or above `drift.thresholds.psi`, or another threshold that is given."""
 
 
 @dataclass(frozen=True, slots=True)

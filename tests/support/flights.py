@@ -1,4 +1,4 @@
-"""The flights of 2013 as a null: weeks in turn are reference and current, so that nothing but weather differs."""
+"""The flights of 2013 as a null: weeks in turn are reference and current, so only the weather differs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NUMERIC = (
     "sched_dep_time", "dep_delay", "distance", "temp", "humid", "wind_speed", "precip", "pressure", "visib",
 )  # fmt: skip
 CATEGORICAL = ("carrier", "origin", "dest")
-BASE = 100
+BASE = 25
 """Rows of a base block."""
 
 
@@ -27,9 +27,8 @@ class Flights:
     def __init__(self) -> None:
         with gzip.open(DATA, "rt", newline="") as file:
             rows = list(csv.DictReader(file))
-        self.day = np.array(
-            [date(2013, int(r["month"]), int(r["day"])).timetuple().tm_yday - 1 for r in rows]
-        )
+        dates = [date(2013, int(r["month"]), int(r["day"])) for r in rows]
+        self.day = np.array([day.timetuple().tm_yday - 1 for day in dates])
         self.columns: dict[str, NDArray[np.float64]] = {
             name: np.array([float(r[name]) if r[name] else np.nan for r in rows]) for name in NUMERIC
         }
@@ -54,3 +53,12 @@ class Flights:
             counts = np.bincount(flat, minlength=count * (bins + 1)).reshape(count, bins + 1)
             found[name] = counts[:, :bins].astype(np.int64)
         return found
+
+
+def sliding(blocks: dict[str, Ints], per: int) -> dict[str, Ints]:
+    """Every run of `per` consecutive blocks."""
+    found = {}
+    for name, counts in blocks.items():
+        total = np.concatenate([np.zeros((1, counts.shape[1]), np.int64), np.cumsum(counts, axis=0)])
+        found[name] = total[per:] - total[:-per]
+    return found

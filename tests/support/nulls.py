@@ -12,7 +12,7 @@ from statistics import NormalDist
 
 import numpy as np
 from driftline.binning import shares_psi
-from driftline.blocks import MAX_BLOCKS, distributions, ladder
+from driftline.blocks import MAX_BLOCKS, THINNING, distributions, ladder
 from driftline.calibration import BlockScale, Calibration
 from numpy.typing import NDArray
 
@@ -30,7 +30,8 @@ _CDF = np.array([_NORMAL.cdf(x) for x in _GRID])
 
 def phi(x: Floats) -> Floats:
     """The standard normal distribution function."""
-    return np.interp(x, _GRID, _CDF)
+    found: Floats = np.interp(x, _GRID, _CDF)
+    return found
 
 
 def bin_probabilities(mean: Floats, sd: float = 1.0, edges: Floats = DECILES) -> Floats:
@@ -60,7 +61,7 @@ def scale(
 ) -> BlockScale:
     """A scale from consecutive blocks' counts, per feature of shape (blocks, bins)."""
     count = len(next(iter(blocks.values())))
-    stride = -(-count // MAX_BLOCKS)
+    stride = THINNING if count >= MAX_BLOCKS else 1
     slot = (np.zeros(count, np.int64) if slots is None else slots)[::stride]
     found = distributions(
         {name: counts[::stride] for name, counts in blocks.items()},
@@ -170,13 +171,10 @@ def psi(
     reference: Mapping[str, Ints], windows: Mapping[str, Ints], pooled: Mapping[str, bool] | None = None
 ) -> Floats:
     """(windows, features), from the reference's totals and windows' counts per feature."""
+    rare = pooled or dict.fromkeys(reference, False)
     return np.stack(
         [
-            shares_psi(
-                np.broadcast_to(totals, windows[name].shape),
-                windows[name],
-                pooled=bool(pooled and pooled[name]),
-            )
+            shares_psi(np.broadcast_to(totals, windows[name].shape), windows[name], pooled=rare[name])
             for name, totals in reference.items()
         ],
         axis=1,

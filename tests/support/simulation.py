@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isnan, lgamma, log, log1p
 
 import numpy as np
 from driftline.calibration import Calibration
 from driftline.episode import Verdicts
 from driftline.judge import Measurement, Window, judge
-from driftline.policy import Policy
+from driftline.spec import Drift
 from driftline.verdict import WindowJudgement
 
-from tests.support.nulls import SHIFTED, Floats, Reference
+from tests.support.nulls import Floats, Reference
 
-POLICY = Policy(min_rows=200)
+POLICY = Drift(min_rows=200)
 DAY = 86400
 
 
@@ -36,7 +37,7 @@ class Source:
 
 def judged(
     source: Source, values: Floats, rows: int, *, seconds: int = 0, first: float = 0.0, step: float = 0.0,
-    requests: int = 1000, design_effect: float = 1.0, policy: Policy = POLICY,
+    requests: int = 1000, design_effect: float = 1.0, policy: Drift = POLICY,
 ) -> list[WindowJudgement]:  # fmt: skip
     """Judge each row of `values` (PSI, shape (windows, features)) as a window of that many rows."""
     found = []
@@ -44,7 +45,15 @@ def judged(
         start = first + index * (step or seconds)
         window = Window(seconds, start, start + seconds, rows, requests)
         measured = [
-            Measurement(name, "feature", value, bins, rows, rows / design_effect, source.rows)
+            Measurement(
+                name,
+                "feature",
+                None if isnan(value) else value,
+                bins,
+                rows,
+                rows / design_effect,
+                source.rows,
+            )
             for name, bins, value in zip(source.names, source.bins, psi, strict=True)
         ]
         found.append(judge(window, measured, source.calibration, policy))
@@ -78,22 +87,22 @@ def shares(judgements: Sequence[WindowJudgement], shifted: int = 0) -> Shares:
 
 
 def episodes(
-    judgements: Sequence[WindowJudgement], windows: Sequence[int], policy: Policy = POLICY
+    judgements: Sequence[WindowJudgement], windows: Sequence[int], policy: Drift = POLICY
 ) -> tuple[int, int]:
-    """(pages, warnings): how often the monitor's verdict rose to `page`, and to `warning` or more."""
+    """(pages, episodes): how often the monitor's verdict rose to `page`, and how often it left `none`."""
     verdicts = Verdicts(windows, policy)
-    pages = warnings = 0
+    pages = begun = 0
     before = "none"
     for judgement in judgements:
         verdicts.observe(judgement)
         now = verdicts.verdict().severity
         pages += now == "page" and before != "page"
-        warnings += now != "none" and before == "none"
+        begun += now != "none" and before == "none"
         before = now
-    return pages, warnings
+    return pages, begun
 
 
-def delay(judgements: Sequence[WindowJudgement], seconds: int, policy: Policy = POLICY) -> int | None:
+def delay(judgements: Sequence[WindowJudgement], seconds: int, policy: Drift = POLICY) -> int | None:
     """Disjoint windows from the shift until one of the shifted features has drifted; None if never."""
     verdicts = Verdicts([seconds], policy)
     for count, judgement in enumerate(judgements, start=1):
@@ -117,22 +126,6 @@ def upper_limit(events: int, trials: int, confidence: float = 0.95) -> float:
 
 
 def _binomial_cdf(k: int, n: int, p: float) -> float:
-    from math import lgamma, log, log1p
-
     i = np.arange(k + 1)
     choose = np.array([lgamma(n + 1) - lgamma(j + 1) - lgamma(n - j + 1) for j in i.tolist()])
     return float(np.exp(choose + i * log(p) + (n - i) * log1p(-p)).sum())
-
-
-__all__ = [
-    "DAY",
-    "POLICY",
-    "SHIFTED",
-    "Shares",
-    "Source",
-    "delay",
-    "episodes",
-    "judged",
-    "shares",
-    "upper_limit",
-]
