@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from driftline.categories import Categories
+from driftline.categories import Categories, clip
 from driftline.columns import CategoricalColumn, Column, NumericColumn
 from driftline.pane import FeatureAxis
 
@@ -38,8 +38,7 @@ class Bins:
     def of(cls, axis: FeatureAxis) -> Bins:
         """The bins of a profile's axis."""
         if isinstance(axis, Categories):
-            known = {value: index for index, value in enumerate(axis.known)}
-            return cls(len(known) + 1, known=known)
+            return cls(len(axis.known) + 1, known=axis.index)
         return cls(len(axis.decile_edges) + 1, edges=axis.decile_edges)
 
     @property
@@ -55,7 +54,9 @@ class Bins:
             return codes
         if self.known is not None and isinstance(column, CategoricalColumn):
             other = len(self.known)
-            table = np.array([self.known.get(value, other) for value in column.dictionary] + [-1], np.int64)
+            table = np.array(
+                [self.known.get(clip(value), other) for value in column.dictionary] + [-1], np.int64
+            )
             return table[column.codes]
         return np.full(_rows(column), -1, np.int64)
 

@@ -75,12 +75,10 @@ def bin_counts(axis: FeatureAxis, counts: NumericCounts | CategoricalCounts) -> 
     it goes unseen.
     """
     if isinstance(counts, CategoricalCounts):
-        known = np.asarray(counts.known, np.int64)
-        other = counts.valid - int(known.sum())
-        return np.append(known, other)
+        return np.append(counts.known, counts.other + counts.new_rows)
     if not isinstance(axis, Grid):
         raise TypeError("numeric counts on the axis of a categorical column")
-    at = np.searchsorted(axis.edges, axis.decile_edges)
+    at = axis.decile_index
     starts = np.append(0, 2 * at + 2)
     if len(at) == 1:
         starts = np.array([0, 2 * at[0] + 1, 2 * at[0] + 2])

@@ -35,7 +35,7 @@ def detectable_lines(
     for line in found:
         if line.reason == "InsufficientData":
             where = f"{line.segment}, {label(line.seconds)}" if line.segment else label(line.seconds)
-            yield f"{where}: needs {policy.min_rows:,} rows a window, that is {line.rows_per_day:,.0f} rows a day."
+            yield f"{where}: needs {policy.min_rows:,} rows a window, {line.rows_per_day:,.0f} a day."
 
 
 def _cells(line: Detectable) -> tuple[str, ...]:
