@@ -1,0 +1,185 @@
+"""The Unix socket on which proxy workers deliver exchanges.
+
+Any number of workers in sequence or side by side (a successor connects before its forerunner's
+socket is gone). What was read is acknowledged at once and waits in one queue, bounded by bytes: a full
+queue stops reading, the worker's own queue fills, and what doesn't fit there is dropped and counted
+by the worker. So nothing is dropped here, and there is one place that says what was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+from collections import deque
+from pathlib import Path
+
+from driftline_sidecar.exchange import Exchange
+from driftline_sidecar.frames import FrameError, FrameReader, Hello, encode_ack
+from driftline_sidecar.logs import event
+
+LIMIT_BYTES = 24 << 20
+"""Bytes of exchanges that may wait; reading stops above it and goes on below half of it."""
+
+OVERHEAD_BYTES = 700
+"""What an exchange costs beside its heads and bodies, measured with `sys.getsizeof` of its parts."""
+
+SOCKET_MODE = 0o660
+
+
+class Intake:
+    """A queue of exchanges with a server in front of it."""
+
+    def __init__(self, limit_bytes: int = LIMIT_BYTES) -> None:
+        self.backlog_bytes = 0
+        self.received = 0
+        """Exchanges acknowledged since the analyzer began."""
+        self.damaged = 0
+        """Connections closed because they didn't speak the protocol."""
+        self.connections: set[_Connection] = set()
+        self._limit = limit_bytes
+        self._queue: deque[Exchange] = deque()
+        self._arrived = asyncio.Event()
+        self._server: asyncio.Server | None = None
+        self._path: Path | None = None
+
+    @property
+    def listening(self) -> bool:
+        """Whether workers can connect."""
+        return self._server is not None and self._server.is_serving()
+
+    async def listen(self, path: Path) -> None:
+        """Open the socket; one that a dead analyzer left behind is replaced. Raises OSError."""
+        _remove_stale(path)
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_unix_server(lambda: _Connection(self), path=str(path))
+        os.chmod(path, SOCKET_MODE)  # noqa: PTH101  a local system call, once
+        self._path = path
+
+    async def close(self) -> None:
+        """Stop listening and drop the connections; what was acknowledged can still be taken."""
+        if self._server is None:
+            return
+        self._server.close()
+        for connection in list(self.connections):
+            connection.end()
+        if self._path is not None:
+            with contextlib.suppress(FileNotFoundError):
+                self._path.unlink()
+
+    async def wait(self, seconds: float) -> bool:
+        """Wait for an exchange; False where none came in time."""
+        if self._queue:
+            return True
+        self._arrived.clear()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._arrived.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    def take(self, count: int, most_bytes: int) -> list[Exchange]:
+        """The oldest exchanges: at most `count`, and no more once `most_bytes` are reached."""
+        queue, size = self._queue, 0
+        taken: list[Exchange] = []
+        while queue and len(taken) < count and size < most_bytes:
+            exchange = queue.popleft()
+            size += _cost(exchange)
+            taken.append(exchange)
+        self.backlog_bytes -= size
+        if self.backlog_bytes < self._limit // 2:
+            for connection in self.connections:
+                connection.resume()
+        return taken
+
+    def put(self, exchanges: list[Exchange]) -> None:
+        """Take over what a connection has read."""
+        if not exchanges:
+            return
+        self._queue.extend(exchanges)
+        self.received += len(exchanges)
+        self.backlog_bytes += sum(map(_cost, exchanges))
+        self._arrived.set()
+        if self.backlog_bytes > self._limit:
+            for connection in self.connections:
+                connection.pause()
+
+
+class _Connection(asyncio.Protocol):
+    """One worker's connection: frames in, acknowledgements out."""
+
+    def __init__(self, intake: Intake) -> None:
+        self._intake = intake
+        self._reader = FrameReader()
+        self._transport: asyncio.Transport | None = None
+        self._paused = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101  a stream server's transports are
+        self._transport = transport
+        self._intake.connections.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._intake.connections.discard(self)
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            frames = self._reader.feed(data)
+        except FrameError as error:
+            self._intake.damaged += 1
+            event(logging.WARNING, "tee_damaged", f"closed a tee connection: {error}")
+            self.end()
+            return
+        self._intake.put([frame for frame in frames if type(frame) is Exchange])
+        for frame in frames:
+            if type(frame) is Hello:
+                event(logging.INFO, "worker_connected", "a worker has connected", worker=frame.pid)
+        if self._transport is not None:
+            self._transport.write(encode_ack(self._reader.received))
+
+    def pause(self) -> None:
+        """Read no more until `resume`."""
+        if self._transport is not None and not self._paused and not self._transport.is_closing():
+            self._paused = True
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        """Read on."""
+        if self._transport is not None and self._paused and not self._transport.is_closing():
+            self._paused = False
+            self._transport.resume_reading()
+
+    def end(self) -> None:
+        """Close; what was read stays in the queue."""
+        if self._transport is not None:
+            self._transport.close()
+
+
+def _cost(exchange: Exchange) -> int:
+    return (
+        len(exchange.request_body)
+        + len(exchange.response_body)
+        + len(exchange.request_head)
+        + len(exchange.response_head)
+        + OVERHEAD_BYTES
+    )
+
+
+def _remove_stale(path: Path) -> None:
+    """Unlink a socket nobody listens on; one that answers belongs to another analyzer: OSError."""
+    if not path.is_socket():
+        return
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(1.0)
+        try:
+            probe.connect(str(path))
+        except (ConnectionRefusedError, FileNotFoundError):
+            path.unlink(missing_ok=True)
+            return
+    raise OSError(f"{path}: another analyzer listens there")
