@@ -44,10 +44,19 @@ BOUNDS: Final = (
 )
 """Upper bounds (inclusive, seconds) of the histograms of duration and time to first byte."""
 
-OPAQUE_REASONS: Final = ("http2", "upgrade", "request_unparsable", "response_unparsable")
+OPAQUE_REASONS: Final = (
+    "http2",
+    "upgrade",
+    "request_unparsable",
+    "response_unparsable",
+    "head_too_large",
+    "unsolicited_response",
+    "pipeline_too_deep",
+    "observer_error",
+)
 """Why a connection is relayed but no longer observed; a closed set, they are label values."""
 
-DROP_REASONS: Final = ("queue_full", "no_analyzer")
+DROP_REASONS: Final = ("queue_full", "no_analyzer", "in_flight_full")
 """Why a finished exchange was not handed to the analyzer; a closed set, they are label values."""
 
 UPSTREAM_ERRORS: Final = ("refused", "timeout", "reset", "unreachable")

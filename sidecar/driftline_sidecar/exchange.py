@@ -34,9 +34,9 @@ class Exchange(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     response_bytes: int
     status: int
     started: float
-    """Unix time in seconds at which the request's first byte was seen."""
+    """Unix time in seconds at which the request's head was whole."""
     first_byte: float
-    """Seconds from `started` to the first byte of the final response."""
+    """Seconds from `started` until the head of the final response was whole."""
     duration: float
     """Seconds from `started` to the end of the exchange."""
     probability: float
