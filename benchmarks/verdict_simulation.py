@@ -216,19 +216,22 @@ def months(rng: np.random.Generator, name: str, count: int, reference: str) -> M
 
 
 def flights_months(data: flights.Flights, n: int) -> Months:
-    """Disjoint windows of n rows over the other half of the year's weeks, as the only (page) window."""
+    """Windows of n rows that slide by about a twelfth over the other half of the year's weeks; they page."""
     pages = begun = 0
     spent = 0.0
+    step = max(1, n // (12 * flights.BASE))
     for odd in (0, 1):
         fit = data.day // 7 % 2 == odd
         reference = nulls.reference_in_rows(data.blocks(fit, fit), flights.BASE, pooled=data.pooled)
-        windows = nulls.merged(data.blocks(fit, ~fit), n // flights.BASE)
-        psi = nulls.psi(reference.totals, windows, data.pooled)
-        seconds = round(len(set(data.day[~fit])) * DAY / len(psi))
-        judgements = judged(Source.of(reference), psi, n, seconds=seconds)
+        windows = flights.sliding(data.blocks(fit, ~fit), n // flights.BASE)
+        psi = nulls.psi(reference.totals, windows, data.pooled)[::step]
+        days = len(set(data.day[~fit]))
+        slide = days * DAY / len(psi)
+        seconds = round(slide * n / (step * flights.BASE))
+        judgements = judged(Source.of(reference), psi, n, seconds=seconds, step=slide)
         found = episodes(judgements, [seconds])
         pages, begun = pages + found[0], begun + found[1]
-        spent += len(psi) * seconds / (30 * DAY)
+        spent += days / 30
     return Months(f"flights in time order, windows of {n:,} rows", spent, pages, begun)
 
 
@@ -245,6 +248,7 @@ def month_cases(rng: np.random.Generator, count: int) -> Iterator[Months]:
     data = flights.Flights()
     yield flights_months(data, 200)
     yield flights_months(data, 1_000)
+    yield flights_months(data, 5_000)
 
 
 def delays(rng: np.random.Generator, n: int, shift: float, runs: int, rows: int) -> list[int | None]:

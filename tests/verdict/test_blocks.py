@@ -8,18 +8,23 @@ from driftline.binning import Bins, shares_psi
 from driftline.blocks import MAX_BLOCKS, BlockCollector, CalibrationPlan, ladder
 from driftline.calibration import Calibration
 from driftline.categories import Categories
-from driftline.columns import Batch, CategoricalColumn, NumericColumn
+from driftline.columns import Batch, CategoricalColumn, Column, NumericColumn
 from driftline.errors import DataError
 from driftline.grid import Grid
 from numpy.typing import NDArray
 
 Values = NDArray[np.float64]
+Codes = NDArray[np.int32] | NDArray[np.int64]
 HOUR = 3600.0
 DAY = 24 * HOUR
 
 
-def rows_of(values: Values, codes: NDArray[np.int64], dictionary: tuple[str, ...] = ("a", "b", "c")) -> Batch:
-    columns = {
+def rows_of(
+    values: Values,
+    codes: NDArray[np.int32] | NDArray[np.int64],
+    dictionary: tuple[str, ...] = ("a", "b", "c"),
+) -> Batch:
+    columns: dict[str, Column] = {
         "age": NumericColumn(values.astype(np.float64)),
         "kind": CategoricalColumn(codes.astype(np.int32), dictionary),
     }
@@ -111,7 +116,7 @@ def test_rows_out_of_time_order_are_refused() -> None:
     batch, axes = data(1000)
     collector = BlockCollector(axes, CalibrationPlan((int(HOUR),), ()))
     with pytest.raises(DataError, match="time order"):
-        collector.add(batch, -np.arange(1000) * 60.0)
+        collector.add(batch, np.arange(1000, 0, -1.0) * 60)
 
 
 def test_durations_without_times_are_refused() -> None:
