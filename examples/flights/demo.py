@@ -34,8 +34,8 @@ BIN = Path(sys.executable).parent
 OUTPUT = Path(".demo")
 MONITOR = Path(__file__).with_name("monitor.yaml")
 PROFILE = OUTPUT / "flights.profile"
-STORY_WINDOW = "5s"
-"""The window whose verdicts are told: half a month of flights, when the year lasts two minutes."""
+WINDOW, SOONER = "2s", "1s"
+"""The monitor's windows: six and three days of flights, when the year lasts two minutes."""
 POLL = 0.4
 READY_WITHIN = 60.0
 
@@ -222,8 +222,9 @@ def run_year(seconds: float) -> tuple[Progress, list[Report]]:
 def tell(progress: Progress, reports: list[Report]) -> None:
     """Print the verdicts and write the report."""
     calendar = Calendar([*progress.marks, (time.time(), flights.YEAR_ENDS)])
-    story = Story(STORY_WINDOW, courses(reports, STORY_WINDOW, calendar), progress, reports[-1])
-    (OUTPUT / "drift.svg").write_text(draw(story.courses, STORY_WINDOW))
+    told = courses(reports, WINDOW, calendar)
+    story = Story(WINDOW, told, courses(reports, SOONER, calendar), progress, reports[-1])
+    (OUTPUT / "drift.svg").write_text(draw(told, WINDOW))
     (OUTPUT / "history.json").write_bytes(msgspec.json.encode(reports))
     (OUTPUT / "report.md").write_text(story.markdown())
     print()

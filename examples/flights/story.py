@@ -9,7 +9,7 @@ import pandas as pd
 from driftline.report import Report
 
 from examples.flights import flights
-from examples.flights.history import Course
+from examples.flights.history import Course, Point
 from examples.flights.replay import Progress
 
 REFERENCE = "January to March"
@@ -20,28 +20,46 @@ class Story:
     """All that the demo has to tell."""
 
     window: str
+    """The longest window, whose drift pages."""
     courses: Sequence[Course]
+    """In that window."""
+    sooner: Sequence[Course]
+    """In a shorter window, whose drift warns."""
     progress: Progress
     last: Report
 
     @property
     def drifted(self) -> list[Course]:
-        """The features that were called drifted, earliest first."""
+        """The features that were called drifted in the longest window, earliest first."""
         return [course for course in self.courses if course.first_drifted is not None]
+
+    @property
+    def warnings(self) -> dict[str, Point]:
+        """Where the shorter window said it first, by feature."""
+        return {course.name: course.first_drifted for course in self.sooner if course.first_drifted}
 
     def lines(self) -> list[str]:
         """The verdicts: a line for each feature that drifted, and one for those that did not."""
-        found = [_line(course) for course in self.drifted]
-        if not found:
-            found = ["Nothing drifted."]
-        early = [course.name for course in self.drifted if _within_reference(course)]
+        found = [_line("paged", course) for course in self.drifted]
+        paged = {course.name for course in self.drifted}
+        found += [
+            _line("warned", course) for course in self.sooner if course.name in set(self.warnings) - paged
+        ]
+        found += [
+            f"{name:15s} warned from {point.date:%d %B} on, in the shorter windows"
+            for name, point in self.warnings.items()
+            if name in paged
+        ]
+        calls = [(name, point.date) for name, point in self.warnings.items()]
+        calls += [(course.name, course.first_drifted.date) for course in self.drifted if course.first_drifted]
+        early = sorted({name for name, date in calls if date < flights.REFERENCE_ENDS})
         if early:
             found.append(f"Called drift within the reference's own months: {', '.join(early)}.")
-        stable = [course for course in self.courses if course.first_drifted is None]
+        stable = [course for course in self.courses if course.name not in {name for name, _ in calls}]
         if stable:
             names = ", ".join(f"{course.name} {course.worst.psi:.2f}" for course in stable)
             found.append(f"Not called drift (largest PSI): {names}.")
-        return found
+        return found if calls else ["Nothing drifted.", *found]
 
     def markdown(self) -> str:
         """The written report."""
@@ -55,22 +73,20 @@ class Story:
         )
         picture = "![PSI of each feature over the year](drift.svg)"
         means = _means([course.name for course in self.courses])
-        parts = ["# A year of flights behind Driftline", sent, terms, picture, _table(self.courses)]
+        said = "\n".join(f"- {line}" for line in self.lines())
+        parts = ["# A year of flights behind Driftline", sent, said, terms, picture, _table(self.courses)]
         return "\n\n".join([*parts, "## The data's own means, by month", means]) + "\n"
 
 
-def _line(course: Course) -> str:
-    first, worst = course.first_drifted, course.worst
+def _line(verb: str, course: Course) -> str:
+    first = course.first_drifted
     assert first is not None
     chance = f", p {first.p:.1g}" if first.p is not None else ""
+    worst = course.worst
     return (
-        f"{course.name:15s} drifted on {first.date:%d %B} (PSI {first.psi:.2f}{chance}); "
+        f"{course.name:15s} {verb} from {first.date:%d %B} on (PSI {first.psi:.2f}{chance}); "
         f"largest PSI {worst.psi:.2f} on {worst.date:%d %B}"
     )
-
-
-def _within_reference(course: Course) -> bool:
-    return course.first_drifted is not None and course.first_drifted.date < flights.REFERENCE_ENDS
 
 
 def _captured(report: Report) -> str:

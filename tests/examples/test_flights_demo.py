@@ -109,19 +109,27 @@ def story() -> Story:
         report(60.0, temp=feature(2.5, drifted=True)),
     ]
     progress = Progress(requests=1400, rows=10_000)
-    return Story("5s", courses(said, "5s", CALENDAR), progress, said[-1])
+    return Story("5s", courses(said, "5s", CALENDAR), [], progress, said[-1])
 
 
 def test_the_story_names_what_drifted_when_and_what_did_not() -> None:
     drifted, stable = story().lines()
     assert drifted.startswith("temp")
-    assert "02 July (PSI 2.50" in drifted
+    assert "paged from 02 July on (PSI 2.50" in drifted
     assert stable == "Not called drift (largest PSI): humid 0.10."
+
+
+def test_what_only_the_shorter_window_called_is_a_warning() -> None:
+    long = courses([report(60.0, temp=feature(0.3))], "5s", CALENDAR)
+    short = courses([report(60.0, temp=feature(0.4, drifted=True))], "5s", CALENDAR)
+    told = Story("5s", long, short, Progress(), report(60.0)).lines()
+    assert len(told) == 1
+    assert "warned from 02 July on (PSI 0.40" in told[0]
 
 
 def test_the_story_says_when_drift_was_called_within_the_reference() -> None:
     said = [report(10.0, temp=feature(0.4, drifted=True))]
-    told = Story("5s", courses(said, "5s", CALENDAR), Progress(), said[-1])
+    told = Story("5s", courses(said, "5s", CALENDAR), [], Progress(), said[-1])
     assert "Called drift within the reference's own months: temp." in told.lines()
 
 
