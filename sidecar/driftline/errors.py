@@ -36,9 +36,12 @@ class InvalidSpec(DriftlineError, ValueError):
     It is a ValueError too, so that msgspec translates it where it builds a struct itself.
     """
 
-    def __init__(self, problems: Iterable[Problem]) -> None:
+    def __init__(self, problems: Iterable[Problem], source: str = "") -> None:
         self.problems = tuple(problems)
-        super().__init__("\n".join(str(problem) for problem in self.problems))
+        self.source = source
+        """The file the document came from; empty where it came from none."""
+        prefix = f"{source}: " if source else ""
+        super().__init__("\n".join(f"{prefix}{problem}" for problem in self.problems))
 
 
 class DataError(DriftlineError):

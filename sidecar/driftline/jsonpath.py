@@ -141,7 +141,7 @@ def _covers(mine: tuple[Segment, ...], other: tuple[Segment, ...]) -> bool:
     if not other:
         return False
     head, target = mine[0], other[0]
-    matches = head.key is None or target.key is None or head.key == target.key
+    matches = head.key is None or head.key == target.key
     if matches and (head.deep or not target.deep) and _covers(mine[1:], other[1:]):
         return True
     return head.deep and _covers(mine, other[1:])

@@ -173,6 +173,6 @@ def _redacts(redacted: JsonPath, feature: Feature) -> bool:
 
 def _in_body(path: JsonPath) -> Iterator[JsonPath]:
     """Where the known protocols keep a record's value."""
-    for container in ("$[*]", "$.instances[*]", "$.inputs[*]", "$.inputs", "$.dataframe_records[*]"):
+    for container in ("$[0]", "$.instances[0]", "$.inputs[0]", "$.inputs", "$.dataframe_records[0]"):
         start = parse_path(container)
         yield JsonPath(container, (*start.segments, *path.segments))
