@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
+from typing import Final, cast
 
 from driftline_sidecar import counters as slots
 from driftline_sidecar.relay.ends import bad_gateway, reset
@@ -49,8 +49,7 @@ class Client(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Connect to the model at once, as the client did: some servers speak first."""
-        if not isinstance(transport, asyncio.Transport):
-            raise TypeError("a stream transport is needed")
+        transport = cast("asyncio.Transport", transport)  # uvloop's classes are not asyncio's
         self.transport = transport
         transport.set_write_buffer_limits(WRITE_HIGH)
         relay = self.relay

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from driftline_sidecar import counters as slots
 from driftline_sidecar.relay.ends import reset, salvage
@@ -31,8 +31,7 @@ class Upstream(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The model accepted."""
-        if not isinstance(transport, asyncio.Transport):
-            raise TypeError("a stream transport is needed")
+        transport = cast("asyncio.Transport", transport)  # uvloop's classes are not asyncio's
         self._transport = transport
         transport.set_write_buffer_limits(WRITE_HIGH)
         if self._client is not None:
