@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftline.binning import pool, shares_psi
+from driftline.columns import Floats
 from driftline.counts import CategoricalCounts, NumericCounts
+from driftline.design_effect import effective_rows
 from driftline.grid import Grid
 from driftline.judge import Measurement
 from driftline.pane import FeatureAxis, PaneCounts
@@ -34,6 +36,7 @@ class _Column:
     feature: FeatureProfile
     bins: Ints
     pooled: bool
+    ranks: Floats | None
 
 
 class Measurer:
@@ -41,7 +44,12 @@ class Measurer:
 
     def __init__(self, profile: Profile) -> None:
         self._columns = [
-            _Column(feature, bin_counts(feature.axis, feature.counts), not isinstance(feature.axis, Grid))
+            _Column(
+                feature,
+                bin_counts(feature.axis, feature.counts),
+                pooled=not isinstance(feature.axis, Grid),
+                ranks=feature.ranks(),
+            )
             for feature in profile.features
         ]
 
@@ -49,20 +57,20 @@ class Measurer:
         self,
         window: PaneCounts,
         thresholds: Thresholds,
-        effective_rows: Mapping[str, float] | None = None,
         statistics: Statistics | None = None,
     ) -> tuple[Measurement, ...]:
         """Every column of the profile, in its order; columns the window lacks have no PSI.
 
-        `effective_rows` by name (all rows where absent); `statistics` by name, for the thresholds other
-        than PSI that the user gave.
+        `statistics` per column by name, for the thresholds other than PSI that the user gave.
         """
         found = []
         for column in self._columns:
             name = column.feature.name
             counts = window.features.get(name)
             current = None if counts is None else bin_counts(column.feature.axis, counts)
-            effective = (effective_rows or {}).get(name)
+            effective = (
+                0.0 if counts is None else effective_rows(counts, window.clusters.get(name), column.ranks)
+            )
             large = _large((statistics or {}).get(name, {}), thresholds)
             found.append(_measure(column, current, effective, large_elsewhere=large))
         return tuple(found)
@@ -87,7 +95,7 @@ def bin_counts(axis: FeatureAxis, counts: NumericCounts | CategoricalCounts) -> 
 
 
 def _measure(
-    column: _Column, current: Ints | None, effective: float | None, *, large_elsewhere: bool
+    column: _Column, current: Ints | None, effective: float, *, large_elsewhere: bool
 ) -> Measurement:
     feature = column.feature
     rows = 0 if current is None else int(current.sum())
@@ -108,7 +116,7 @@ def _measure(
         psi=psi,
         bins=bins,
         rows=rows,
-        effective_rows=float(rows) if effective is None else effective,
+        effective_rows=effective,
         reference_rows=reference_rows,
         psi_expected=floor if column.pooled else (bins - 1) * weight,
         floor=floor,

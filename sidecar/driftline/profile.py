@@ -12,8 +12,10 @@ from enum import StrEnum
 
 from driftline.calibration import Calibration
 from driftline.categories import Categories
+from driftline.columns import Floats
 from driftline.counts import CategoricalCounts, NumericCounts
 from driftline.diagnostics import Diagnostics
+from driftline.grid import Grid
 from driftline.labels import Labels
 from driftline.multivariate import PrincipalComponents
 from driftline.pane import Axes, FeatureAxis
@@ -66,6 +68,12 @@ class FeatureProfile:
     def type(self) -> FeatureType:
         """Numeric or categorical, as the axis is."""
         return FeatureType.CATEGORICAL if isinstance(self.axis, Categories) else FeatureType.NUMERIC
+
+    def ranks(self) -> Floats | None:
+        """The reference's mid-distribution function per cell of a numeric column, for the design effect."""
+        if isinstance(self.axis, Grid) and isinstance(self.counts, NumericCounts):
+            return self.axis.ranks(self.counts.counts)
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +129,9 @@ class Profile:
             features={feature.name: feature.axis for feature in self.features},
             profile_hash=self.hash,
             multivariate=self.components,
+            ranks={
+                feature.name: ranks for feature in self.features if (ranks := feature.ranks()) is not None
+            },
         )
 
     def age(self, now: float) -> float | None:
