@@ -73,6 +73,19 @@ def detectability(
     ]
 
 
+def shifts_by_rows(
+    columns: Sequence[Column], calibration: Calibration | None, policy: Drift, rows: Sequence[int]
+) -> dict[int, float | None]:
+    """The smallest shift (sd) of the median feature for windows of that many rows; None: nothing is found."""
+    found: dict[int, float | None] = {}
+    for count in rows:
+        scale = calibration.scale(0, count) if calibration is not None else None
+        least = [smallest_psi(c, scale, policy, count, len(columns)) for c in columns]
+        middle = median(_MOST if psi is None else psi for psi in least)
+        found[count] = shift_of(middle) if middle < _MOST and count >= policy.min_rows else None
+    return found
+
+
 def _window(
     columns: Sequence[Column],
     calibration: Calibration | None,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from driftline.detectability import Column, Detectable, detectability
+from driftline.detectability import Column, Detectable, detectability, shifts_by_rows
 from driftline.episode import label
 from driftline.profile import Profile
 from driftline.spec import Drift
 
 _HEAD = ("segment", "window", "rows", "compared with", "smallest shift", "hides most", "verdict after")
+_ROWS = (200, 1_000, 10_000, 100_000)
 
 
 def detectable_lines(
@@ -31,7 +32,10 @@ def detectable_lines(
     for row in rows:
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
     yield ""
-    yield "Shifts in standard deviations of a bell-shaped column, for the median feature."
+    yield "Shifts in standard deviations of a bell-shaped column, for the median feature; a shift of that"
+    yield "size is found in about every second window."
+    for count, shift in shifts_by_rows(columns, profile.calibration, policy, _ROWS).items():
+        yield f"A window of {count:,} rows finds {'nothing' if shift is None else f'{shift:.2f} sd'}."
     for line in found:
         if line.reason == "InsufficientData":
             where = f"{line.segment}, {label(line.seconds)}" if line.segment else label(line.seconds)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from driftline.detectability import Column, detectability, shift_of
+from driftline.detectability import Column, detectability, shift_of, shifts_by_rows
 from driftline.spec import Drift
 
 from tests.support.verdicts import HOUR, calibration_of
@@ -42,6 +42,15 @@ def test_what_nothing_can_be_seen_in_is_said_with_what_is_needed() -> None:
     hour, day = found
     assert (hour.reason, hour.shift, hour.rows_per_day) == ("InsufficientData", None, 24_000)
     assert day.shift is not None
+
+
+def test_more_rows_find_smaller_shifts_until_the_threshold() -> None:
+    small = Column("calm", 10, 4_000)
+    found = shifts_by_rows([small] * 30, None, Drift(min_rows=200), [100, 200, 400, 4_000])
+    assert found[100] is None
+    assert found[200] is not None
+    assert found[4_000] is not None
+    assert found[4_000] <= found[200]
 
 
 def test_segments_have_fewer_rows() -> None:
