@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 import struct
 from typing import Final
@@ -28,9 +29,11 @@ def salvage(transport: asyncio.BaseTransport) -> bytes:
 
     A model that answers early and closes breaks the request's next write before its answer is read.
     """
-    pseudo = transport.get_extra_info("socket")
     parts: list[bytes] = []
-    with contextlib.suppress(OSError), pseudo.dup() as sock:
+    owned = transport.get_extra_info("socket")
+    if owned is None:
+        return b""
+    with contextlib.suppress(OSError), socket.socket(fileno=os.dup(owned.fileno())) as sock:
         sock.setblocking(False)
         while sum(map(len, parts)) < _SALVAGE_BYTES and (part := sock.recv(64 * 1024)):
             parts.append(part)
