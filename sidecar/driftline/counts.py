@@ -102,9 +102,7 @@ class NumericCounts(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     __hash__ = None  # type: ignore[assignment]
 
 
-_NUMERIC_SCALARS = tuple(
-    name for name in NumericCounts.__struct_fields__ if name not in ("counts", "sums")
-)
+_NUMERIC_SCALARS = tuple(name for name in NumericCounts.__struct_fields__ if name not in ("counts", "sums"))
 
 
 class CategoricalCounts(msgspec.Struct, frozen=True, eq=False, kw_only=True):
@@ -160,7 +158,7 @@ class CategoricalCounts(msgspec.Struct, frozen=True, eq=False, kw_only=True):
         )
 
     def __sub__(self, part: CategoricalCounts) -> CategoricalCounts:
-        """What is left without a part of it; unseen categories whose names were lost come off the overflow."""
+        """What is left without a part of it; unseen categories it has no name for come off the overflow."""
         _same_size(self.known, part.known)
         new = {value: count - part.new.get(value, 0) for value, count in self.new.items()}
         unnamed = sum(count for value, count in part.new.items() if value not in self.new)

@@ -76,7 +76,7 @@ Clusters = NumericClusters | CategoricalClusters
 
 
 def numeric_clusters(scores: Floats, request: Codes) -> NumericClusters:
-    """`scores`: centred ranks of the valid rows; `request`: the request of each, non-decreasing; same shape."""
+    """`scores`: centred ranks of the valid rows; `request`: the request of each row, non-decreasing."""
     if len(scores) == 0:
         return NumericClusters()
     starts = _starts(request)

@@ -111,7 +111,7 @@ class Grid:
         return np.searchsorted(self.edges, self.decile_edges)
 
     def ranks(self, counts: NDArray[np.int64]) -> Floats:
-        """The mid-distribution function of each cell, in (0, 1), shape (2m + 1,): mass below plus half its own.
+        """The mid-distribution function per cell, in (0, 1), shape (2m + 1,): mass below plus half its own.
 
         `counts`: the reference's, shape (2m + 1,). 0.5 everywhere if they are all zero.
         """
