@@ -117,3 +117,24 @@ class _Given(Collector):
 def _exposed(series: Series) -> str:
     """prometheus-client appends a counter's `_total` itself."""
     return PREFIX + (series.name.removesuffix("_total") if series.kind == "counter" else series.name)
+
+
+def join(expositions: Iterable[str]) -> str:
+    """Several programs' expositions as one: a family that more than one has is told once."""
+    heads: dict[str, list[str]] = {}
+    samples: dict[str, list[str]] = {}
+    for text in expositions:
+        family = ""
+        for line in text.splitlines():
+            if line.startswith(("# HELP ", "# TYPE ")):
+                name = line.split(" ", 3)[2]
+                if name != family:
+                    family, new = name, name not in heads
+                    heads.setdefault(family, [])
+                    samples.setdefault(family, [])
+                if new:
+                    heads[family].append(line)
+            elif line and not line.startswith("#"):
+                samples.setdefault(family, []).append(line)
+    lines = [line for family in samples for line in (*heads.get(family, ()), *samples[family])]
+    return "".join(line + "\n" for line in lines)

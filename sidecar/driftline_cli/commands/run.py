@@ -1,0 +1,243 @@
+"""`driftline run`: proxy and analyzer in front of a model on this machine."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+import socket
+import sys
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+import aiohttp
+import msgspec
+from driftline.decoding import decode_monitors
+from driftline.errors import DataError, DriftlineError, InvalidSpec, Problem
+from driftline.report import Report
+from driftline.spec import ModelMonitor
+from driftline_sidecar.analyzer.history import HistoryReport
+from driftline_sidecar.settings import Address, parse_address
+
+from driftline_cli.children import Child
+from driftline_cli.gateway import Gateway
+from driftline_cli.report_html import write_report
+
+EX_OK, EX_SOFTWARE = 0, 70
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_START_SECONDS = 20.0
+_DRAIN_SECONDS = 30.0
+_LAST_ROWS_SECONDS = 5.0
+
+
+class StartFailed(DriftlineError):
+    """A child ended before it served, or the admin address can't be had."""
+
+    exit_code = EX_SOFTWARE
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `driftline run`."""
+    parser.add_argument("-f", "--file", required=True, type=Path, metavar="MONITOR", help="the ModelMonitor")
+    parser.add_argument("--upstream", required=True, metavar="URL", help="the model: http://127.0.0.1:8080")
+    parser.add_argument("--listen", default="127.0.0.1:15080", metavar="ADDR", help="default: %(default)s")
+    parser.add_argument("--admin", default="127.0.0.1:15090", metavar="ADDR", help="default: %(default)s")
+    parser.add_argument("--profile", type=Path, metavar="FILE", help="reference profile (else the monitor's)")
+    parser.add_argument("--log-format", choices=("json", "text"), default="text", help="default: %(default)s")
+    parser.add_argument(
+        "--report",
+        type=Path,
+        metavar="FILE",
+        help="at the end, write the report as JSON, and as HTML beside it",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run until SIGINT or SIGTERM; the exit code."""
+    monitors = decode_monitors(_read(arguments.file), str(arguments.file))
+    addresses = _addresses(arguments)
+    if arguments.profile is not None and not arguments.profile.is_file():
+        raise DataError(f"{arguments.profile}: no such file (--profile)")
+    return asyncio.run(_Run(arguments, monitors[0], addresses).main())
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror or error}") from error
+
+
+def _addresses(arguments: argparse.Namespace) -> dict[str, Address]:
+    found, problems = {}, []
+    for option in ("upstream", "listen", "admin"):
+        try:
+            found[option] = parse_address(getattr(arguments, option))
+        except ValueError as error:
+            problems.append(Problem(f"--{option}", f"{error} (got {getattr(arguments, option)!r})"))
+    if problems:
+        raise InvalidSpec(problems)
+    return found
+
+
+class _Run:
+    """One run: two children, the gateway, and the end of all three."""
+
+    def __init__(
+        self, arguments: argparse.Namespace, monitor: ModelMonitor, addresses: dict[str, Address]
+    ) -> None:
+        self._arguments = arguments
+        self._monitor = monitor
+        self._addresses = addresses
+        self._stop = asyncio.Event()
+
+    async def main(self) -> int:
+        """Start, wait, end."""
+        loop = asyncio.get_running_loop()
+        for number in _SIGNALS:
+            loop.add_signal_handler(number, self._stop.set)
+        with tempfile.TemporaryDirectory(prefix="driftline-") as directory:
+            health, admin = _free_port(), _free_port()
+            proxy, analyzer = self._children(Path(directory) / "tee.sock", health, admin)
+            gateway = Gateway(f"http://127.0.0.1:{health}", f"http://127.0.0.1:{admin}")
+            try:
+                return await self._serve(proxy, analyzer, gateway)
+            finally:
+                await proxy.end(5.0)
+                await analyzer.end(5.0)
+                await gateway.close()
+
+    async def _serve(self, proxy: Child, analyzer: Child, gateway: Gateway) -> int:
+        await self._open(gateway)
+        await analyzer.start()
+        await _await_ready(analyzer, gateway, gateway.analyzer + "/healthz")
+        await proxy.start()
+        await _await_ready(proxy, gateway, gateway.proxy + "/readyz")
+        say(self._welcome())
+        keeping = asyncio.create_task(analyzer.keep_running(say))
+        proxy_ends = asyncio.create_task(proxy.wait())
+        stopping = asyncio.create_task(self._stop.wait())
+        await asyncio.wait({proxy_ends, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        code = EX_OK
+        if proxy_ends.done():
+            code = proxy_ends.result() or EX_SOFTWARE
+            say(f"the proxy has ended with {proxy_ends.result()}")
+        else:
+            say("ending: requests in flight are finished first (again to end at once)")
+            for number in _SIGNALS:
+                asyncio.get_running_loop().add_signal_handler(number, proxy.kill)
+            await proxy.end(_DRAIN_SECONDS)
+        await self._report(gateway)
+        stopping.cancel()
+        keeping.cancel()
+        with suppress(asyncio.CancelledError):
+            await keeping
+        return code
+
+    async def _open(self, gateway: Gateway) -> None:
+        admin = self._addresses["admin"]
+        try:
+            port = await gateway.serve(admin.host or "0.0.0.0", admin.port)  # noqa: S104  as was asked for
+        except OSError as error:
+            raise StartFailed(f"--admin {admin}: {error.strerror or error}") from error
+        self._addresses["admin"] = Address(admin.host, port)
+
+    def _children(self, tee: Path, health: int, admin: int) -> tuple[Child, Child]:
+        common = ["--monitor", str(self._arguments.file), "--tee", str(tee)]
+        common += ["--log-format", self._arguments.log_format]
+        proxy = ["proxy", *common, "--upstream", str(self._addresses["upstream"])]
+        proxy += ["--listen", str(self._addresses["listen"]), "--health", f"127.0.0.1:{health}"]
+        analyzer = ["analyzer", *common, "--admin", f"127.0.0.1:{admin}"]
+        if self._arguments.profile is not None:
+            analyzer += ["--profile", str(self._arguments.profile)]
+        return Child("proxy", proxy), Child("analyzer", analyzer)
+
+    def _welcome(self) -> str:
+        monitor, spec = self._monitor.metadata, self._monitor.spec
+        admin, listen = _url(self._addresses["admin"]), _url(self._addresses["listen"])
+        upstream = _url(self._addresses["upstream"])
+        version = f" version {spec.model.version}" if spec.model.version else ""
+        return (
+            f"watching {monitor.namespace}/{monitor.name} (model {spec.model.name}{version})\n"
+            f"  requests   {listen}  ->  {upstream}\n"
+            f"  metrics    {admin}/metrics\n"
+            f"  report     {admin}/v1/report\n"
+            f"  reference  {self._reference()}\n"
+            f"Send requests to {listen} instead of {upstream}, and watch with\n"
+            f"  driftline top --admin {admin}\n"
+            "Ctrl-C ends it."
+        )
+
+    def _reference(self) -> str:
+        reference = self._monitor.spec.reference
+        if self._arguments.profile is not None:
+            return str(self._arguments.profile)
+        if reference.profile is not None:
+            return str(reference.profile.file or "the monitor's profile")
+        if reference.capture is not None:
+            return f"the first {reference.capture.rows:,} rows that come"
+        return "none: drift can't be judged (--profile, or reference.capture in the monitor)"
+
+    async def _report(self, gateway: Gateway) -> None:
+        path: Path | None = self._arguments.report
+        if path is None:
+            return
+        try:
+            report, history = await _last_report(gateway)
+        except (aiohttp.ClientError, OSError, TimeoutError, msgspec.MsgspecError) as error:
+            say(f"no report: the analyzer does not answer ({type(error).__name__})")
+            return
+        for written in write_report(path, report, history):
+            say(f"the report is {written}")
+
+
+async def _await_ready(child: Child, gateway: Gateway, url: str) -> None:
+    """Return once the URL answers 200; raises StartFailed where the child ends before that."""
+    ended = asyncio.create_task(child.wait())
+    deadline = asyncio.get_running_loop().time() + _START_SECONDS
+    try:
+        while asyncio.get_running_loop().time() < deadline:
+            with suppress(aiohttp.ClientError, OSError, TimeoutError):
+                if (await gateway.get(url))[0] == 200:
+                    return
+            await asyncio.wait({ended}, timeout=0.05)
+            if ended.done():
+                failed = StartFailed(f"the {child.name} ended with {ended.result()} before it served")
+                failed.exit_code = ended.result() or EX_SOFTWARE
+                raise failed
+        raise StartFailed(f"the {child.name} does not answer at {url}")
+    finally:
+        ended.cancel()
+
+
+async def _last_report(gateway: Gateway) -> tuple[Report, HistoryReport]:
+    """The report once the analyzer has looked at all that was captured."""
+    deadline = asyncio.get_running_loop().time() + _LAST_ROWS_SECONDS
+    while asyncio.get_running_loop().time() < deadline:
+        _, body, _ = await gateway.get(gateway.analyzer + "/metrics")
+        backlog = [text for text in body.decode().splitlines() if "analyzer_backlog_bytes{" in text]
+        if all(float(text.rsplit(" ", 1)[1]) == 0 for text in backlog):
+            break
+        await asyncio.sleep(0.2)
+    _, report, _ = await gateway.get(gateway.analyzer + "/v1/report")
+    _, history, _ = await gateway.get(gateway.analyzer + "/v1/history")
+    decoded = msgspec.json.decode(report, type=Report)
+    return decoded, msgspec.json.decode(history, type=HistoryReport)
+
+
+def say(text: str) -> None:
+    """A line for the person who started it; stdout stays free."""
+    print(f"driftline: {text}", file=sys.stderr, flush=True)
+
+
+def _url(address: Address) -> str:
+    return f"http://{Address(address.host or '127.0.0.1', address.port)}"
+
+
+def _free_port() -> int:
+    """A port that was free a moment ago; the child says so if somebody else was quicker."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        found: int = probe.getsockname()[1]
+        return found
