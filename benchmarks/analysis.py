@@ -19,13 +19,14 @@ PEERS_SCRIPT = Path(__file__).with_name("peers_analysis.py")
 
 
 def measure(directory: Path, files: Files, plan: Plan, cores: Cores, report: Report) -> None:
-    """One table: rows per second, and captured exchanges per second."""
+    """One table: rows per second, and captured exchanges per second. `files` are for the other parts."""
+    del files
     reference, current = directory / "reference-rows.csv", directory / "current-rows.csv"
     workload.write_csv(reference, plan.rows, seed=1)
     workload.write_csv(current, plan.rows, seed=2)
     runs: dict[str, list[float]] = {}
     for _ in range(plan.rounds):
-        for name, command in _jobs(files, reference, current, plan).items():
+        for name, command in _jobs(reference, current, plan).items():
             for label, rate in _said(command, cores.proxy).items():
                 runs.setdefault(f"{name}{label}", []).append(rate)
     rows = [[name, f"{median(rates):,.0f}"] for name, rates in runs.items()]
@@ -40,12 +41,12 @@ NOTE = (
 )
 
 
-def _jobs(files: Files, reference: Path, current: Path, plan: Plan) -> dict[str, list[str]]:
+def _jobs(reference: Path, current: Path, plan: Plan) -> dict[str, list[str]]:
     """Every job prints one JSON line of rates by label; the table calls it `name + label`."""
     ours = [sys.executable, "-m"]
     return {
         f"{NAME}: grid, batches of ": [*ours, "benchmarks.counting", str(plan.rows), "1"],
-        f"{NAME}: ": [*ours, "benchmarks.exchanges", str(files.monitor), str(files.profile), str(plan.rows)],
+        f"{NAME}: ": [*ours, "benchmarks.exchanges", str(plan.rows)],
         "": [str(PEERS_PYTHON), str(PEERS_SCRIPT), str(reference), str(current), "1"],
     }
 

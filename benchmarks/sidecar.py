@@ -32,7 +32,7 @@ class Files:
         files = cls(directory / "monitor.yaml", directory / "benchmark.profile")
         reference = directory / "reference.csv"
         workload.write_csv(reference, REFERENCE_ROWS)
-        workload.write_monitor(files.monitor, files.profile)
+        files.monitor.write_text(workload.monitor(files.profile))
         command = [BIN / "driftline", "profile", "build", reference, "-f", files.monitor, "-o", files.profile]
         subprocess.run([str(part) for part in command], check=True, capture_output=True)
         return files

@@ -68,7 +68,7 @@ def write_csv(path: Path, count: int, seed: int = 1) -> None:
     )
 
 
-def write_monitor(path: Path, profile: Path) -> None:
+def monitor(profile: Path) -> str:
     """The monitor of all measurements: 30 numeric features, the three default windows."""
     features = "\n".join(f"      - {{name: {name}, type: numeric}}" for name in FEATURES)
-    path.write_text(MONITOR.format(features=features, profile=profile))
+    return MONITOR.format(features=features, profile=profile)

@@ -202,6 +202,7 @@ def run_year(seconds: float) -> tuple[Progress, list[Report]]:
         upstream,
     ]
     watch += ["--listen", f"127.0.0.1:{front}", "--admin", f"127.0.0.1:{admin}"]
+    watch += ["--report", OUTPUT / "report.json"]
     settings = {"FLIGHTS_MODEL": str(OUTPUT / train.MODEL_FILE), "OMP_NUM_THREADS": "1"}
     with ExitStack() as stack:
         stack.enter_context(running("model", serve, f"{upstream}/healthz", **settings))
