@@ -6,21 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-DAY = 86_400.0
-
-SEASON_SECONDS = {"none": None, "daily": DAY, "weekly": 7 * DAY}
-"""The length of a season in seconds."""
-
-FEW_ROWS = 10_000
-"""Windows count at most a tenth of the reference's rows, and the default minimum of a window is 1,000."""
-
-FEW_SEASONS = 4.0
-"""Fewer seasons than this say little about how one differs from the next."""
-
-MISSING_SHARE = 0.5
-UNIQUE_SHARE = 0.5
-HALVES_PSI = 0.25
-
 
 class Concern(StrEnum):
     """Why a reference, or one of its features, is worth a second look."""

@@ -50,7 +50,8 @@ class PrincipalComponents:
         scores = standardise(columns, self.features, self.mean, self.sd, rows)
         components = self.components.astype(np.float64)
         residual = scores - (scores @ components.T) @ components
-        return np.sqrt(np.einsum("ij,ij->i", residual, residual))
+        error: Floats = np.sqrt(np.einsum("ij,ij->i", residual, residual))
+        return error
 
 
 def standardise(
@@ -76,7 +77,7 @@ class ComponentsBuilder:
 
     def __init__(self, features: Sequence[str], mean: Floats, sd: Floats, max_abs: Floats) -> None:
         varying = np.flatnonzero(np.isfinite(sd) & (sd > CONSTANT * max_abs))
-        self.features = tuple(features[index] for index in varying)
+        self.features = tuple(features[int(index)] for index in varying)
         self.mean = np.asarray(mean, dtype=np.float64)[varying]
         self.sd = np.asarray(sd, dtype=np.float64)[varying]
         self._moments = np.zeros((len(varying), len(varying)))
