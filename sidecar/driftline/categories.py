@@ -10,8 +10,11 @@ from functools import cached_property
 MAX_KNOWN = 5000
 """Categories counted one by one; the reference's rarer ones are `other`. 5,000 take 40 kB in a window."""
 
-MAX_NEW = 200
+MAX_NEW = 2000
 """Unseen values that a window names; further ones are only counted, so no client can fill the memory."""
+
+MAX_NEW_CHARACTERS = 16384
+"""Of all those names together."""
 
 MAX_LENGTH = 256
 """Characters of a category that are kept: a longer value is cut, in the reference and in the window alike."""

@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from driftline.categories import MAX_NEW, Categories
+from driftline.categories import MAX_NEW, MAX_NEW_CHARACTERS, Categories
 from driftline.columns import Floats
 from driftline.errors import IncompatiblePanes
 from driftline.grid import Grid
@@ -189,22 +189,26 @@ ColumnCounts = NumericCounts | CategoricalCounts
 
 
 def merge_new(a: Mapping[str, int], b: Mapping[str, int]) -> tuple[Mapping[str, int], int]:
-    """Both lists together, cut to the `MAX_NEW` alphabetically first, and the rows that were cut off.
+    """Both lists together, cut to what comes first alphabetically, and the rows that were cut off.
 
-    Which values stay depends on their names alone, so that merging is associative: a value among the
-    first of all is among the first of every part that has it.
+    Which values stay depends on the names alone, so that merging is associative: a value that is among
+    the first `MAX_NEW` and `MAX_NEW_CHARACTERS` of all is so in every part that has it.
     """
     if not b:
         return a, 0
     merged = dict(a)
     for value, count in b.items():
         merged[value] = merged.get(value, 0) + count
-    if len(merged) <= MAX_NEW:
+    if len(merged) <= MAX_NEW and sum(map(len, merged)) <= MAX_NEW_CHARACTERS:
         return merged, 0
-    kept = sorted(merged)[:MAX_NEW]
-    total = sum(merged.values())
-    bounded = {value: merged[value] for value in kept}
-    return bounded, total - sum(bounded.values())
+    bounded: dict[str, int] = {}
+    room = MAX_NEW_CHARACTERS
+    for value in sorted(merged)[:MAX_NEW]:
+        room -= len(value)
+        if room < 0:
+            break
+        bounded[value] = merged[value]
+    return bounded, sum(merged.values()) - sum(bounded.values())
 
 
 def _same_size(a: Integers, b: Integers) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 from driftline.categories import Categories
 from driftline.counts import CategoricalCounts, Integers, NumericCounts
 from driftline.grid import Grid
-from driftline.stats.bins import decile_bins, decile_cells
+from driftline.stats.bins import decile_bins
 from driftline.stats.result import Statistic, finite, unavailable
 
 FLOOR = 1e-4
@@ -36,9 +36,12 @@ _NORMAL_QUANTILE = 3.0902323061678132  # of LEVEL
 
 
 def psi(reference: NumericCounts, current: NumericCounts, grid: Grid) -> Statistic:
-    """The decile PSI; exact, for the deciles are edges of the grid."""
+    """The decile PSI; exact, for the deciles are edges of the grid.
+
+    By its definition it doesn't see values below a constant reference; KS and Jensen-Shannon do.
+    """
     missing = unavailable(reference.valid, current.valid)
-    return missing or finite(shares_psi(*_numeric_bins(reference, current, grid)))
+    return missing or finite(shares_psi(decile_bins(reference, grid), decile_bins(current, grid)))
 
 
 def psi_expected(reference: NumericCounts, current: NumericCounts, grid: Grid) -> Statistic:
@@ -83,12 +86,6 @@ def pooled(reference: CategoricalCounts, current: CategoricalCounts) -> tuple[In
         np.append(side.known[kept], side.valid - int(side.known[kept].sum())) for side in (reference, current)
     )
     return first, second
-
-
-def _numeric_bins(reference: NumericCounts, current: NumericCounts, grid: Grid) -> tuple[Integers, Integers]:
-    """Deciles; of a constant reference also what lies below it, which (-inf, d1] would hide."""
-    cut = decile_cells if reference.minimum == reference.maximum else decile_bins
-    return cut(reference, grid), cut(current, grid)
 
 
 @lru_cache(maxsize=1024)
