@@ -1,0 +1,228 @@
+"""A pane as bytes: versioned, sparse, checked. What sidecars hand out and the pane store keeps.
+
+    magic "DLPANE", version (1 byte), CRC-32 of the rest (4 bytes, big-endian), zlib stream of MessagePack
+
+Only cells that count something are written, each count in as few bytes as the largest needs, so that a
+minute of quiet traffic takes a few hundred bytes a feature where its arrays take ten thousand.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from driftline.counts import CategoricalCounts, ColumnCounts, NumericCounts
+from driftline.design_effect import CategoricalClusters, Clusters, NumericClusters
+from driftline.duplicates import RowSketch
+from driftline.errors import DataError
+from driftline.pane import Pane, PaneCounts
+
+MAGIC: Final = b"DLPANE"
+VERSION: Final = 1
+MAX_BYTES: Final = 64 << 20
+"""A pane inflates to no more than this: one of 1,000 full features takes about 12 MB."""
+
+_HEAD: Final = len(MAGIC) + 1 + 4
+_MAX_CELLS: Final = 1 << 20
+_UNSIGNED: Final = ("<u1", "<u2", "<u4", "<u8")
+
+
+class _Cells(msgspec.Struct, array_like=True, frozen=True):
+    """A sparse int64 array of `size`: `counts` at `places`, little-endian, of the widths given."""
+
+    size: int
+    places: bytes
+    count_bytes: int
+    counts: bytes
+
+
+class _Numeric(msgspec.Struct, array_like=True, frozen=True, tag="n"):
+    cells: _Cells
+    sums: bytes
+    """float64 of those open cells that count something."""
+    minimum: float
+    maximum: float
+    others: tuple[int, int, int, int, int, int, int]
+
+
+class _Categorical(msgspec.Struct, array_like=True, frozen=True, tag="c"):
+    known: _Cells
+    new: dict[str, int]
+    others: tuple[int, int, int, int, int, int]
+
+
+class _NumericClusters(msgspec.Struct, array_like=True, frozen=True, tag="n"):
+    rows: int
+    sizes: int
+    products: float
+    squares: float
+
+
+class _CategoricalClusters(msgspec.Struct, array_like=True, frozen=True, tag="c"):
+    rows: int
+    sizes: int
+    squares: _Cells
+
+
+class _Pane(msgspec.Struct, array_like=True, frozen=True):
+    start: int
+    length: int
+    profile_hash: str
+    model_version: str
+    rows: int
+    requests: int
+    features: dict[str, _Numeric | _Categorical]
+    clusters: dict[str, _NumericClusters | _CategoricalClusters]
+    hashes: bytes
+    copies: bytes
+
+
+_decoder = msgspec.msgpack.Decoder(_Pane)
+
+
+def encode_pane(pane: Pane) -> bytes:
+    """The pane as bytes; `decode_pane` gives an equal one."""
+    counts = pane.counts
+    packed = msgspec.msgpack.encode(
+        _Pane(
+            pane.start,
+            pane.length,
+            pane.profile_hash,
+            pane.model_version,
+            counts.rows,
+            counts.requests,
+            {name: _pack_counts(column) for name, column in counts.features.items()},
+            {name: _pack_clusters(clusters) for name, clusters in counts.clusters.items()},
+            counts.sketch.hashes.astype("<u8").tobytes(),
+            counts.sketch.copies.astype("<i8").tobytes(),
+        )
+    )
+    body = zlib.compress(packed, 1)
+    return b"%s%c%s%s" % (MAGIC, VERSION, zlib.crc32(body).to_bytes(4, "big"), body)
+
+
+def decode_pane(data: bytes) -> Pane:
+    """The pane of these bytes. Raises DataError for an unknown version and for damage."""
+    wire = _read(data)
+    try:
+        counts = PaneCounts(
+            rows=wire.rows,
+            requests=wire.requests,
+            features={name: _unpack_counts(column) for name, column in wire.features.items()},
+            clusters={name: _unpack_clusters(clusters) for name, clusters in wire.clusters.items()},
+            sketch=RowSketch(
+                np.frombuffer(wire.hashes, "<u8").astype(np.uint64),
+                np.frombuffer(wire.copies, "<i8").astype(np.int64),
+            ),
+        )
+    except (ValueError, IndexError, TypeError) as error:
+        raise DataError(f"a pane is damaged: {error}; fetch it again") from error
+    return Pane(
+        start=wire.start,
+        length=wire.length,
+        profile_hash=wire.profile_hash,
+        model_version=wire.model_version,
+        counts=counts,
+    )
+
+
+def _read(data: bytes) -> _Pane:
+    if not data.startswith(MAGIC):
+        raise DataError("these bytes are no pane: they don't begin with its mark")
+    if len(data) < _HEAD:
+        raise DataError("a pane is cut off: fetch it again")
+    version = data[len(MAGIC)]
+    if version != VERSION:
+        raise DataError(
+            f"a pane has format version {version}, this program reads {VERSION}: use programs of one release"
+        )
+    body = data[_HEAD:]
+    if zlib.crc32(body).to_bytes(4, "big") != data[len(MAGIC) + 1 : _HEAD]:
+        raise DataError("a pane is damaged: its checksum is another; fetch it again")
+    stream = zlib.decompressobj()
+    try:
+        packed = stream.decompress(body, MAX_BYTES)
+        if stream.unconsumed_tail:
+            raise DataError(f"a pane inflates to more than {MAX_BYTES} bytes: it is refused")
+        return _decoder.decode(packed)
+    except (zlib.error, msgspec.DecodeError) as error:
+        raise DataError(f"a pane is damaged: {error}; fetch it again") from error
+
+
+def _pack_cells(values: NDArray[np.int64]) -> _Cells:
+    places = np.flatnonzero(values)
+    counts = values[places]
+    if len(counts) and counts.min() < 0:
+        raise ValueError("a pane's counts are never negative")
+    width = _width(int(counts.max(initial=0)))
+    return _Cells(len(values), places.astype("<u4").tobytes(), width, counts.astype(f"<u{width}").tobytes())
+
+
+def _width(largest: int) -> int:
+    return next(width for width in (1, 2, 4, 8) if largest < 1 << 8 * width)
+
+
+def _unpack_cells(cells: _Cells) -> NDArray[np.int64]:
+    if not 0 <= cells.size <= _MAX_CELLS or f"<u{cells.count_bytes}" not in _UNSIGNED:
+        raise ValueError("cells of an impossible size")
+    values = np.zeros(cells.size, np.int64)
+    values[np.frombuffer(cells.places, "<u4")] = np.frombuffer(cells.counts, f"<u{cells.count_bytes}")
+    return values
+
+
+def _open_cells(counts: NDArray[np.int64]) -> NDArray[np.intp]:
+    """Which sums may differ from zero: those of open cells (the even ones) that count something."""
+    return np.flatnonzero(counts[::2])
+
+
+def _pack_counts(column: ColumnCounts) -> _Numeric | _Categorical:
+    if isinstance(column, NumericCounts):
+        c = column
+        return _Numeric(
+            _pack_cells(c.counts),
+            c.sums[_open_cells(c.counts)].astype("<f8").tobytes(),
+            c.minimum,
+            c.maximum,
+            (c.nan, c.pos_inf, c.neg_inf, c.missing, c.null, c.wrong_type, c.out_of_range),
+        )
+    others = (column.other, column.new_overflow, column.missing, column.null)
+    return _Categorical(
+        _pack_cells(column.known), dict(column.new), (*others, column.wrong_type, column.out_of_range)
+    )
+
+
+def _unpack_counts(wire: _Numeric | _Categorical) -> ColumnCounts:
+    if isinstance(wire, _Categorical):
+        other, overflow, missing, null, wrong_type, out_of_range = wire.others
+        return CategoricalCounts(
+            known=_unpack_cells(wire.known),
+            other=other,
+            new=wire.new,
+            new_overflow=overflow,
+            missing=missing,
+            null=null,
+            wrong_type=wrong_type,
+            out_of_range=out_of_range,
+        )
+    counts = _unpack_cells(wire.cells)
+    sums = np.zeros(len(counts) // 2 + 1)
+    sums[_open_cells(counts)] = np.frombuffer(wire.sums, "<f8")
+    names = ("nan", "pos_inf", "neg_inf", "missing", "null", "wrong_type", "out_of_range")
+    others: dict[str, Any] = dict(zip(names, wire.others, strict=True))
+    return NumericCounts(counts=counts, sums=sums, minimum=wire.minimum, maximum=wire.maximum, **others)
+
+
+def _pack_clusters(clusters: Clusters) -> _NumericClusters | _CategoricalClusters:
+    if isinstance(clusters, NumericClusters):
+        return _NumericClusters(clusters.rows, clusters.sizes, clusters.products, clusters.squares)
+    return _CategoricalClusters(clusters.rows, clusters.sizes, _pack_cells(clusters.squares))
+
+
+def _unpack_clusters(wire: _NumericClusters | _CategoricalClusters) -> Clusters:
+    if isinstance(wire, _NumericClusters):
+        return NumericClusters(wire.rows, wire.sizes, wire.products, wire.squares)
+    return CategoricalClusters(wire.rows, wire.sizes, _unpack_cells(wire.squares))
