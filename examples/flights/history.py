@@ -52,6 +52,13 @@ class Course:
         return next((point for point in self.points if point.drifted), None)
 
     @property
+    def ended(self) -> Point | None:
+        """The first window after the last drifted one; None where it never drifted, or until the end."""
+        drifted = [index for index, point in enumerate(self.points) if point.drifted]
+        after = self.points[drifted[-1] + 1 :] if drifted else ()
+        return after[0] if after else None
+
+    @property
     def worst(self) -> Point:
         """The window with the largest effect."""
         return max(self.points, key=lambda point: point.psi)

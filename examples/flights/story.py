@@ -46,7 +46,7 @@ class Story:
             _line("warned", course) for course in self.sooner if course.name in set(self.warnings) - paged
         ]
         found += [
-            f"{name:15s} warned from {point.date:%d %B} on, in the shorter windows"
+            f"{name:24s} warned from {point.date:%d %B} on, in the shorter windows"
             for name, point in self.warnings.items()
             if name in paged
         ]
@@ -83,8 +83,9 @@ def _line(verb: str, course: Course) -> str:
     assert first is not None
     chance = f", p {first.p:.1g}" if first.p is not None else ""
     worst = course.worst
+    until = f"until {course.ended.date:%d %B}" if course.ended else "on"
     return (
-        f"{course.name:15s} {verb} from {first.date:%d %B} on (PSI {first.psi:.2f}{chance}); "
+        f"{course.name:24s} {verb} from {first.date:%d %B} {until} (PSI {first.psi:.2f}{chance}); "
         f"largest PSI {worst.psi:.2f} on {worst.date:%d %B}"
     )
 

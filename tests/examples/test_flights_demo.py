@@ -119,6 +119,12 @@ def test_the_story_names_what_drifted_when_and_what_did_not() -> None:
     assert stable == "Not called drift (largest PSI): humid 0.10."
 
 
+def test_the_story_says_when_drift_ended() -> None:
+    said = [report(60.0, temp=feature(2.5, drifted=True)), report(90.0, temp=feature(0.1))]
+    told = Story("5s", courses(said, "5s", CALENDAR), [], Progress(), said[-1]).lines()
+    assert "paged from 02 July until 01 October (PSI 2.50" in told[0]
+
+
 def test_what_only_the_shorter_window_called_is_a_warning() -> None:
     long = courses([report(60.0, temp=feature(0.3))], "5s", CALENDAR)
     short = courses([report(60.0, temp=feature(0.4, drifted=True))], "5s", CALENDAR)
