@@ -106,14 +106,14 @@ class PaneStore:
         """Every window that has ended a step since it was last asked for, in the order of their ends.
 
         The first call begins with the step that has ended last. After a gap longer than the window
-        only the steps are given that still have rows to show.
+        only its newest steps are given, as many as it has.
         """
         ends: list[tuple[int, int]] = []
         for window in self.windows:
             pace = self._steps[window]
             last = int(now) // pace * pace
             first = self._judged.get(window, last - pace) + pace
-            first = max(first, last - window)
+            first = max(first, last - window + pace)
             ends += [(end, window) for end in range(first, last + 1, pace)]
             self._judged[window] = max(last, self._judged.get(window, last))
         for end, window in sorted(ends):
