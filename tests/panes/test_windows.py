@@ -92,8 +92,8 @@ def test_rolling_up_changes_no_window() -> None:
         assert rolled is not None
         assert exact is not None
         assert (rolled.features["x"].counts == exact.features["x"].counts).all()  # type: ignore[union-attr]
-    # An hour of minutes, five hours of five minutes, twenty of hours; up to a roll-up that is due.
-    assert panes.panes < 60 + 5 * 12 + 22 + 12
+    # Minutes until the five of them are an hour old, fives until their hour is six hours old, hours.
+    assert panes.panes <= (60 + 5) + (5 + 1) * 12 + (26 - 6)
     assert panes.panes <= panes.most_panes
 
 
