@@ -15,6 +15,17 @@ reference profile or a list in the code, never from a request. A test holds this
     capture_dropped_total              counter    both      reason
     capture_lost_total                 counter    proxy
     capture_bytes_total                counter    proxy
+    interrupted_requests_total         counter    proxy
+    upstream_errors_total              counter    proxy     reason
+    client_connections                 gauge      proxy
+    client_connections_total           counter    proxy
+    received_bytes_total               counter    proxy
+    sent_bytes_total                   counter    proxy
+    capture_sampled_out_total          counter    proxy
+    worker_restarts_total              counter    proxy     reason
+    proxy_config_refused_total         counter    proxy
+    proxy_config_last_reload_successful gauge      proxy
+    proxy_build_info                   gauge      proxy     version
     exchanges_total                    counter    analyzer
     exchange_weight_total              counter    analyzer
     rows_total                         counter    analyzer
@@ -107,6 +118,39 @@ _CATALOGUE = (
         "Exchanges sent to an analyzer that ended before it took them.",
     ),
     Series("capture_bytes_total", "counter", "proxy", "Bytes of captured exchanges."),
+    Series(
+        "interrupted_requests_total",
+        "counter",
+        "proxy",
+        "Requests that ended without a whole response: a side went away, or the worker died.",
+    ),
+    Series("upstream_errors_total", "counter", "proxy", "Failures of the model's side.", ("reason",)),
+    Series("client_connections", "gauge", "proxy", "Client connections that are open."),
+    Series("client_connections_total", "counter", "proxy", "Client connections accepted."),
+    Series("received_bytes_total", "counter", "proxy", "Bytes received from clients."),
+    Series("sent_bytes_total", "counter", "proxy", "Bytes sent to clients."),
+    Series(
+        "capture_sampled_out_total",
+        "counter",
+        "proxy",
+        "Exchanges that the sample left out; not among those seen.",
+    ),
+    Series(
+        "worker_restarts_total", "counter", "proxy", "Workers of the proxy that were replaced.", ("reason",)
+    ),
+    Series(
+        "proxy_config_refused_total",
+        "counter",
+        "proxy",
+        "Contents of the monitor file that the proxy refused.",
+    ),
+    Series(
+        "proxy_config_last_reload_successful",
+        "gauge",
+        "proxy",
+        "0 while the proxy refuses the monitor file's content and keeps the older one.",
+    ),
+    Series("proxy_build_info", "gauge", "proxy", "1; the version of the proxy that runs.", ("version",)),
     Series(
         "exchanges_total",
         "counter",

@@ -1,0 +1,126 @@
+"""`driftline-sidecar proxy|analyzer`: the two containers of a monitored pod.
+
+Each program imports only what it needs: the proxy neither NumPy nor aiohttp.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from typing import NoReturn, cast
+
+from driftline.errors import DriftlineError, InvalidSpec
+
+from driftline_sidecar import logs
+from driftline_sidecar.settings import (
+    EX_CONFIG,
+    EX_OSERR,
+    EX_USAGE,
+    AnalyzerSettings,
+    ProxySettings,
+    analyzer_settings,
+    proxy_settings,
+)
+
+_PROXY = """\
+Relays bytes between clients and a model server, and copies what it observes to the analyzer.
+
+The traffic does not depend on anything else: without analyzer, without monitor file, or with a
+broken one, it is relayed all the same. GET /healthz, /readyz, /metrics and /prestop on --health.
+SIGTERM finishes what is in flight and exits 0.
+"""
+_ANALYZER = """\
+Takes observed exchanges from the proxy, counts them, and serves drift, data quality and verdicts.
+
+GET /healthz, /metrics, /v1/panes, /v1/report and /v1/config on --admin.
+"""
+_EPILOG = """\
+example:
+  driftline-sidecar analyzer --monitor monitor.yaml --tee /tmp/tee.sock &
+  driftline-sidecar proxy --monitor monitor.yaml --tee /tmp/tee.sock --upstream 127.0.0.1:8080
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Exits with EX_USAGE where the command line is wrong."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(EX_USAGE, f"{self.prog}: {message}\nTry: {self.prog} --help\n")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line; values are checked together afterwards, in `settings`."""
+    top = _Parser(
+        prog="driftline-sidecar",
+        description="The sidecar of a monitored model: a proxy on the data path, an analyzer beside it.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = top.add_subparsers(dest="program", required=True, metavar="proxy|analyzer")
+    raw = argparse.RawDescriptionHelpFormatter
+    _add_proxy(commands.add_parser("proxy", help="relay traffic", description=_PROXY, formatter_class=raw))
+    _add_analyzer(
+        commands.add_parser("analyzer", help="analyse it", description=_ANALYZER, formatter_class=raw)
+    )
+    return top
+
+
+def _add_proxy(proxy: argparse.ArgumentParser) -> None:
+    add = proxy.add_argument
+    add("--upstream", metavar="HOST:PORT", help="the model server (required)")
+    add("--listen", metavar="ADDR", help="where clients connect (:15080; port 0: any free one)")
+    add("--health", metavar="ADDR", help="health and request metrics (:15081)")
+    add("--monitor", metavar="FILE", help="ModelMonitor document(s); reloaded when changed")
+    add("--tee", metavar="SOCKET", help="the analyzer's Unix socket (/run/driftline/tee.sock)")
+    add("--backlog", metavar="N", help="connections the kernel holds while no worker accepts (4096)")
+    add("--queue-bytes", metavar="N", help="what may wait for the analyzer before it is dropped (16777216)")
+    add("--connect-seconds", metavar="S", help="how long the model may take to accept, else 502 (5)")
+    add("--drain-seconds", metavar="S", help="how long SIGTERM waits for requests in flight (25)")
+    add("--hang-seconds", metavar="S", help="a worker that stands still so long is replaced (30)")
+    add("--log-format", metavar="FORMAT", help="json (default) or text")
+
+
+def _add_analyzer(analyzer: argparse.ArgumentParser) -> None:
+    add = analyzer.add_argument
+    add("--monitor", metavar="FILE", help="ModelMonitor document(s) (required); reloaded when changed")
+    add("--profile", metavar="FILE", help="reference profile, instead of the one the monitor names")
+    add("--tee", metavar="SOCKET", help="the Unix socket to listen on (/run/driftline/tee.sock)")
+    add("--admin", metavar="ADDR", help="health, metrics, panes, report and configuration (:15082)")
+    add("--log-format", metavar="FORMAT", help="json (default) or text")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one program; its exit status, after sysexits."""
+    given = vars(parser().parse_args(arguments))
+    program = given.pop("program")
+    options = {name.replace("_", "-"): value for name, value in given.items()}
+    try:
+        settings = proxy_settings(options) if program == "proxy" else analyzer_settings(options)
+    except InvalidSpec as error:
+        for problem in error.problems:
+            print(f"driftline-sidecar {program}: {problem}", file=sys.stderr)  # noqa: T201 - usage
+        return EX_USAGE
+    logs.setup(program, settings.log_format)
+    try:
+        return _serve(settings)
+    except DriftlineError as error:
+        logs.event(logging.CRITICAL, "bad_configuration", str(error))
+        return EX_CONFIG
+    except OSError as error:
+        logs.event(logging.CRITICAL, "not_started", str(error), error=error)
+        return EX_OSERR
+
+
+def _serve(settings: ProxySettings | AnalyzerSettings) -> int:
+    """Import the program only now: neither pays for the other's libraries."""
+    name = "supervisor" if isinstance(settings, ProxySettings) else "analyzer.program"
+    module = importlib.import_module(f"driftline_sidecar.{name}")
+    serve = cast("Callable[[ProxySettings | AnalyzerSettings], int]", module.serve)
+    return serve(settings)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
