@@ -197,7 +197,8 @@ class PaneStore:
                 if self._may_roll(self._base * factor, age):
                     length = max(length, self._base * factor)
             total, age = total + 1, age + length
-        return total + 2 * LEVELS[-1][0] + 2
+        waiting = 2 * length // self._base  # base panes until their coarse one is whole and old enough
+        return total + waiting + 2
 
     @property
     def packed_bytes(self) -> int:
