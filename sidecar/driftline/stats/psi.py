@@ -29,9 +29,8 @@ LEAST_EXPECTED = 5.0
 LEVEL = 0.999
 """Of the noise floor: without drift, one window in a thousand is above it."""
 
-_DRAWS = 2000
-_CELLS = 500_000
-_LEAST_DRAWS = 100
+_CELLS = 400_000
+_MOST_DRAWS, _ENOUGH_DRAWS, _LEAST_DRAWS = 20_000, 2_000, 100
 _NORMAL_QUANTILE = 3.0902323061678132  # of LEVEL
 
 
@@ -102,12 +101,12 @@ def noise_floor(reference: bytes, rows: int) -> float:
         return 0.0
     rng = np.random.default_rng([crc32(reference), rows])
     size = int(counts.sum())
-    draws = max(_LEAST_DRAWS, min(_DRAWS, _CELLS // len(counts)))
+    draws = max(_LEAST_DRAWS, min(_MOST_DRAWS, _CELLS // len(counts)))
     share = counts / size
     r = np.maximum(rng.multinomial(size, share, draws) / size, FLOOR)
     c = np.maximum(rng.multinomial(rows, share, draws) / rows, FLOOR)
     values = np.sum((c - r) * np.log(c / r), axis=1)
-    return float(np.quantile(values, LEVEL)) if draws == _DRAWS else _cornish_fisher(values)
+    return float(np.quantile(values, LEVEL)) if draws >= _ENOUGH_DRAWS else _cornish_fisher(values)
 
 
 def _cornish_fisher(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float:
