@@ -79,6 +79,9 @@ def categorical(chunk: Chunk, name: str, cells: pa.Array) -> CategoricalColumn:
     if is_text(cells.type):
         text = as_text(chunk, name, cells)
         text = pc.if_else(pc.equal(text, ""), None, text)
+        # pandas writes True where JSON has true: one spelling, so that files and requests agree.
+        for written, spelled in (("True", "true"), ("False", "false")):
+            text = pc.if_else(pc.equal(text, written), spelled, text)
     else:
         text = _spelled(chunk, name, cells)
     coded = text.dictionary_encode()

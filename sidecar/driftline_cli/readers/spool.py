@@ -94,6 +94,12 @@ class DiskSpool:
             times = _array(chunk.column("seconds")) if self._timed else None
             yield Batch(chunk.num_rows, columns, chunk.num_rows), times
 
+    def finite(self, name: str) -> int:
+        """How many finite values a numeric column has."""
+        query = f"SELECT count(*) FROM reference WHERE isfinite(v{self._place(name)})"  # noqa: S608
+        found = self._database.execute(query).fetchone()
+        return 0 if found is None else int(found[0])
+
     def sorted_values(self, name: str) -> Iterator[Floats]:
         """The finite values of a numeric column in ascending order, piece by piece (an external sort)."""
         place = self._place(name)

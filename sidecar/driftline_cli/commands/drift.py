@@ -1,0 +1,196 @@
+"""`driftline drift REFERENCE CURRENT`: has the data changed? Two data files, or a profile and a data file."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+from driftline.errors import DataError
+from driftline.pane import Limits
+from driftline.profile import FeatureType, Profile, Role
+from driftline.profile_build import BuildPlan, build_profile
+from driftline.spec import Drift, ModelMonitor
+from driftline.verdict import Reason
+
+from driftline_cli.comparison import Comparison, Current, compare, count_current
+from driftline_cli.dataset import (
+    Columns,
+    add_column_arguments,
+    columns_of,
+    read_monitor,
+    read_reference,
+    roles_of,
+    say,
+)
+from driftline_cli.drift_text import render
+from driftline_cli.profile_files import is_profile, read_profile, write_whole
+from driftline_cli.readers.convert import Kind, convert
+from driftline_cli.readers.progress import progress
+from driftline_cli.readers.spool import MAX_CATEGORIES
+from driftline_cli.readers.table import Table, open_table
+
+EX_OK, EX_DRIFT, EX_NO_VERDICT = 0, 3, 4
+
+_EPILOG = """exit status:
+  0   no drift
+  3   at least one column drifted
+  4   no verdict: too few rows, or no value to compare (never read this as a pass)
+  65  a file can't be used; the message says why
+"""
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Register `driftline drift`."""
+    parser = subparsers.add_parser(
+        "drift",
+        help="compare a data file with a reference",
+        description="Compare a data file with a reference: a profile, or another data file.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_arguments(parser)
+    parser.set_defaults(run=run)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `driftline drift`."""
+    parser.add_argument(
+        "reference", metavar="REFERENCE", help="a profile, a data file, or a quoted pattern of files"
+    )
+    parser.add_argument("current", metavar="CURRENT", help="a data file, or a quoted pattern of files")
+    add_column_arguments(parser)
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="default: %(default)s")
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="write there instead of to stdout")
+    parser.add_argument(
+        "--min-rows", type=int, metavar="N", help="fewer rows give no verdict (default: the monitor's, 1000)"
+    )
+    parser.add_argument(
+        "--ordered",
+        action="store_true",
+        help="the reference's rows come in the order of time though no column says so",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Compare, print, and return the exit code. Raises DataError where there is nothing to compare."""
+    monitor = read_monitor(arguments.file)
+    policy = Drift() if monitor is None else monitor.spec.drift
+    if arguments.min_rows is not None:
+        policy = msgspec.structs.replace(policy, min_rows=arguments.min_rows)
+    current = open_table(arguments.current)
+    path = Path(arguments.reference)
+    if is_profile(path):
+        comparison = _with_profile(read_profile([path]), arguments.reference, current, monitor, policy)
+    else:
+        comparison = _with_data(open_table(arguments.reference), current, monitor, policy, arguments)
+    _write(comparison, arguments)
+    return exit_code(comparison)
+
+
+def exit_code(comparison: Comparison) -> int:
+    """3 where anything drifted; 4 where nothing could be judged, or a column that has no values any more."""
+    if comparison.drifted:
+        return EX_DRIFT
+    undecided = {Reason.INSUFFICIENT_DATA, Reason.INSUFFICIENT_REQUESTS, Reason.NO_REFERENCE}
+    judged = [f for f in comparison.judgement.features if f.reason not in undecided]
+    return EX_OK if judged else EX_NO_VERDICT
+
+
+def _with_profile(
+    profile: Profile, name: str, current: Table, monitor: ModelMonitor | None, policy: Drift
+) -> Comparison:
+    features = [f for f in profile.features if f.role is Role.MULTIVARIATE or f.name in current.columns]
+    _say_unshared(name, [f.name for f in profile.features if f not in features], current)
+    named = [f for f in features if f.role is not Role.MULTIVARIATE]
+    if not named:
+        raise DataError(f"{name} and {current.name} have no column in common")
+    kinds = [(f.name, Kind.NUMERIC if f.type is FeatureType.NUMERIC else Kind.CATEGORICAL) for f in named]
+    if profile.components is not None and not set(profile.components.features) <= {n for n, _ in kinds}:
+        features = named
+    shared = replace(profile, features=tuple(features))
+    return compare(shared, _count(shared, current, kinds, _limits(monitor)), policy)
+
+
+def _with_data(
+    reference: Table,
+    current: Table,
+    monitor: ModelMonitor | None,
+    policy: Drift,
+    arguments: argparse.Namespace,
+) -> Comparison:
+    with _columns(reference, current, monitor, arguments) as columns:
+        with read_reference(reference, columns) as rows:
+            plan = BuildPlan(
+                columns=columns.profiled,
+                windows=(),
+                ordered=arguments.ordered or columns.time is not None,
+                max_categories=MAX_CATEGORIES,
+                multivariate=False,
+            )
+            profile = build_profile(rows, plan)
+        kinds = columns.kinds
+        if columns.time is not None and columns.time not in current.columns:
+            kinds = [(name, kind) for name, kind in kinds if kind is not Kind.TIME]
+        return compare(profile, _count(profile, current, kinds, _limits(monitor)), policy)
+
+
+@contextmanager
+def _columns(
+    reference: Table, current: Table, monitor: ModelMonitor | None, arguments: argparse.Namespace
+) -> Iterator[Columns]:
+    explicit = roles_of(arguments, None)
+    columns = columns_of(reference, monitor, roles_of(arguments, monitor), explicit=explicit)
+    if monitor is not None:
+        current.require([feature.name for feature in monitor.spec.schema.features])
+    current.require([name for name in (explicit.prediction, explicit.score) if name])
+    shared = tuple(c for c in columns.profiled if c.name in current.columns)
+    _say_unshared(reference.name, [c.name for c in columns.profiled if c not in shared], current)
+    known = {*reference.columns}
+    more = [name for name in current.columns if name not in known]
+    if more:
+        say(f"{current.name}: not in the reference, so not compared: {', '.join(map(repr, more))}")
+    if not shared:
+        raise DataError(f"{reference.name} and {current.name} have no column in common")
+    yield replace(columns, profiled=shared)
+
+
+def _say_unshared(reference: str, names: list[str], current: Table) -> None:
+    if names:
+        say(f"{current.name}: lacks columns of {reference}, so not compared: {', '.join(map(repr, names))}")
+
+
+def _count(
+    profile: Profile, current: Table, kinds: list[tuple[str, Kind]], limits: dict[str, Limits]
+) -> Current:
+    with progress(f"reading {current.name}", current.size) as read:
+        chunks = current.chunks([name for name, _ in kinds], read)
+        return count_current(profile, (convert(chunk, kinds) for chunk in chunks), limits)
+
+
+def _limits(monitor: ModelMonitor | None) -> dict[str, Limits]:
+    if monitor is None:
+        return {}
+    found = {}
+    for feature in monitor.spec.schema.features:
+        low, high = (feature.range.min, feature.range.max) if feature.range is not None else (None, None)
+        allowed = frozenset(feature.categories) if feature.categories is not None else None
+        found[feature.name] = Limits(low, high, allowed)
+    return found
+
+
+def _write(comparison: Comparison, arguments: argparse.Namespace) -> None:
+    if arguments.format == "json":
+        text = msgspec.json.format(msgspec.json.encode(comparison.result), indent=2).decode() + "\n"
+    else:
+        text = render(
+            comparison, arguments.reference, arguments.current, to_file=arguments.output is not None
+        )
+    if arguments.output is not None:
+        write_whole(arguments.output, text.encode())
+    else:
+        sys.stdout.write(text)

@@ -1,0 +1,152 @@
+"""`driftline profile`: build a reference profile, look at it, split it for ConfigMaps."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from driftline.errors import DataError
+from driftline.profile import ModelName, Profile, Season
+from driftline.profile_build import BuildPlan, build_profile
+from driftline.profile_codec import CONFIG_MAP_BYTES, encode_profile, split_profile
+from driftline.spec import ModelMonitor
+
+from driftline_cli.dataset import (
+    add_column_arguments,
+    columns_of,
+    read_monitor,
+    read_reference,
+    roles_of,
+    say,
+)
+from driftline_cli.profile_files import read_profile, write_whole
+from driftline_cli.profile_view import as_json, as_text
+from driftline_cli.readers.table import Table, open_table
+
+_DEFAULT_WINDOWS = (300, 3600, 86_400)
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Register `driftline profile`."""
+    parser = subparsers.add_parser("profile", help="make, show or split a reference profile")
+    add_arguments(parser)
+    parser.set_defaults(run=run)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `driftline profile build`, `show` and `split`."""
+    commands = parser.add_subparsers(dest="profile_command", required=True, metavar="COMMAND")
+    build = commands.add_parser("build", help="make a profile from rows")
+    build.add_argument(
+        "data", metavar="DATA", help="CSV, gzip CSV, Parquet or Arrow; a file or a quoted pattern of files"
+    )
+    build.add_argument("-o", "--output", required=True, type=Path, metavar="FILE", help="the profile")
+    add_column_arguments(build)
+    build.add_argument(
+        "--season", choices=[season.value for season in Season], help="default: the monitor's, else none"
+    )
+    build.add_argument(
+        "--unordered",
+        action="store_true",
+        help="the rows' order means nothing (a shuffled table): verdicts are then Uncalibrated. "
+        "Default: rows come in the order of time, by --time-column or as they stand",
+    )
+    build.add_argument(
+        "--label-column",
+        metavar="NAME",
+        help="labels of these rows, held out from training: for estimated performance",
+    )
+    build.add_argument(
+        "--positive", metavar="CLASS", help="the positive class as labels write it (default: 1)"
+    )
+    show = commands.add_parser("show", help="what is in a profile")
+    show.add_argument(
+        "profile", nargs="+", type=Path, metavar="PROFILE", help="a file, parts, or a directory"
+    )
+    show.add_argument("--format", choices=("text", "json"), default="text", help="default: %(default)s")
+    split = commands.add_parser("split", help="cut a profile into parts that each fit a ConfigMap")
+    split.add_argument(
+        "profile", nargs="+", type=Path, metavar="PROFILE", help="a file, parts, or a directory"
+    )
+    split.add_argument("-d", "--directory", required=True, type=Path, help="where the parts go; must exist")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Do it; returns the exit code. Raises DataError and ProfileError."""
+    match arguments.profile_command:
+        case "build":
+            return _build(arguments)
+        case "show":
+            profile = read_profile(arguments.profile)
+            sys.stdout.write(as_json(profile) if arguments.format == "json" else as_text(profile))
+            return 0
+        case _:
+            return _split(arguments)
+
+
+def _build(arguments: argparse.Namespace) -> int:
+    monitor = read_monitor(arguments.file)
+    table = open_table(arguments.data)
+    if not arguments.output.parent.is_dir():
+        raise DataError(f"{arguments.output}: there is no directory {arguments.output.parent}")
+    roles = roles_of(arguments, monitor)
+    columns = columns_of(table, monitor, roles, explicit=roles_of(arguments, None))
+    with read_reference(table, columns) as rows:
+        plan = BuildPlan(
+            columns=columns.profiled,
+            model=_model(monitor),
+            season=_season(arguments, monitor),
+            windows=tuple(int(w) for w in monitor.spec.windows) if monitor else _DEFAULT_WINDOWS,
+            created=_data_time(table),
+            ordered=not arguments.unordered,
+            labels=columns.labels,
+        )
+        profile = build_profile(rows, plan)
+    data = encode_profile(profile)
+    write_whole(arguments.output, data)
+    _report(profile, data, arguments.output)
+    return 0
+
+
+def _report(profile: Profile, data: bytes, path: Path) -> None:
+    for finding in profile.diagnostics.findings:
+        where = "" if finding.feature is None else f"column {finding.feature!r}: "
+        say(f"note: {where}{finding.message} ({finding.concern.value})")
+    say(
+        f"{path}: {profile.rows:,} rows, {len(profile.features)} columns, {len(data):,} bytes, "
+        f"hash {profile.hash[:12]}"
+    )
+    # base64 makes four bytes of three, and the object holds its metadata besides.
+    if len(data) * 4 / 3 > CONFIG_MAP_BYTES - 10_000:
+        say(f"{path}: too large for one ConfigMap; see `driftline profile split`, or use a volume")
+
+
+def _split(arguments: argparse.Namespace) -> int:
+    data = encode_profile(read_profile(arguments.profile))
+    parts = split_profile(data)
+    if not arguments.directory.is_dir():
+        raise DataError(f"{arguments.directory}: there is no such directory")
+    name = arguments.profile[0].stem
+    for index, part in enumerate(parts):
+        path = arguments.directory / f"{name}.{index + 1}-of-{len(parts)}"
+        write_whole(path, part)
+        say(f"{path}: {len(part):,} bytes")
+    return 0
+
+
+def _model(monitor: ModelMonitor | None) -> ModelName:
+    if monitor is None:
+        return ModelName()
+    return ModelName(monitor.spec.model.name, monitor.spec.model.version)
+
+
+def _season(arguments: argparse.Namespace, monitor: ModelMonitor | None) -> Season:
+    if arguments.season is not None:
+        return Season(arguments.season)
+    return Season.NONE if monitor is None else Season(monitor.spec.reference.season)
+
+
+def _data_time(table: Table) -> float:
+    """When the data was last changed: the same files give the same profile, whenever it is built."""
+    return float(int(max(file.path.stat().st_mtime for file in table.files)))
