@@ -12,6 +12,8 @@ from driftline.errors import DriftlineError
 from driftline.report import Report
 from driftline_sidecar.analyzer.history import HistoryReport, TrafficHistory
 
+from driftline_cli.exits import EX_UNAVAILABLE
+
 T = TypeVar("T")
 
 EMPTY_HISTORY = HistoryReport(TrafficHistory([], [], [], [], [], []), {})
@@ -20,6 +22,10 @@ _MAX_BYTES = 64 << 20
 
 class Unavailable(DriftlineError):
     """Nothing answers at the URL, or something that isn't Driftline."""
+
+    exit_code = EX_UNAVAILABLE
+
+    exit_code = 69  # EX_UNAVAILABLE
 
 
 class AdminClient:

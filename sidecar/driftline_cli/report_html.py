@@ -20,12 +20,13 @@ from driftline_cli.top_view import ranked, verdict
 _HTML = (".html", ".htm")
 _LEVELS = (Level(0.1, "0.1"), Level(0.25, "0.25"))
 _STYLE = """
-:root{color-scheme:light dark;--ink:#1c2330;--dim:#5d6778;--rule:#d5dae2;--paper:#fff;--line:#2b6cb0;--bad:#b3261e;
---warn:#8a5a00;--good:#1f6f43}
-@media (prefers-color-scheme:dark){:root{--ink:#e6e9ef;--dim:#9aa4b5;--rule:#39414f;--paper:#14181f;--line:#7db3ee;
---bad:#ff8a80;--warn:#e7b556;--good:#7fd3a2}}
-body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);max-width:72rem;margin:2rem auto;
-padding:0 1rem}h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}.dim{color:var(--dim)}
+:root{color-scheme:light dark;--ink:#1c2330;--dim:#5d6778;--rule:#d5dae2;--paper:#fff;--line:#2b6cb0;
+--bad:#b3261e;--warn:#8a5a00;--good:#1f6f43}
+@media (prefers-color-scheme:dark){:root{--ink:#e6e9ef;--dim:#9aa4b5;--rule:#39414f;--paper:#14181f;
+--line:#7db3ee;--bad:#ff8a80;--warn:#e7b556;--good:#7fd3a2}}
+body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);max-width:72rem;
+margin:2rem auto;padding:0 1rem}h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}
+.dim{color:var(--dim)}
 .wide{overflow-x:auto}table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
 th,td{text-align:left;padding:.3rem .6rem;border-bottom:1px solid var(--rule);vertical-align:middle}
 th{font-weight:600;color:var(--dim)}.n{text-align:right}.chart{width:20rem;height:3.5rem;display:block}
@@ -51,10 +52,8 @@ def render(report: Report, history: HistoryReport) -> str:
     name = f"{report.namespace}/{report.monitor}"
     body = [
         f"<h1>Drift report: {escape(name)}</h1>",
-        f'<p class="dim">Model {escape(report.model)} {escape(report.version)}, {_when(report.generated)}. '
-        f"{_reference(report)}</p>",
-        f'<p class="{"Drifted" if report.verdict.drifted else report.verdict.reason}">'
-        f"Verdict: {escape(verdict(report))}</p>",
+        f'<p class="dim">{_about(report)}</p>',
+        f'<p class="{escape(report.verdict.reason)}">Verdict: {escape(verdict(report))}</p>',
         "<h2>Traffic</h2>",
         _traffic(report, history),
         "<h2>Windows</h2>",
@@ -72,11 +71,13 @@ def render(report: Report, history: HistoryReport) -> str:
     )
 
 
-def _reference(report: Report) -> str:
+def _about(report: Report) -> str:
+    model = f"Model {escape(report.model)} {escape(report.version)}, {_when(report.generated)}."
     if report.profile is None:
-        return "There is no reference yet."
+        return f"{model} There is no reference yet."
     calibrated = "" if report.profile.calibrated else ", uncalibrated (its rows have no time order)"
-    return f"Reference: {report.profile.rows:,} rows, {escape(report.profile.hash[:12])}{calibrated}."
+    reference = f"{report.profile.rows:,} rows, {escape(report.profile.hash[:12])}{calibrated}"
+    return f"{model} Reference: {reference}."
 
 
 def _traffic(report: Report, history: HistoryReport) -> str:
@@ -98,10 +99,10 @@ def _traffic(report: Report, history: HistoryReport) -> str:
             ]
         ],
     )
-    charts = [
+    charts: list[tuple[str, Sequence[float | None]]] = [
         ("p50, ms", history.traffic.p50_ms),
         ("p99, ms", history.traffic.p99_ms),
-        ("requests per second", list(history.traffic.rate)),
+        ("requests per second", history.traffic.rate),
     ]
     drawn = [
         f"<td>{line_chart(values, title=title)}<span class='dim'>{title}</span></td>"

@@ -16,10 +16,7 @@ from aiohttp import web
 from driftline_sidecar.exposition import CONTENT_TYPE
 
 CURSOR_HEADER = "X-Driftline-Cursor"
-MORE_HEADER = "X-Driftline-More"
 PANES_CONTENT_TYPE = "application/vnd.driftline.panes"
-MAX_PANES_BYTES = 4 * 1024 * 1024
-"""One answer of /v1/panes; the rest is fetched with the cursor it gave."""
 
 _MAX_REQUEST_BYTES = 4096
 
@@ -28,12 +25,15 @@ class BadCursor(ValueError):
     """A cursor that this program can't have given."""
 
 
+class UnknownMonitor(LookupError):
+    """A monitor that isn't watched here."""
+
+
 class PanesPage(NamedTuple):
-    """Encoded panes, the cursor to ask for the next ones with, and whether there are some already."""
+    """Encoded panes, each after its length (uint32, little-endian), and the cursor for the next ones."""
 
     body: bytes
     cursor: str
-    more: bool
 
 
 class Health(NamedTuple):
@@ -51,14 +51,17 @@ class Source(Protocol):
     def metrics(self) -> bytes:
         """All series, in the text format."""
 
-    def report(self) -> object:
-        """Windows and verdicts, as msgspec can encode them."""
-
     def config(self) -> object:
         """What is in force, and what was refused and why."""
 
-    def panes(self, cursor: str, max_bytes: int) -> PanesPage:
-        """The panes changed since the cursor (empty: all); raises BadCursor."""
+    def report(self, monitor: str) -> object:
+        """Windows and verdicts of a monitor, `NAMESPACE/NAME` (empty: the first); raises UnknownMonitor."""
+
+    def history(self, monitor: str) -> object:
+        """How its windows and traffic went lately."""
+
+    def panes(self, monitor: str, cursor: str) -> PanesPage:
+        """Its panes that changed since the cursor (empty: all that are held); raises BadCursor too."""
 
 
 def application(source: Source) -> web.Application:
@@ -67,6 +70,7 @@ def application(source: Source) -> web.Application:
         "/healthz": _health,
         "/metrics": _metrics,
         "/v1/report": _report,
+        "/v1/history": _history,
         "/v1/config": _config,
         "/v1/panes": _panes,
     }
@@ -90,7 +94,12 @@ Answer = Callable[[Source, web.Request], web.Response]
 
 def _handler(answer: Answer, source: Source) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def handle(request: web.Request) -> web.Response:
-        response = answer(source, request)
+        try:
+            response = answer(source, request)
+        except BadCursor as error:
+            response = _json({"error": str(error)}, status=400)
+        except UnknownMonitor as error:
+            response = _json({"error": f"no such monitor: {error}"}, status=404)
         response.headers["Cache-Control"] = "no-store"
         return response
 
@@ -108,7 +117,11 @@ def _metrics(source: Source, request: web.Request) -> web.Response:
 
 
 def _report(source: Source, request: web.Request) -> web.Response:
-    return _json(source.report())
+    return _json(source.report(_monitor(request)))
+
+
+def _history(source: Source, request: web.Request) -> web.Response:
+    return _json(source.history(_monitor(request)))
 
 
 def _config(source: Source, request: web.Request) -> web.Response:
@@ -116,12 +129,12 @@ def _config(source: Source, request: web.Request) -> web.Response:
 
 
 def _panes(source: Source, request: web.Request) -> web.Response:
-    try:
-        page = source.panes(request.query.get("since", ""), MAX_PANES_BYTES)
-    except BadCursor as error:
-        return _json({"error": str(error)}, status=400)
-    headers = {CURSOR_HEADER: page.cursor, MORE_HEADER: "true" if page.more else "false"}
-    return web.Response(body=page.body, content_type=PANES_CONTENT_TYPE, headers=headers)
+    page = source.panes(_monitor(request), request.query.get("since", ""))
+    return web.Response(body=page.body, content_type=PANES_CONTENT_TYPE, headers={CURSOR_HEADER: page.cursor})
+
+
+def _monitor(request: web.Request) -> str:
+    return request.query.get("monitor", "")
 
 
 def _json(body: object, status: int = 200) -> web.Response:

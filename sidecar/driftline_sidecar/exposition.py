@@ -73,6 +73,12 @@ class Families:
         family.add_sample(PREFIX + name + "_sum", base, total)
         family.add_sample(PREFIX + name + "_count", base, cumulative[-1])
 
+    def joined(self, other: Families) -> Families:
+        """These, and the other's families as well; for what must not fall to the limit."""
+        for name, family in other._families.items():
+            self._families.setdefault(name, family)
+        return self
+
     def __iter__(self) -> Iterator[Metric]:
         return iter(self._families.values())
 

@@ -89,6 +89,7 @@ def _add_analyzer(analyzer: argparse.ArgumentParser) -> None:
     add("--profile", metavar="FILE", help="reference profile, instead of the one the monitor names")
     add("--tee", metavar="SOCKET", help="the Unix socket to listen on (/run/driftline/tee.sock)")
     add("--admin", metavar="ADDR", help="health, metrics, panes, report and configuration (:15082)")
+    add("--state", metavar="DIR", help="where a captured reference survives a restart (nowhere)")
     add("--log-format", metavar="FORMAT", help="json (default) or text")
 
 

@@ -9,9 +9,20 @@ reference profile or a list in the code, never from a request. A test holds this
     request_duration_seconds           histogram  proxy
     time_to_first_byte_seconds         histogram  proxy
     in_flight_requests                 gauge      proxy
+    interrupted_requests_total         counter    proxy
+    upstream_errors_total              counter    proxy     reason
+    client_connections                 gauge      proxy
+    client_connections_total           counter    proxy
+    received_bytes_total               counter    proxy
+    sent_bytes_total                   counter    proxy
     opaque_connections_total           counter    proxy     reason
+    worker_restarts_total              counter    proxy     reason
+    proxy_config_refused_total         counter    proxy
+    proxy_config_last_reload_successful gauge     proxy
+    proxy_build_info                   gauge      proxy     version
     capture_seen_total                 counter    proxy
     capture_captured_total             counter    proxy
+    capture_sampled_out_total          counter    proxy
     capture_dropped_total              counter    both      reason
     capture_lost_total                 counter    proxy
     capture_bytes_total                counter    proxy
@@ -51,7 +62,7 @@ reference profile or a list in the code, never from a request. A test holds this
     analyzer_backlog_bytes             gauge      analyzer
     analyzer_loop_lag_seconds          gauge      analyzer
     series_cut                         gauge      analyzer
-    build_info                         gauge      both      version
+    build_info                         gauge      analyzer  version
 """
 
 from __future__ import annotations
@@ -98,12 +109,42 @@ _CATALOGUE = (
         ("reason",),
     ),
     Series(
+        "interrupted_requests_total",
+        "counter",
+        "proxy",
+        "Requests that ended without a whole response: a side went away, or the worker died.",
+    ),
+    Series(
+        "upstream_errors_total", "counter", "proxy", "Failures of the model's side, by reason.", ("reason",)
+    ),
+    Series("client_connections", "gauge", "proxy", "Client connections open now."),
+    Series("client_connections_total", "counter", "proxy", "Client connections accepted."),
+    Series("received_bytes_total", "counter", "proxy", "Bytes from clients."),
+    Series("sent_bytes_total", "counter", "proxy", "Bytes to clients."),
+    Series("worker_restarts_total", "counter", "proxy", "Workers replaced, by reason.", ("reason",)),
+    Series(
+        "proxy_config_refused_total", "counter", "proxy", "Contents of the monitor file that were refused."
+    ),
+    Series(
+        "proxy_config_last_reload_successful",
+        "gauge",
+        "proxy",
+        "0 while a changed monitor file is refused and the older content stays in force.",
+    ),
+    Series("proxy_build_info", "gauge", "proxy", "1; the version that runs.", ("version",)),
+    Series(
         "capture_seen_total",
         "counter",
         "proxy",
         "Exchanges on observed connections: captured, dropped and lost ones together.",
     ),
     Series("capture_captured_total", "counter", "proxy", "Exchanges that the analyzer has acknowledged."),
+    Series(
+        "capture_sampled_out_total",
+        "counter",
+        "proxy",
+        "Exchanges that the sample (capture.sample) left out.",
+    ),
     Series(
         "capture_dropped_total",
         "counter",
@@ -269,7 +310,7 @@ _CATALOGUE = (
     Series("analyzer_backlog_bytes", "gauge", "analyzer", "Bytes taken from the tee and not yet analysed."),
     Series("analyzer_loop_lag_seconds", "gauge", "analyzer", "How late the event loop runs what is due."),
     Series("series_cut", "gauge", "analyzer", "Series left out because of metrics.maxSeries."),
-    Series("build_info", "gauge", "both", "1; the version that runs.", ("version",)),
+    Series("build_info", "gauge", "analyzer", "1; the version that runs.", ("version",)),
 )
 
 SERIES = {series.name: series for series in _CATALOGUE}

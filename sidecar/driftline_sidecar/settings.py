@@ -118,6 +118,8 @@ class AnalyzerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The socket on which the proxy's worker delivers exchanges."""
     admin: Address = Address("", 15082)
     """Health, metrics, panes, report and configuration in force."""
+    state: Path | None = None
+    """A directory in which a reference captured from traffic survives a restart; None: it doesn't."""
     log_format: LogFormat = "json"
 
 
@@ -153,6 +155,7 @@ def analyzer_settings(arguments: Arguments) -> AnalyzerSettings:
         "profile": reader.read("profile", Path),
         "tee": reader.read("tee", _socket_path),
         "admin": reader.read("admin", _address),
+        "state": reader.read("state", Path),
         "log_format": reader.read("log-format", _log_format),
     }
     reader.finish()

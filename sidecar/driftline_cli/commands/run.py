@@ -21,10 +21,10 @@ from driftline_sidecar.analyzer.history import HistoryReport
 from driftline_sidecar.settings import Address, parse_address
 
 from driftline_cli.children import Child
+from driftline_cli.exits import EX_OK, EX_SOFTWARE
 from driftline_cli.gateway import Gateway
 from driftline_cli.report_html import write_report
 
-EX_OK, EX_SOFTWARE = 0, 70
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _START_SECONDS = 20.0
 _DRAIN_SECONDS = 30.0

@@ -1,0 +1,218 @@
+"""All monitors of this analyzer: routing, reloading, and what the admin server is told.
+
+The one place that knows which files are in force. Time is passed in.
+"""
+
+from __future__ import annotations
+
+import logging
+import struct
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import msgspec
+from driftline.decoding import decode_monitors
+from driftline.errors import DataError, DriftlineError
+from driftline.pane_codec import encode_pane
+from driftline.profile import Profile
+from driftline.routes import route
+from driftline.spec import ModelMonitor
+
+from driftline_sidecar.admin import BadCursor, PanesPage, UnknownMonitor
+from driftline_sidecar.analyzer.monitor import Analysis, MonitorConfig, config_of
+from driftline_sidecar.analyzer.reference import load
+from driftline_sidecar.exchange import Exchange
+from driftline_sidecar.logs import event
+from driftline_sidecar.reload import Refusal, Watched
+
+_MOST_PATHS = 1000
+"""Request paths whose monitor is remembered; paths are the clients' to choose."""
+
+
+class FileConfig(msgspec.Struct, frozen=True):
+    """A watched file: what of it is in force (SHA-256), and what was refused, if anything."""
+
+    kind: str
+    path: str
+    sha256: str
+    refused: Refusal | None
+
+
+class Config(msgspec.Struct, frozen=True):
+    """What /v1/config answers."""
+
+    files: list[FileConfig]
+    monitors: list[MonitorConfig]
+
+
+class Desk:
+    """The monitors in force. `profile` overrides what the only monitor names."""
+
+    def __init__(self, monitors: Path, profile: Path | None, state: Path | None, now: float) -> None:
+        """Raises DriftlineError where the monitor file can't be used; a profile that can't is refused."""
+        self.analyses: dict[str, Analysis] = {}
+        self.unrouted = 0
+        """Exchanges that no monitor claims."""
+        self._override = profile
+        self._state = state
+        self._routes: dict[bytes, Analysis | None] = {}
+        self._profiles: dict[str, Watched[Profile]] = {}
+        self._monitors: Watched[tuple[ModelMonitor, ...]] = Watched(monitors, partial(_decode, monitors))
+        self._apply(self._monitors.load(), now)
+
+    # ---- exchanges ----
+
+    def take(self, exchanges: Sequence[Exchange], now: float) -> None:
+        """Hand exchanges to their monitors, in order."""
+        shares: dict[str, list[Exchange]] = {}
+        for exchange in exchanges:
+            analysis = self._route(exchange)
+            if analysis is None:
+                self.unrouted += 1
+            else:
+                shares.setdefault(analysis.monitor.key, []).append(exchange)
+        for key, share in shares.items():
+            self.analyses[key].take(share, now)
+
+    def step(self, now: float) -> None:
+        """Windows and verdicts that are due by then."""
+        for analysis in self.analyses.values():
+            for change in analysis.step(now):
+                psi = "" if change.psi is None else f", psi {change.psi:.3f}"
+                event(
+                    logging.WARNING if change.after in ("Drifted", "Warning") else logging.INFO,
+                    "verdict_changed",
+                    f"{change.feature} in {change.window}: {change.before} -> {change.after}{psi}",
+                    monitor=analysis.monitor.key,
+                    reason=change.after.value,
+                )
+
+    # ---- files ----
+
+    def poll(self, now: float) -> None:
+        """Look whether a file has changed; what can't be used is refused and the older content stays."""
+        refused = self._monitors.refused
+        changed = self._monitors.poll(now)
+        if changed is not None:
+            self._apply(changed, now)
+            event(
+                logging.INFO, "config_changed", "a changed monitor file is in force", file=self._monitors.path
+            )
+        elif self._monitors.refused > refused:
+            _tell_refused(self._monitors.refusal)
+        for key, watched in self._profiles.items():
+            refused = watched.refused
+            profile = watched.poll(now)
+            if profile is not None:
+                self.analyses[key].replace_profile(profile, now)
+            elif watched.refused > refused:
+                _tell_refused(watched.refusal)
+
+    def watched(self) -> list[tuple[str, str, Watched[ModelMonitor] | Watched[Profile]]]:
+        """Every file with its kind and the monitor it belongs to (empty: all of them)."""
+        profiles = [("profile", key, watched) for key, watched in self._profiles.items()]
+        return [("monitor", "", self._monitors), *profiles]  # type: ignore[list-item]
+
+    # ---- out ----
+
+    def find(self, key: str) -> Analysis:
+        """The monitor of that key, the first where it is empty. Raises UnknownMonitor."""
+        if not key:
+            return next(iter(self.analyses.values()))
+        if key not in self.analyses:
+            raise UnknownMonitor(key[:200])
+        return self.analyses[key]
+
+    def config(self) -> Config:
+        """What is in force, and what was refused."""
+        files = [
+            FileConfig(kind, str(watched.path), watched.digest, watched.refusal)
+            for kind, _, watched in self.watched()
+        ]
+        return Config(files, [config_of(analysis) for analysis in self.analyses.values()])
+
+    def panes(self, key: str, cursor: str, boot: str, now: float) -> PanesPage:
+        """The panes that changed since the cursor. One of another boot or profile gets all of them."""
+        counting = self.find(key).counting
+        if counting is None:
+            return PanesPage(b"", f"{boot}:-:0")
+        place = f"{boot}:{counting.profile.hash[:16]}"
+        panes, last = counting.panes.since(_sequence(cursor, place), now)
+        encoded = [encode_pane(pane) for pane in panes]
+        body = b"".join(struct.pack("<I", len(data)) + data for data in encoded)
+        return PanesPage(body, f"{place}:{last}")
+
+    def _route(self, exchange: Exchange) -> Analysis | None:
+        target = exchange.request_head.split(b" ", 2)[1:2]
+        path = target[0].partition(b"?")[0] if target else b""
+        if path in self._routes:
+            return self._routes[path]
+        monitors = [analysis.monitor for analysis in self.analyses.values()]
+        found = route(monitors, path.decode("latin-1"))
+        if len(self._routes) >= _MOST_PATHS:
+            self._routes.clear()
+        self._routes[path] = None if found is None else self.analyses[found.key]
+        return self._routes[path]
+
+    def _apply(self, monitors: Sequence[ModelMonitor], now: float) -> None:
+        before = self.analyses
+        self.analyses = {}
+        self._routes = {}
+        profiles: dict[str, Watched[Profile]] = {}
+        for monitor in monitors:
+            key = monitor.key
+            profile = self._profile(monitor, profiles, now)
+            known = before.get(key)
+            if known is None:
+                self.analyses[key] = Analysis(monitor, profile, now, self._state)
+            else:
+                known.replace_monitor(monitor, profile, now)
+                self.analyses[key] = known
+        self._profiles = profiles
+
+    def _profile(
+        self, monitor: ModelMonitor, profiles: dict[str, Watched[Profile]], now: float
+    ) -> Profile | None:
+        source = monitor.spec.reference.profile
+        path = self._override
+        if path is None and source is not None and source.file is not None:
+            path = self._monitors.path.parent / source.file
+        if path is None:
+            if source is not None:
+                event(
+                    logging.WARNING,
+                    "no_reference",
+                    "the monitor's profile is not a file of this machine: give it by --profile",
+                    monitor=monitor.key,
+                )
+            return None
+        watched = profiles[monitor.key] = Watched(path, partial(load, path=path))
+        try:
+            return watched.load()
+        except DriftlineError as error:
+            watched.refuse("", str(error), now)
+            _tell_refused(watched.refusal)
+            return None
+
+
+def _decode(path: Path, raw: bytes) -> tuple[ModelMonitor, ...]:
+    monitors = decode_monitors(raw, str(path))
+    if not monitors:
+        raise DataError(f"{path}: holds no ModelMonitor")
+    return monitors
+
+
+def _tell_refused(refusal: Refusal | None) -> None:
+    if refusal is not None:
+        event(logging.ERROR, "config_refused", refusal.reason, file=refusal.path)
+
+
+def _sequence(cursor: str, place: str) -> int:
+    """Where to go on; 0 for a cursor of another boot or profile. Raises BadCursor."""
+    if not cursor:
+        return 0
+    found, _, sequence = cursor.rpartition(":")
+    if not sequence.isascii() or not sequence.isdigit() or found.count(":") != 1 or len(cursor) > 100:
+        raise BadCursor("since must be a cursor that /v1/panes has given")
+    return int(sequence) if found == place else 0

@@ -1,0 +1,136 @@
+"""From a window's counts to what is said of it: statistics, judgement, and what lasts.
+
+Pure: no clock, no socket. One `Evaluator` per profile and policy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from driftline.counts import CategoricalCounts, ColumnCounts
+from driftline.episode import Verdicts, dataset, label, transition_report
+from driftline.judge import OUTPUTS, Window, judge
+from driftline.measure import Measurer
+from driftline.pane import PaneCounts
+from driftline.profile import FeatureProfile, Profile
+from driftline.report import FeatureReport, TransitionReport, VerdictReport, WindowReport
+from driftline.spec import MonitorSpec
+from driftline.stats import Statistic, statistics
+from driftline.verdict import FeatureJudgement, Reason, WindowJudgement
+
+FILLING = "Filling"
+"""A window that began before counting did: shown, but no verdict is built on it."""
+
+_NOT_SHOWN = frozenset({"chi2_log_pvalue"})
+
+
+class Evaluator:
+    """Judges windows of one monitor against one profile, in order of time."""
+
+    def __init__(self, spec: MonitorSpec, profile: Profile) -> None:
+        self._spec = spec
+        self._profile = profile
+        self._measurer = Measurer(profile)
+        self._verdicts = Verdicts([int(window) for window in spec.windows], spec.drift)
+
+    def evaluate(
+        self, window: Window, counts: PaneCounts, *, whole: bool
+    ) -> tuple[WindowReport, tuple[TransitionReport, ...]]:
+        """Judge one window; only a `whole` one counts for what lasts.
+
+        A window that is still filling holds another part of the day than the reference's blocks of its
+        length do, so that its verdict would be about the time of day.
+        """
+        found = {feature.name: self._statistics(feature, counts) for feature in self._profile.features}
+        values = {name: {key: statistic.value for key, statistic in of.items()} for name, of in found.items()}
+        measurements = self._measurer.measure(counts, self._spec.drift.thresholds, values)
+        judgement = judge(window, measurements, self._profile.calibration, self._spec.drift)
+        transitions: tuple[TransitionReport, ...] = ()
+        if whole:
+            judgement, changed = self._verdicts.observe(judgement)
+            transitions = tuple(transition_report(change) for change in changed)
+        return self._report(judgement, counts, found, whole=whole), transitions
+
+    def verdict(self) -> VerdictReport:
+        """The monitor's verdict over all windows evaluated so far."""
+        return self._verdicts.verdict()
+
+    def role(self, seconds: int) -> str:
+        """What the window of that length is for."""
+        return self._verdicts.roles[seconds].value
+
+    def _statistics(self, feature: FeatureProfile, counts: PaneCounts) -> dict[str, Statistic]:
+        current = counts.features[feature.name]
+        return statistics(feature.axis, feature.counts, current, feature.sd, feature.max_abs)
+
+    def _report(
+        self,
+        judgement: WindowJudgement,
+        counts: PaneCounts,
+        found: Mapping[str, Mapping[str, Statistic]],
+        *,
+        whole: bool,
+    ) -> WindowReport:
+        features = {
+            feature.name: self._feature(
+                feature, judgement, counts.features[feature.name], found[feature.name]
+            )
+            for feature in self._profile.features
+        }
+        outputs = (feature for feature in features.values() if feature.role in OUTPUTS)
+        return WindowReport(
+            window=label(judgement.seconds),
+            role=self.role(judgement.seconds),
+            start=judgement.start,
+            end=judgement.end,
+            rows=judgement.rows,
+            requests=judgement.requests,
+            state=judgement.state,
+            reason="" if whole else FILLING,
+            scale=judgement.scale,
+            blocks=judgement.blocks,
+            features=features,
+            dataset=dataset(judgement, self._spec.drift),
+            prediction_drifted=any(feature.drifted for feature in outputs),
+        )
+
+    def _feature(
+        self,
+        feature: FeatureProfile,
+        window: WindowJudgement,
+        counts: ColumnCounts,
+        found: Mapping[str, Statistic],
+    ) -> FeatureReport:
+        role = feature.role.value
+        judged = window.feature(feature.name) or FeatureJudgement(
+            feature.name, role, Reason(window.state.value)
+        )
+        shown = {name: statistic for name, statistic in found.items() if name not in _NOT_SHOWN}
+        new = counts.new_rows if isinstance(counts, CategoricalCounts) else None
+        return FeatureReport(
+            type=feature.type.value,
+            role=role,
+            statistics={name: statistic.value for name, statistic in shown.items()},
+            p=judged.p,
+            p_adjusted=judged.p_adjusted,
+            extrapolated=judged.extrapolated,
+            effective_rows=judged.effective_rows,
+            missing_ratio=_ratio(counts.missing + counts.null, counts.rows),
+            out_of_range_ratio=_ratio(counts.out_of_range, counts.valid),
+            new_category_ratio=None if new is None else _ratio(new, counts.valid),
+            effect=judged.effect,
+            large=judged.large,
+            unusual=judged.unusual,
+            warned=judged.reason is Reason.WARNING,
+            drifted=judged.reason is Reason.DRIFTED,
+            reason=judged.reason,
+            notes={
+                name: statistic.reason.value
+                for name, statistic in shown.items()
+                if statistic.reason is not None
+            },
+        )
+
+
+def _ratio(part: int, whole: int) -> float | None:
+    return part / whole if whole else None

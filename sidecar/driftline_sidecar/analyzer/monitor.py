@@ -1,0 +1,327 @@
+"""One monitor's analysis: exchanges in; rows, panes, windows and verdicts out.
+
+It is told the time and given files' contents; sockets, clocks and files are `program`'s.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from driftline.columns import Batch
+from driftline.decoding import to_wire
+from driftline.episode import label
+from driftline.errors import DriftlineError
+from driftline.profile import Profile
+from driftline.report import (
+    CaptureReport,
+    ProfileReport,
+    Report,
+    RequestReport,
+    TransitionReport,
+    VerdictReport,
+    WindowReport,
+)
+from driftline.spec import ModelMonitor
+from driftline.verdict import State
+
+from driftline_sidecar.analyzer.capture import CaptureBuffer
+from driftline_sidecar.analyzer.counting import Counting
+from driftline_sidecar.analyzer.discovery import Discovery
+from driftline_sidecar.analyzer.history import History, error_ratio, milliseconds
+from driftline_sidecar.analyzer.latency import RecentTraffic
+from driftline_sidecar.analyzer.reference import (
+    ReferenceState,
+    build_captured,
+    features_of,
+    save,
+    saved,
+    state_path,
+)
+from driftline_sidecar.analyzer.tally import Tally
+from driftline_sidecar.decoders import Decoder
+from driftline_sidecar.exchange import Exchange
+from driftline_sidecar.logs import event
+
+
+class Analysis:
+    """The analysis of one monitor since the analyzer began or the monitor changed."""
+
+    def __init__(
+        self, monitor: ModelMonitor, profile: Profile | None, now: float, state: Path | None = None
+    ) -> None:
+        """`profile`: the one that the monitor's reference names, where it could be read."""
+        self.monitor = monitor
+        self.spec = monitor.spec
+        self.tally = Tally()
+        self.history = History()
+        self.traffic = RecentTraffic(float(min(self.spec.windows)), now)
+        self.counting: Counting | None = None
+        self.capture: CaptureBuffer | None = None
+        self._state = None if state is None else state_path(state, monitor)
+        self._discovery: Discovery | None = None
+        self._features = self.spec.schema.features
+        self._traffic_noted = now
+        self._begin(profile, now)
+
+    @property
+    def profile(self) -> Profile | None:
+        """The reference in force."""
+        return self.counting.profile if self.counting is not None else None
+
+    @property
+    def reference_state(self) -> ReferenceState:
+        """What there is to compare with."""
+        if self.counting is not None:
+            return ReferenceState.READY
+        return ReferenceState.NO_REFERENCE if self.capture is None else ReferenceState.CAPTURING
+
+    @property
+    def reference_rows(self) -> int:
+        """Rows of the reference, or those captured for it so far."""
+        if self.counting is not None:
+            return self.counting.profile.rows
+        return 0 if self.capture is None else self.capture.rows
+
+    def replace_profile(self, profile: Profile, now: float) -> None:
+        """Count against another reference from now on, in new panes."""
+        if self.counting is not None and self.counting.profile.hash == profile.hash:
+            return
+        self._begin(profile, now)
+        event(
+            logging.INFO,
+            "reference_changed",
+            f"counting against {profile.hash[:12]}",
+            monitor=self.monitor.key,
+        )
+
+    def replace_monitor(self, monitor: ModelMonitor, profile: Profile | None, now: float) -> None:
+        """Take a changed monitor, with the profile that its reference names.
+
+        Panes and captured rows stay unless what is counted, or over which time, has changed.
+        """
+        before, self.monitor, self.spec = self.spec, monitor, monitor.spec
+        if monitor.spec == before:
+            return
+        if any(getattr(before, part) != getattr(monitor.spec, part) for part in _COUNTED):
+            same_reference = before.reference == self.spec.reference and before.schema == self.spec.schema
+            if profile is None and same_reference and self.spec.reference.capture is not None:
+                profile = self.profile
+            self.traffic = RecentTraffic(float(min(self.spec.windows)), now)
+            self._begin(profile, now)
+            return
+        self._decoder = Decoder(self.spec, self._features)
+        if self.counting is not None:
+            self.counting.replace_policy(self.spec)
+
+    def take(self, exchanges: Sequence[Exchange], now: float) -> None:
+        """Analyse exchanges, oldest first. Nothing in them can raise."""
+        if not exchanges:
+            return
+        self.tally.exchanged(exchanges)
+        durations = np.fromiter((e.duration for e in exchanges), dtype=np.float64, count=len(exchanges))
+        self.traffic.add(now, durations, sum(exchange.status >= 500 for exchange in exchanges))
+        if self._discovery is not None:
+            exchanges = self._discover(self._discovery, exchanges)
+        if not exchanges:
+            return
+        for at, part in by_pane(exchanges, int(self.spec.pane), now):
+            decoded = self._decoder.decode(part)
+            self.tally.failed(decoded.failures)
+            self._count(decoded.batch, at, now)
+
+    def step(self, now: float) -> tuple[TransitionReport, ...]:
+        """Do what is due at that time: windows, verdicts, history."""
+        if now - self._traffic_noted >= max(1.0, min(self.spec.windows) / 60):
+            self._traffic_noted = now
+            self.history.add_traffic(now, self.traffic.read(now))
+        return self.counting.step(now, self.history) if self.counting is not None else ()
+
+    @property
+    def capture_ready(self) -> bool:
+        """Whether `finish_capture` should be called."""
+        return self.capture is not None and self.capture.full
+
+    def finish_capture(self, now: float) -> None:
+        """Make the reference of the rows that were kept; they are the reference and in no window.
+
+        Takes up to seconds, and may run in a thread while nothing else is asked of this object.
+        """
+        if self.capture is None:
+            return
+        try:
+            profile = build_captured(self.spec, self._features, self.capture, now)
+        except DriftlineError as error:
+            event(
+                logging.ERROR, "reference_not_built", "capturing anew", error=error, monitor=self.monitor.key
+            )
+            self._begin(None, now)
+            return
+        rows, short = self.capture.rows, self.capture.cut_short
+        if self._state is not None:
+            save(profile, self._state)
+        self._begin(profile, now)
+        event(
+            logging.WARNING if short else logging.INFO,
+            "reference_captured",
+            "the reference is made of fewer rows than asked for: memory"
+            if short
+            else "the reference is made",
+            monitor=self.monitor.key,
+            count=rows,
+        )
+
+    def report(self, now: float) -> Report:
+        """Windows and verdicts as of the last step."""
+        traffic = self.traffic.read(now)
+        metadata, model = self.monitor.metadata, self.spec.model
+        return Report(
+            monitor=metadata.name,
+            namespace=metadata.namespace,
+            model=model.name,
+            version=model.version,
+            generated=now,
+            profile=self._profile_report(),
+            requests=RequestReport(
+                total=traffic.requests,
+                rate=traffic.rate,
+                p50_ms=milliseconds(traffic.p50),
+                p95_ms=milliseconds(traffic.p95),
+                p99_ms=milliseconds(traffic.p99),
+                error_ratio=error_ratio(traffic),
+            ),
+            capture=CaptureReport(seen=self.tally.exchanges, captured=self.tally.exchanges),
+            windows=self._windows(now),
+            verdict=self._verdict(),
+            log=() if self.counting is None else tuple(self.counting.log),
+        )
+
+    def _begin(self, profile: Profile | None, now: float) -> None:
+        wanted = self.spec.reference.capture
+        if profile is None and wanted is not None and self._state is not None:
+            profile = saved(self._state)
+        self._discovery = None
+        self._features = features_of(self.spec, profile)
+        self._decoder = Decoder(self.spec, self._features)
+        self.capture = None
+        self.counting = None
+        self.history = History()
+        if profile is not None:
+            self.counting = Counting(self.spec, profile, self._features, now)
+        elif wanted is not None:
+            self.capture = CaptureBuffer(wanted.rows)
+            if not self._features:
+                self._discovery = Discovery(wanted.rows)
+
+    def _discover(self, discovery: Discovery, exchanges: Sequence[Exchange]) -> Sequence[Exchange]:
+        """The exchanges to decode now: none while features are looked for, then all that were kept."""
+        features = discovery.add(exchanges, self._decoder)
+        if features is None:
+            return ()
+        if features:
+            self._discovery = None
+            self._features = features
+            self._decoder = Decoder(self.spec, features)
+            event(
+                logging.INFO,
+                "features_discovered",
+                "the schema names no features; they were taken from traffic",
+                monitor=self.monitor.key,
+                count=len(features),
+            )
+        # Without any the exchanges are decoded all the same, so that the reason is counted.
+        return discovery.take()
+
+    def _count(self, batch: Batch, at: float, now: float) -> None:
+        if self.counting is not None:
+            self.counting.add(batch, at, self.tally)
+        else:
+            self.tally.rows += batch.rows
+            if self.capture is not None:
+                self.capture.add(batch, at)
+
+    def _profile_report(self) -> ProfileReport | None:
+        profile = self.profile
+        if profile is None:
+            return None
+        return ProfileReport(
+            hash=profile.hash,
+            rows=profile.rows,
+            features=len(profile.features),
+            season=profile.season.value,
+            created=profile.created,
+            calibrated=profile.calibration is not None,
+        )
+
+    def _windows(self, now: float) -> tuple[WindowReport, ...]:
+        if self.counting is not None:
+            return tuple(window for _, window in sorted(self.counting.windows.items()))
+        reason = self.reference_state.value
+        if self.capture is not None:
+            reason = f"{reason} ({self.capture.rows} of {self.capture.wanted})"
+        return tuple(
+            WindowReport(
+                window=label(int(window)),
+                role="",
+                start=now - window,
+                end=now,
+                rows=0,
+                requests=0,
+                state=State.NO_REFERENCE,
+                reason=reason,
+            )
+            for window in self.spec.windows
+        )
+
+    def _verdict(self) -> VerdictReport:
+        if self.counting is None:
+            return VerdictReport(drifted=False, reason=self.reference_state.value)
+        return self.counting.verdict()
+
+
+_COUNTED = ("schema", "model", "pane", "windows", "reference")
+"""Parts of a spec that fix what panes hold."""
+
+
+def by_pane(exchanges: Sequence[Exchange], pane: int, now: float) -> list[tuple[float, Sequence[Exchange]]]:
+    """The exchanges by the pane in which they ended, with a time in it; none lies after now.
+
+    A batch seldom crosses a pane's edge, so its first and last exchange are looked at before all.
+    """
+    first, last = (min(now, e.started + e.duration) for e in (exchanges[0], exchanges[-1]))
+    if first // pane == last // pane:
+        return [(first, exchanges)]
+    groups: dict[float, list[Exchange]] = {}
+    for exchange in exchanges:
+        at = min(now, exchange.started + exchange.duration)
+        groups.setdefault(at // pane * pane, []).append(exchange)
+    return sorted(groups.items())
+
+
+class ReferenceConfig(msgspec.Struct, frozen=True):
+    """The reference in force."""
+
+    state: str
+    rows: int
+    hash: str | None
+
+
+class MonitorConfig(msgspec.Struct, frozen=True):
+    """A monitor as it is in force, with its defaults filled in."""
+
+    monitor: str
+    document: dict[str, Any]
+    reference: ReferenceConfig
+
+
+def config_of(analysis: Analysis) -> MonitorConfig:
+    """The monitor and reference in force."""
+    profile = analysis.profile
+    reference = ReferenceConfig(
+        analysis.reference_state.value, analysis.reference_rows, None if profile is None else profile.hash
+    )
+    return MonitorConfig(analysis.monitor.key, to_wire(analysis.monitor), reference)

@@ -1,0 +1,191 @@
+"""`driftline-sidecar analyzer`: the shell around the desk: sockets, clock, files, signals."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import secrets
+import signal
+import time
+from collections.abc import Callable
+
+import uvloop
+from driftline import __version__
+from driftline.report import Report
+
+from driftline_sidecar import admin
+from driftline_sidecar.analyzer import exposure
+from driftline_sidecar.analyzer.desk import Config, Desk
+from driftline_sidecar.analyzer.heartbeat import Heartbeat
+from driftline_sidecar.analyzer.history import HistoryReport
+from driftline_sidecar.analyzer.intake import Intake
+from driftline_sidecar.exposition import Families, merge, render
+from driftline_sidecar.logs import event
+from driftline_sidecar.settings import AnalyzerSettings
+
+BATCH = 1000
+"""Exchanges decoded and counted at once: enough to share the cost of a batch, few enough (some ms) that
+the admin server answers in between."""
+
+BATCH_BYTES = 2 << 20
+"""Bodies' bytes in a batch, for the same reason: JSON parses at about 100 MB/s."""
+
+GATHER_SECONDS = 0.2
+"""How long exchanges may wait for others to share a batch with."""
+
+STEP_SECONDS = 0.25
+GRACE_SECONDS = 0.5
+"""How long after a window's end its last exchanges are waited for."""
+
+MOST_DELAY_SECONDS = 5.0
+"""How long a backlog may hold windows up."""
+
+POLL_SECONDS = 1.0
+UNHEALTHY_LAG_SECONDS = 5.0
+
+
+def serve(settings: AnalyzerSettings) -> int:
+    """Run until SIGTERM or SIGINT; the exit status. Raises DriftlineError and OSError at the start."""
+    desk = Desk(settings.monitor, settings.profile, settings.state, time.time())
+    return uvloop.run(Program(settings, desk).run())
+
+
+class Program:
+    """The running analyzer. It is the admin server's `Source`."""
+
+    def __init__(
+        self,
+        settings: AnalyzerSettings,
+        desk: Desk,
+        wall: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._settings = settings
+        self._desk = desk
+        # Time goes on evenly from where the wall clock stood: a clock that is set back re-opens no pane.
+        self._offset = wall() - monotonic()
+        self._monotonic = monotonic
+        self._boot = secrets.token_hex(8)
+        self._heartbeat = Heartbeat(monotonic)
+        self._stepped = 0.0
+        self._last_turn = monotonic()
+        self.intake = Intake()
+        self.stop = asyncio.Event()
+        self.port = 0
+        """Of the admin server, once it listens."""
+
+    @property
+    def now(self) -> float:
+        """Unix seconds, never going back."""
+        return self._monotonic() + self._offset
+
+    async def run(self) -> int:
+        """Serve until told to stop, then finish what was acknowledged."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop.set)
+        await self.intake.listen(self._settings.tee)
+        address = self._settings.admin
+        runner, self.port = await admin.serve(admin.application(self), address.host, address.port)
+        event(logging.INFO, "started", "the analyzer has started", address=f"{address.host}:{self.port}")
+        gc.collect()
+        gc.freeze()
+        tasks = [asyncio.create_task(work()) for work in (self._heartbeat.run, self._work, self._watch)]
+        stopping = asyncio.create_task(self.stop.wait())
+        try:
+            await asyncio.wait({*tasks, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await self._end(tasks, stopping)
+            await runner.cleanup()
+        for task in tasks:
+            if not task.cancelled() and (error := task.exception()) is not None:
+                raise error
+        return 0
+
+    async def _end(self, tasks: list[asyncio.Task[None]], stopping: asyncio.Task[bool]) -> None:
+        await self.intake.close()
+        for task in (*tasks, stopping):
+            task.cancel()
+        await asyncio.gather(*tasks, stopping, return_exceptions=True)
+        while self.intake:
+            self._desk.take(self.intake.take(BATCH, BATCH_BYTES), self.now)
+        event(logging.INFO, "ended", "the analyzer has ended", count=self.intake.received)
+
+    async def _work(self) -> None:
+        """Batches and steps, for ever; one batch at a time, other tasks in between."""
+        while True:
+            if await self.intake.wait(STEP_SECONDS):
+                if len(self.intake) < BATCH:
+                    await asyncio.sleep(GATHER_SECONDS)
+                self._desk.take(self.intake.take(BATCH, BATCH_BYTES), self.now)
+            await self._finish_captures()
+            self._step()
+            self._last_turn = self._monotonic()
+            await asyncio.sleep(0)
+
+    def _step(self) -> None:
+        now = self.now
+        delayed = now - self._stepped
+        if delayed < STEP_SECONDS or (self.intake and delayed < MOST_DELAY_SECONDS):
+            return
+        self._stepped = now
+        self._desk.step(now - GRACE_SECONDS)
+
+    async def _finish_captures(self) -> None:
+        for analysis in self._desk.analyses.values():
+            if analysis.capture_ready:
+                await asyncio.to_thread(analysis.finish_capture, self.now)
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(POLL_SECONDS)
+            self._desk.poll(self.now)
+
+    # ---- what the admin server is told ----
+
+    def health(self) -> admin.Health:
+        """Not ok where exchanges can't come in, or nothing has been done with them for seconds."""
+        problems = []
+        if not self.intake.listening:
+            problems.append("the tee's socket is not open")
+        elif not self._settings.tee.exists():
+            problems.append("the tee's socket has been removed")
+        idle = self._monotonic() - self._last_turn
+        if idle > UNHEALTHY_LAG_SECONDS:
+            problems.append(f"no batch and no step for {idle:.0f} s")
+        if self._heartbeat.lag > UNHEALTHY_LAG_SECONDS:
+            problems.append(f"the event loop was {self._heartbeat.lag:.1f} s late")
+        return admin.Health(tuple(problems))
+
+    def metrics(self) -> bytes:
+        """All series."""
+        process = Families(("", "", ""))
+        process.add("analyzer_backlog_bytes", self.intake.backlog_bytes)
+        process.add("analyzer_loop_lag_seconds", self._heartbeat.lag)
+        process.add("capture_dropped_total", self._desk.unrouted, ("unrouted",))
+        process.add("build_info", 1, (__version__,))
+        parts = [process]
+        for kind, key, watched in self._desk.watched():
+            owner = Families(exposure.common_labels(self._desk.find(key)) if key else ("", "", ""))
+            owner.add("config_last_reload_successful", float(watched.refusal is None), (kind,))
+            owner.add("config_refused_total", watched.refused, (kind,))
+            parts.append(owner)
+        parts += [exposure.families(analysis) for analysis in self._desk.analyses.values()]
+        return render(merge(parts))
+
+    def report(self, monitor: str) -> Report:
+        """Windows and verdicts of a monitor."""
+        return self._desk.find(monitor).report(self.now)
+
+    def history(self, monitor: str) -> HistoryReport:
+        """How they came to be."""
+        return self._desk.find(monitor).history.read()
+
+    def config(self) -> Config:
+        """What is in force."""
+        return self._desk.config()
+
+    def panes(self, monitor: str, cursor: str) -> admin.PanesPage:
+        """Panes since a cursor."""
+        return self._desk.panes(monitor, cursor, self._boot, self.now)
