@@ -152,6 +152,11 @@ class ModelMonitor(Part, frozen=True, kw_only=True):
         return f"{self.metadata.namespace}/{self.metadata.name}"
 
 
+def is_redacted(capture: Capture, feature: Feature) -> bool:
+    """Does one of the capture's redactions hide that feature? Then it must not become a column."""
+    return any(_redacts(redacted, feature) for _, redacted in _redactions(capture))
+
+
 def _redactions(capture: Capture) -> Iterator[tuple[int, JsonPath]]:
     for index, text in enumerate(capture.redact):
         try:

@@ -1,0 +1,1 @@
+"""One module per command of `driftline`: its options, and what it does."""

@@ -1,0 +1,133 @@
+"""`driftline check`: every problem of a monitor file at once, and what a good one says.
+
+With a reference profile it also tells what the monitor can detect: the smallest shift per window.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from driftline.decoding import decode_monitors
+from driftline.errors import DataError, InvalidSpec
+from driftline.spec import ModelMonitor
+
+from driftline_cli.exits import EX_DATAERR, EX_OK, exit_code
+
+_EXAMPLES = """\
+examples:
+  driftline check monitor.yaml
+  driftline check monitor.yaml --profile model.profile --rows-per-day 50000
+
+Exit 0 where all files are fine, 65 where one has a problem, 66 where one can't be read.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `driftline check`."""
+    parser.epilog = _EXAMPLES
+    parser.add_argument("files", nargs="+", type=Path, metavar="MONITOR", help="a monitor file, YAML or JSON")
+    parser.add_argument(
+        "--profile", type=Path, metavar="FILE", help="reference profile: tells what can be found"
+    )
+    parser.add_argument(
+        "--rows-per-day",
+        type=_positive,
+        default=100_000.0,
+        metavar="N",
+        help="rows of live traffic expected a day, for --profile (default: 100000)",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Check each file; the worst exit code of all."""
+    code = EX_OK
+    for path in arguments.files:
+        try:
+            monitors = decode_monitors(_read(path))
+        except InvalidSpec as error:
+            for problem in error.problems:
+                print(f"{path}: {problem}", file=sys.stderr)
+            count = len(error.problems)
+            print(f"{path}: {count} problem{'s' if count > 1 else ''}", file=sys.stderr)
+            code = max(code, EX_DATAERR)
+        except DataError as error:
+            print(f"driftline: {error}", file=sys.stderr)
+            code = max(code, exit_code(error))
+        else:
+            for monitor in monitors:
+                for line in summary(monitor):
+                    print(line)
+                if arguments.profile is not None:
+                    _print_detectable(monitor, arguments.profile, arguments.rows_per_day)
+    return code
+
+
+def summary(monitor: ModelMonitor) -> Iterator[str]:
+    """What the monitor will do, a line per concern."""
+    spec = monitor.spec
+    endpoint, schema, drift = spec.endpoint, spec.schema, spec.drift
+    version = f" {spec.model.version}" if spec.model.version else ""
+    numeric = sum(feature.type == "numeric" for feature in schema.features)
+    features = f"{numeric} numeric, {len(schema.features) - numeric} categorical"
+    score = f", score {schema.prediction.score}" if schema.prediction.score else ""
+    yield f"{monitor.key}: fine"
+    yield f"  model       {spec.model.name}{version}, {spec.model.type}"
+    paths = ", ".join(endpoint.paths) or "every path"
+    yield f"  endpoint    port {endpoint.port}, {endpoint.protocol}, {paths}"
+    yield f"  features    {features if schema.features else 'those of the profile, or seen in traffic'}"
+    yield f"  prediction  {schema.prediction.name}{score}"
+    yield f"  reference   {_reference(monitor)}"
+    yield f"  windows     {', '.join(map(str, spec.windows))} in panes of {spec.pane}"
+    yield (
+        f"  drift       PSI {drift.thresholds.psi:g} (warning {drift.thresholds.warning:g}) in "
+        f"{drift.sustain.windows} of {drift.sustain.of} windows of {drift.min_rows:,} rows and "
+        f"{drift.min_requests:,} requests or more"
+    )
+    capture = spec.capture
+    share = "all requests" if capture.sample == 1 else f"{capture.sample:.4%} of the requests"
+    redacted = ", ".join(capture.redact) or "no paths"
+    yield f"  capture     {share}, bodies to {capture.max_body_bytes}, redacted: {redacted}"
+
+
+def _reference(monitor: ModelMonitor) -> str:
+    reference = monitor.spec.reference
+    season = f", season {reference.season}" if reference.season != "none" else ""
+    if reference.capture is not None:
+        return f"the first {reference.capture.rows:,} rows of live traffic{season}"
+    if reference.profile is None:
+        return f"none here: give `driftline run` a --profile{season}"
+    source = reference.profile
+    where = source.file or (source.config_map and f"ConfigMap {source.config_map}")
+    return f"{where or f'volume of {source.volume and source.volume.claim_name}'}{season}"
+
+
+def _print_detectable(monitor: ModelMonitor, path: Path, rows_per_day: float) -> None:
+    from driftline.profile_codec import decode_profile
+
+    from driftline_cli.detectable import detectable_lines
+
+    profile = decode_profile(_read(path))
+    windows = tuple(int(window) for window in monitor.spec.windows)
+    print()
+    for line in detectable_lines(profile, monitor.spec.drift, windows, rows_per_day):
+        print(f"  {line}".rstrip())
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror or error}") from error
+
+
+def _positive(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1e15:
+        raise argparse.ArgumentTypeError(f"must be a number of rows above 0, not {text!r}")
+    return value

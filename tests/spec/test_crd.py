@@ -1,0 +1,103 @@
+"""The CRD is what the types say, and a structural schema that an API server takes."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from driftline.crd import crd, crd_yaml
+
+FILE = Path(__file__).parents[2] / "crds" / "modelmonitors.driftline.io.yaml"
+VALUE_KEYS = {"description", "default", "x-kubernetes-int-or-string", "anyOf"}
+
+
+def root() -> dict[str, Any]:
+    schema: dict[str, Any] = crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    return schema
+
+
+def walk(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    yield path, schema
+    for name, inner in schema.get("properties", {}).items():
+        yield from walk(inner, f"{path}.{name}")
+    for key in ("items", "additionalProperties"):
+        if key in schema:
+            yield from walk(schema[key], f"{path}[]")
+
+
+def at(path: str) -> dict[str, Any]:
+    return dict(walk(root()))[path]
+
+
+def test_the_checked_in_file_is_the_generated_one() -> None:
+    assert FILE.read_text(encoding="utf-8") == crd_yaml(), "run `make crds`"
+    assert yaml.safe_load(crd_yaml()) == crd()
+
+
+def test_names_columns_and_status_are_as_designed() -> None:
+    spec = crd()["spec"]
+    assert spec["names"]["shortNames"] == ["mm"]
+    assert spec["names"]["categories"] == ["driftline"]
+    version = spec["versions"][0]
+    assert version["subresources"] == {"status": {}}
+    assert [column["name"] for column in version["additionalPrinterColumns"]] == [
+        "Ready", "Injected", "Drift", "Worst feature", "Rows", "Age",
+    ]  # fmt: skip
+
+
+def test_every_node_is_structural() -> None:
+    for path, schema in walk(root()):
+        assert ("type" in schema) != ("x-kubernetes-int-or-string" in schema), path
+        if "anyOf" in schema:
+            assert schema["anyOf"] == [{"type": "integer"}, {"type": "string"}], path
+        assert not {"$ref", "oneOf", "allOf", "nullable", "additionalItems"} & set(schema), path
+        assert not ("properties" in schema and "additionalProperties" in schema), path
+
+
+def test_every_field_is_explained() -> None:
+    unexplained = [
+        path
+        for path, schema in walk(root())
+        if path and not path.endswith("[]") and "description" not in schema and path != ".metadata"
+    ]
+    assert unexplained == []
+
+
+def test_everything_a_rule_may_walk_over_is_bounded() -> None:
+    for path, schema in walk(root()["properties"]["spec"]):
+        if schema.get("type") == "array":
+            assert "maxItems" in schema, path
+        if "additionalProperties" in schema:
+            assert "maxProperties" in schema, path
+        if schema.get("type") == "string" and "enum" not in schema:
+            assert "maxLength" in schema, path
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        (".spec.pane", {"default": "1m"}),
+        (".spec.windows", {"default": ["5m", "1h", "24h"], "minItems": 1}),
+        (".spec.drift.thresholds.psi", {"default": 0.25, "minimum": 0, "exclusiveMinimum": True}),
+        (".spec.capture.maxBodyBytes", {"default": "1Mi", "x-kubernetes-int-or-string": True}),
+        (".spec.endpoint.port", {"x-kubernetes-int-or-string": True, "minimum": 1, "maximum": 65535}),
+        (".spec.schema.features", {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}),
+        (".spec.reference.season", {"enum": ["daily", "none", "weekly"], "default": "none"}),
+        (".spec", {"required": ["selector", "endpoint", "model", "schema"]}),
+        (".spec.drift", {"default": {}}),
+    ],
+)
+def test_types_bounds_and_defaults_come_from_the_spec(path: str, expected: dict[str, Any]) -> None:
+    assert expected.items() <= at(path).items()
+
+
+def test_what_a_schema_cannot_say_is_a_rule() -> None:
+    rules = {
+        path: [rule["message"] for rule in schema["x-kubernetes-validations"]]
+        for path, schema in walk(root())
+        if "x-kubernetes-validations" in schema
+    }
+    assert rules[".spec.schema.features[].range"] == ["max must be above min", "must have min or max"]
+    assert rules[".spec"] == ["pane must divide an hour", "windows must be multiples of pane"]
+    assert rules[".spec.reference"] == ["has both profile and capture: choose one"]
