@@ -71,10 +71,12 @@ def parse(body: bytes) -> object:
         return _decode(body)
     except msgspec.DecodeError:
         pass
+    except RecursionError:  # nested deeper than any parser goes
+        raise DecodeError(Failure.INVALID_JSON) from None
     if b"NaN" not in body and b"Infinity" not in body:
         raise DecodeError(Failure.INVALID_JSON)
     try:
         document: object = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise DecodeError(Failure.INVALID_JSON) from None
     return document

@@ -35,7 +35,10 @@ class JsonRecords:
         if self._typed is not None:
             try:
                 return self._typed(body)
-            except msgspec.DecodeError:  # of another form, or not JSON: the careful way tells
+            except (
+                msgspec.DecodeError,
+                RecursionError,
+            ):  # of another form, or not JSON: the careful way tells
                 pass
         return self._layout.rows(self.records(body))
 

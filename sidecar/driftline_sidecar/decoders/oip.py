@@ -93,7 +93,7 @@ class OpenInference:
 def _parse(body: bytes, decoder: msgspec.json.Decoder[Any]) -> Any:
     try:
         return decoder.decode(body)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         pass
     document = parse(body)  # not JSON at all is said there; NaN, which some servers write, is taken
     try:
