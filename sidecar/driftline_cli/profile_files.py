@@ -11,6 +11,14 @@ from driftline.errors import DataError, ProfileError
 from driftline.profile import Profile
 from driftline.profile_codec import MAX_BYTES, decode_profile, is_part, join_profile
 
+from driftline_cli.exits import EX_CANTCREAT
+
+
+class CantWrite(DataError):
+    """The output has no place."""
+
+    exit_code = EX_CANTCREAT
+
 
 def read_profile(paths: Sequence[Path]) -> Profile:
     """The profile of a file, of several part files, or of a directory that holds them."""
@@ -43,7 +51,7 @@ def write_whole(path: Path, data: bytes) -> None:
     try:
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     except OSError as error:
-        raise DataError(f"{path}: can't be written: {error.strerror}") from error
+        raise CantWrite(f"{path}: can't be written: {error.strerror}") from error
     part = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -53,7 +61,7 @@ def write_whole(path: Path, data: bytes) -> None:
         part.chmod(0o644)
         part.replace(path)
     except OSError as error:
-        raise DataError(f"{path}: can't be written: {error.strerror}") from error
+        raise CantWrite(f"{path}: can't be written: {error.strerror}") from error
     finally:
         part.unlink(missing_ok=True)
 

@@ -28,13 +28,15 @@ from driftline_cli.dataset import (
     say,
 )
 from driftline_cli.drift_text import render
+from driftline_cli.exits import DRIFT, EX_OK
 from driftline_cli.profile_files import is_profile, read_profile, write_whole
 from driftline_cli.readers.convert import Kind, convert
 from driftline_cli.readers.progress import progress
 from driftline_cli.readers.spool import MAX_CATEGORIES
 from driftline_cli.readers.table import Table, open_table
 
-EX_OK, EX_DRIFT, EX_NO_VERDICT = 0, 3, 4
+EX_NO_VERDICT = 4
+"""Nothing could be judged: neither 0, a pass, nor 3, drift."""
 
 _EPILOG = """exit status:
   0   no drift
@@ -44,21 +46,9 @@ _EPILOG = """exit status:
 """
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Register `driftline drift`."""
-    parser = subparsers.add_parser(
-        "drift",
-        help="compare a data file with a reference",
-        description="Compare a data file with a reference: a profile, or another data file.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add_arguments(parser)
-    parser.set_defaults(run=run)
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `driftline drift`."""
+    parser.epilog = _EPILOG
     parser.add_argument(
         "reference", metavar="REFERENCE", help="a profile, a data file, or a quoted pattern of files"
     )
@@ -95,7 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
 def exit_code(comparison: Comparison) -> int:
     """3 where anything drifted; 4 where nothing could be judged, or a column that has no values any more."""
     if comparison.drifted:
-        return EX_DRIFT
+        return DRIFT
     undecided = {Reason.INSUFFICIENT_DATA, Reason.INSUFFICIENT_REQUESTS, Reason.NO_REFERENCE}
     judged = [f for f in comparison.judgement.features if f.reason not in undecided]
     return EX_OK if judged else EX_NO_VERDICT

@@ -20,18 +20,11 @@ from driftline_cli.dataset import (
     roles_of,
     say,
 )
-from driftline_cli.profile_files import read_profile, write_whole
+from driftline_cli.profile_files import CantWrite, read_profile, write_whole
 from driftline_cli.profile_view import as_json, as_text
 from driftline_cli.readers.table import Table, open_table
 
 _DEFAULT_WINDOWS = (300, 3600, 86_400)
-
-
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Register `driftline profile`."""
-    parser = subparsers.add_parser("profile", help="make, show or split a reference profile")
-    add_arguments(parser)
-    parser.set_defaults(run=run)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -89,7 +82,7 @@ def _build(arguments: argparse.Namespace) -> int:
     monitor = read_monitor(arguments.file)
     table = open_table(arguments.data)
     if not arguments.output.parent.is_dir():
-        raise DataError(f"{arguments.output}: there is no directory {arguments.output.parent}")
+        raise CantWrite(f"{arguments.output}: there is no directory {arguments.output.parent}")
     roles = roles_of(arguments, monitor)
     columns = columns_of(table, monitor, roles, explicit=roles_of(arguments, None))
     with read_reference(table, columns) as rows:

@@ -31,7 +31,7 @@ class ParquetDataFile:
         try:
             self.schema = _checked(path, pq.read_schema(path))
         except (pa.ArrowException, OSError) as error:
-            raise _damaged(path, error) from error
+            raise _damaged(path, error) from None
 
     def chunks(self, columns: Sequence[str], read: BytesRead) -> Iterator[Chunk]:
         """All rows, those columns only."""
@@ -44,7 +44,7 @@ class ParquetDataFile:
                     row += batch.num_rows
                     read(size * batch.num_rows // total)
         except (pa.ArrowException, OSError) as error:
-            raise _damaged(self.path, error) from error
+            raise _damaged(self.path, error) from None
 
 
 class IpcFile:
@@ -56,7 +56,7 @@ class IpcFile:
             with pa.memory_map(str(path)) as source:
                 self.schema = _checked(path, self._open(source).schema)
         except (pa.ArrowException, OSError) as error:
-            raise _damaged(path, error) from error
+            raise _damaged(path, error) from None
 
     def chunks(self, columns: Sequence[str], read: BytesRead) -> Iterator[Chunk]:
         """All rows, those columns only."""
@@ -70,7 +70,7 @@ class IpcFile:
                         row += rows.num_rows
                     read(batch.nbytes)
         except (pa.ArrowException, OSError) as error:
-            raise _damaged(self.path, error) from error
+            raise _damaged(self.path, error) from None
 
     def _open(self, source: pa.NativeFile) -> pa.RecordBatchFileReader | pa.RecordBatchStreamReader:
         is_file = source.read(6) == b"ARROW1"

@@ -61,7 +61,7 @@ class CsvFile:
                     read(position - seen)
                     seen = position
             except (pa.ArrowException, OSError) as error:
-                raise self._failure(error, ragged) from error
+                raise self._failure(error, ragged) from None
 
     def _parse_options(self, ragged: list[str]) -> pacsv.ParseOptions:
         def refuse(row: pacsv.InvalidRow) -> str:
@@ -86,7 +86,7 @@ class CsvFile:
             with self.path.open("rb") as raw:
                 head: bytes = self._stream(raw).read(_HEADER_BYTES)
         except (pa.ArrowException, OSError) as error:
-            raise self._failure(error, []) from error
+            raise self._failure(error, []) from None
         if not head.strip():
             raise DataError(f"{self.path}: the file is empty")
         line = head.split(b"\n", 1)[0]

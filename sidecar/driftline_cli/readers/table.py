@@ -104,11 +104,11 @@ def _paths(name: str) -> list[Path]:
     if Path(name).exists():
         return [Path(name)]
     if not glob.has_magic(name):
-        raise DataError(f"{name}: no such file")
+        raise DataError(f"{name}: no such file") from FileNotFoundError(name)
     matches = glob.iglob(name, recursive=True)  # noqa: PTH207 - the pattern may be absolute
     found = sorted(Path(path) for path in matches if Path(path).is_file())
     if not found:
-        raise DataError(f"{name}: no file matches this pattern")
+        raise DataError(f"{name}: no file matches this pattern") from FileNotFoundError(name)
     return found
 
 
@@ -137,7 +137,7 @@ def _same_columns(first: DataFile, other: DataFile) -> None:
     if here == there:
         return
     problems = [f"has no column {name!r}" for name in sorted(here - there)]
-    problems += [f"has a column {name!r} more" for name in sorted(there - here)]
+    problems += [f"has a column {name!r} besides" for name in sorted(there - here)]
     raise DataError(
-        f"{other.path}: {problems[0]} than/as {first.path}; files of one pattern must have the same columns"
+        f"{other.path}: {problems[0]}, unlike {first.path}; files of one pattern must have the same columns"
     )
