@@ -25,8 +25,6 @@ class Unavailable(DriftlineError):
 
     exit_code = EX_UNAVAILABLE
 
-    exit_code = 69  # EX_UNAVAILABLE
-
 
 class AdminClient:
     """Reads from one admin address. No proxies of the environment: the address is a near one."""

@@ -15,6 +15,7 @@ import os
 import socket
 from collections import deque
 from pathlib import Path
+from typing import cast
 
 from driftline_sidecar.exchange import Exchange
 from driftline_sidecar.frames import FrameError, FrameReader, Hello, encode_ack
@@ -121,8 +122,8 @@ class _Connection(asyncio.Protocol):
         self._paused = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101  a stream server's transports are
-        self._transport = transport
+        # A cast, because uvloop's transports don't inherit from asyncio's.
+        self._transport = cast("asyncio.Transport", transport)
         self._intake.connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
