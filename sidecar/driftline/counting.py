@@ -23,10 +23,11 @@ _NO_LIMITS = Limits()
 def count(axes: Axes, batch: Batch) -> PaneCounts:
     """The counts of a batch's rows. Columns the batch lacks are missing in every row; others are ignored."""
     columns = _with_error(axes, batch)
-    features = {
-        name: count_column(axis, columns.get(name), batch.rows, axes.limits.get(name, _NO_LIMITS))
-        for name, axis in axes.features.items()
-    }
+    with np.errstate(over="ignore"):
+        features = {
+            name: _count_column(axis, columns.get(name), batch.rows, axes.limits.get(name, _NO_LIMITS))
+            for name, axis in axes.features.items()
+        }
     names = tuple(name for name in axes.features if name != MULTIVARIATE)
     return PaneCounts(
         rows=batch.rows,
@@ -41,6 +42,12 @@ def count_column(
     axis: FeatureAxis, column: Column | None, rows: int, limits: Limits = _NO_LIMITS
 ) -> ColumnCounts:
     """The counts of one column; None: missing in every row. A column of the other kind is of wrong type."""
+    with np.errstate(over="ignore"):
+        return _count_column(axis, column, rows, limits)
+
+
+def _count_column(axis: FeatureAxis, column: Column | None, rows: int, limits: Limits) -> ColumnCounts:
+    """Sums may overflow to an infinity, which statistics say: the caller must let them."""
     if isinstance(axis, Grid):
         return _count_numeric(axis, column, rows, limits)
     return _count_categorical(axis, column, rows, limits)
@@ -72,7 +79,7 @@ def _count_numeric(grid: Grid, column: Column | None, rows: int, limits: Limits)
         high = np.searchsorted(x, np.inf, side="left")
         neg_inf, pos_inf, nan = int(low), int(valid - high), int(len(x) - valid)
         x = x[low:high]
-    counts, sums = count_sorted(grid, x)
+    counts, sums = _count_sorted(grid, x)
     return NumericCounts(
         counts=counts,
         sums=sums,
@@ -88,46 +95,26 @@ def _count_numeric(grid: Grid, column: Column | None, rows: int, limits: Limits)
     )
 
 
-def count_sorted(grid: Grid, x: Floats) -> tuple[Integers, Floats]:
+def _count_sorted(grid: Grid, x: Floats) -> tuple[Integers, Floats]:
     """Counts (2m + 1,) and centred sums (m + 1,) of finite, sorted values."""
     edges, n = grid.edges, len(x)
-    counts = np.zeros(grid.cells, np.int64)
-    sums = np.zeros(len(edges) + 1)
     if n == 0:
-        return counts, sums
-    left = np.searchsorted(x, edges)
-    right = left.copy()
+        return np.zeros(grid.cells, np.int64), np.zeros(len(edges) + 1)
+    # Where each cell begins in the sorted values, and where the last one ends.
+    bounds = np.empty(grid.cells + 1, np.int64)
+    left = x.searchsorted(edges)
+    bounds[0], bounds[-1] = 0, n
+    bounds[1:-1:2] = left
+    bounds[2:-1:2] = left
     # Only an edge that a value equals needs its second search: none of them, for continuous columns.
-    hit = np.flatnonzero(x[np.minimum(left, n - 1)] == edges)
+    hit = (x.take(left, mode="clip") == edges).nonzero()[0]
     if len(hit):
-        right[hit] = np.searchsorted(x, edges[hit], side="right")
-    counts[1::2] = right - left
-    starts, ends = np.append(0, right), np.append(left, n)
-    held = ends - starts
-    counts[::2] = held
-    cells = np.flatnonzero(held)
-    if len(cells):
-        with np.errstate(over="ignore"):
-            centred = x - np.repeat(grid.centres, _spread(held, counts))
-            sums[cells] = _cell_sums(centred, starts[cells], ends[cells])
-    return counts, sums
-
-
-def _spread(held: Integers, counts: Integers) -> Integers:
-    """How many sorted values stand in each open cell and on the edge above it (centred on nothing of use)."""
-    spread = held.copy()
-    spread[:-1] += counts[1::2]
-    return spread
-
-
-def _cell_sums(centred: Floats, starts: Integers, ends: Integers) -> Floats:
-    """The sum of each run [start, end): none is empty, and they don't overlap."""
-    bounds = np.empty(2 * len(starts), np.intp)
-    bounds[::2], bounds[1::2] = starts, ends
-    if bounds[-1] == len(centred):
-        bounds = bounds[:-1]
-    sums: Floats = np.add.reduceat(centred, bounds)[::2]
-    return sums
+        bounds[2 * hit + 2] = x.searchsorted(edges[hit], side="right")
+    counts = bounds[1:] - bounds[:-1]
+    held = counts.nonzero()[0]
+    sums = np.zeros(grid.cells)
+    sums[held] = np.add.reduceat(x - grid.cell_centres.repeat(counts), bounds.take(held))
+    return counts, sums[::2].copy()
 
 
 def _out_of_range(x: Floats, limits: Limits) -> int:

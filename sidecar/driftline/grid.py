@@ -106,6 +106,13 @@ class Grid:
         return np.concatenate([self.edges[:1], self.edges])
 
     @cached_property
+    def cell_centres(self) -> Floats:
+        """The same for every cell, shape (2m + 1,): a value equal to an edge is centred on that edge."""
+        centres = np.empty(self.cells)
+        centres[::2], centres[1::2] = self.centres, self.edges
+        return centres
+
+    @cached_property
     def decile_index(self) -> NDArray[np.intp]:
         """Where the deciles stand among the edges."""
         return np.searchsorted(self.edges, self.decile_edges)
