@@ -33,7 +33,7 @@ from tests.support.specs import categorical, monitor, numeric
     [
         (lambda: Range(min=130, max=120), "max: must be above min (120 < 130)"),
         (lambda: Range(min=1, max=1), "max: must be above min (1 = 1)"),
-        (lambda: Range(), "must have min or max"),
+        (Range, "must have min or max"),
         (lambda: Range(min=float("nan")), "min: must be a finite number, not nan"),
         (lambda: Endpoint(port=0), "port: must be at least 1 (0)"),
         (lambda: Endpoint(port=True), "port: must be a whole number or text, not true"),
@@ -51,7 +51,7 @@ from tests.support.specs import categorical, monitor, numeric
             lambda: Endpoint(port=80, protocol="oip-v2", json=JsonPaths()),
             "json: is only read with protocol json or auto, not oip-v2",
         ),
-        (lambda: LabelSelector(), "must name at least one label: an empty one would select every pod"),
+        (LabelSelector, "must name at least one label: an empty one would select every pod"),
         (lambda: LabelExpression(key="a", operator="In"), "values: must hold at least one value for In"),
         (lambda: numeric("a", categories=("x",)), "categories: needs type categorical, not numeric"),
         (lambda: categorical("a", range=Range(min=0)), "range: needs type numeric, not categorical"),
