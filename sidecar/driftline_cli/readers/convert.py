@@ -22,6 +22,14 @@ from driftline_cli.readers.table import Chunk
 NOTHING = ("", "NA", "N/A", "n/a", "null", "NULL", "None", "none")
 """What a numeric cell may say instead of a number."""
 
+_TIMES = (
+    pa.timestamp("us"),
+    pa.timestamp("ns"),
+    pa.timestamp("us", "UTC"),
+    pa.timestamp("ns", "UTC"),
+    pa.float64(),
+)
+
 _EPOCH_UNITS = ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3))
 """Numbers as times: above 1e11 they count milliseconds, above 1e14 micro-, above 1e17 nanoseconds."""
 
@@ -126,9 +134,10 @@ def _times(chunk: Chunk, name: str, cells: pa.Array) -> Floats:
     """Unix seconds; times without a zone are UTC. Every row needs one."""
     if is_text(cells.type):
         text = pc.utf8_trim_whitespace(as_text(chunk, name, cells))
+        text = pc.if_else(pc.equal(text, ""), None, text)
         stamps = parse_times(text)
         if stamps is None:
-            raise _first_misfit(chunk, name, text, pa.timestamp("us"), "a time (ISO 8601)")
+            raise _first_misfit(chunk, name, text, _time_type(text), "a time like the others (ISO 8601)")
         cells = stamps
     if pa.types.is_date(cells.type):
         cells = pc.cast(cells, pa.timestamp("us"))
@@ -149,18 +158,19 @@ def _times(chunk: Chunk, name: str, cells: pa.Array) -> Floats:
 
 def parse_times(text: pa.Array) -> pa.Array | None:
     """ISO 8601 text as timestamps, all with a zone or all without; unix seconds as text; None if neither."""
-    for kind in (
-        pa.timestamp("us"),
-        pa.timestamp("ns"),
-        pa.timestamp("us", "UTC"),
-        pa.timestamp("ns", "UTC"),
-        pa.float64(),
-    ):
+    for kind in _TIMES:
         try:
             return pc.cast(text, kind)
         except pa.ArrowInvalid:
             continue
     return None
+
+
+def _time_type(text: pa.Array) -> pa.DataType:
+    """How the first time is written; the others have to be like it."""
+    first = text.drop_null().slice(0, 1)
+    parsed = parse_times(first)
+    return _TIMES[0] if parsed is None else parsed.type
 
 
 def _epoch(values: Floats) -> Floats:
