@@ -107,7 +107,11 @@ class Tee:
         self._timer = None
         if self._loop is None:
             return
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        except OSError:  # out of descriptors
+            self._retry()
+            return
         sock.setblocking(False)
         try:
             sock.connect(self._path)
