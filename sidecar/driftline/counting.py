@@ -191,8 +191,7 @@ def _column_clusters(
     if isinstance(axis, Grid) and isinstance(column, NumericColumn) and ranks is not None:
         valid = np.isfinite(column.values)
         x = column.values[valid]
-        cells = np.searchsorted(axis.edges, x) + np.searchsorted(axis.edges, x, side="right")
-        return numeric_clusters(ranks[cells] - 0.5, request[valid])
+        return numeric_clusters(ranks[axis.cells_of(x)] - 0.5, request[valid])
     if isinstance(axis, Categories) and isinstance(column, CategoricalColumn):
         other, new = len(axis.known), len(axis.known) + 1
         unknown = other if axis.truncated else new

@@ -117,6 +117,14 @@ class Grid:
         """Where the deciles stand among the edges."""
         return np.searchsorted(self.edges, self.decile_edges)
 
+    def cells_of(self, values: Floats) -> NDArray[np.intp]:
+        """The cell of each finite value, in any order: same shape."""
+        below = self.edges.searchsorted(values)
+        if len(self.edges) == 0:
+            return below
+        cells: NDArray[np.intp] = 2 * below + (self.edges.take(below, mode="clip") == values)
+        return cells
+
     def ranks(self, counts: NDArray[np.int64]) -> Floats:
         """The mid-distribution function per cell, in (0, 1), shape (2m + 1,): mass below plus half its own.
 

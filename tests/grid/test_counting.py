@@ -38,6 +38,7 @@ def test_values_are_counted_in_the_cell_they_lie_in(name: str) -> None:
     found = numeric_counts(grid, values)
     counts, sums = counted_one_by_one(grid, values)
     assert found.counts.tolist() == counts.tolist()
+    assert np.bincount(grid.cells_of(values), minlength=grid.cells).tolist() == counts.tolist()
     assert found.sums == pytest.approx(sums, rel=1e-12)
     assert (found.minimum, found.maximum) == (values.min(), values.max())
 

@@ -87,9 +87,10 @@ def case_ids(kind: str) -> list[str]:
 
 
 def expected(case: str) -> dict[str, Any]:
-    """What the libraries said of a case, and the moments of its data."""
+    """What the libraries said of a case, the moments of its data, and the rows of its smaller side."""
     found = _json(case)
-    return {**found["expected"], "moments": found.get("moments", {})}
+    rows = min(found.get("n_ref_finite", 0), found.get("n_cur_finite", 0))
+    return {**found["expected"], "moments": found.get("moments", {}), "rows": rows}
 
 
 def numeric_case(case: str) -> NumericPair:
