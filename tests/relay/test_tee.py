@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from itertools import pairwise
 from pathlib import Path
+from typing import cast
 
 import pytest
 from driftline_sidecar import counters as slots
@@ -84,10 +85,10 @@ class Analyzer(asyncio.Protocol):
         self.exchanges: list[Exchange] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast("asyncio.Transport", transport)
         if self.hangs:
-            transport.pause_reading()
+            # uvloop begins to read only after this call
+            asyncio.get_running_loop().call_soon(self.transport.pause_reading)
 
     def data_received(self, data: bytes) -> None:
         self.exchanges += [e for e in self.reader.feed(data) if isinstance(e, Exchange)]

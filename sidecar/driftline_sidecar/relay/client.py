@@ -31,6 +31,7 @@ class Client(asyncio.Protocol):
         self.relay = relay
         # of the connection
         self.observer = Observer(relay.recorder)
+        self._block = relay.block
         self.transport: asyncio.Transport | None = None
         self.upstream: Upstream | None = None
         self._send: Callable[[bytes], None] | None = None
@@ -54,14 +55,13 @@ class Client(asyncio.Protocol):
         transport.set_write_buffer_limits(WRITE_HIGH)
         relay = self.relay
         relay.clients.add(self)
-        block = relay.block
-        block[slots.CONNECTIONS] += 1
-        block[slots.ACCEPTED] += 1
+        self._block[slots.CONNECTIONS] += 1
+        self._block[slots.ACCEPTED] += 1
         self._connect()
 
     def data_received(self, data: bytes) -> None:
         """Bytes from the client."""
-        self.relay.block[slots.RECEIVED_BYTES] += len(data)
+        self._block[slots.RECEIVED_BYTES] += len(data)
         send = self._send
         if send is not None:
             send(data)
@@ -96,7 +96,7 @@ class Client(asyncio.Protocol):
         """Gone. Its reset is the model's too."""
         relay = self.relay
         relay.clients.discard(self)
-        relay.block[slots.CONNECTIONS] -= 1
+        self._block[slots.CONNECTIONS] -= 1
         self.observer.close()
         self.cancel_timer()
         upstream, self.upstream = self.upstream, None

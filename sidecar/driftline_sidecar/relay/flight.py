@@ -11,7 +11,7 @@ from typing import Final
 from driftline_sidecar import counters as slots
 from driftline_sidecar.counters import BOUNDS, Counters
 from driftline_sidecar.frames import encode_exchange
-from driftline_sidecar.relay.heads import Heads, RequestHead
+from driftline_sidecar.relay.heads import Heads, RequestHead, ResponseHead
 from driftline_sidecar.settings import CaptureSettings
 from driftline_sidecar.tee import Tee
 
@@ -76,7 +76,7 @@ class Flight:
         self.first_byte = 0.0
         route = head.route
         self.cap = route.max_body_bytes if route else 0
-        self.keep = route is not None and chosen(identity, route.sample)
+        self.keep = route is not None and (route.sample >= 1.0 or chosen(identity, route.sample))
         self.spared = False
         """Whether its bodies were let go for want of memory."""
 
@@ -114,6 +114,30 @@ class Recorder:
         if identity or route is None:
             return Flight(head, block, sequence, identity, False)
         return Flight(head, block, sequence, b"%s%08x" % (self._prefix, sequence), True)
+
+    def begin_whole(self, head: RequestHead, body: bytes) -> Flight:
+        """A request is whole, and came in one piece."""
+        flight = self.begin(head)
+        flight.request_done = True
+        size = flight.request_bytes = len(body)
+        if flight.keep and size:
+            if size <= flight.cap and self._held + size <= HELD_BYTES:
+                flight.request_parts.append(body)
+                flight.held = size
+                self._held += size
+            else:
+                self.hold(flight, flight.request_parts, 0, body)
+        return flight
+
+    def end_whole(self, flight: Flight, head: ResponseHead, body: bytes) -> None:
+        """Its response is whole, and came in one piece."""
+        flight.status = head.status
+        flight.response_head = head.raw
+        flight.first_byte = time.monotonic()
+        flight.response_bytes = len(body)
+        if flight.keep:  # it is recorded at once: it need not be held within bounds
+            flight.response_parts.append(body if len(body) <= flight.cap else body[: flight.cap])
+        self.finish(flight)
 
     def hold(self, flight: Flight, parts: list[bytes], seen: int, part: bytes) -> None:
         """Keep a piece of a body of which `seen` bytes came before, up to the cap."""

@@ -39,7 +39,7 @@ class Unparsable(ValueError):
 class RequestHead:
     """What the observer needs of a request's head."""
 
-    __slots__ = ("identity", "is_head", "length", "raw", "route", "upgrade")
+    __slots__ = ("identity", "is_head", "length", "raw", "route", "special", "upgrade")
 
     def __init__(self, raw: bytes, length: int, upgrade: bool, identity: bytes, route: Route | None) -> None:
         self.raw = raw
@@ -48,6 +48,8 @@ class RequestHead:
         self.identity = identity
         self.route = route
         self.is_head = raw.startswith(b"HEAD ")
+        self.special = upgrade or self.is_head
+        """Whether the answer's framing depends on more than its head."""
 
 
 class ResponseHead:

@@ -24,6 +24,7 @@ class Upstream(asyncio.Protocol):
         self._client: Client | None = client
         self._observer = client.observer
         self._relay = client.relay
+        self._block = client.relay.block
         self._transport: asyncio.Transport | None = None
         self._ended = False
 
@@ -39,7 +40,11 @@ class Upstream(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes from the model."""
-        self._pass(self._observer.response(data))
+        client = self._client
+        data = self._observer.response(data)
+        if data and client is not None and client.transport is not None:
+            self._block[slots.SENT_BYTES] += len(data)
+            client.transport.write(data)
         if self._relay.draining and not self._observer.pending and not self._observer.opaque:
             self._close_both()
 
@@ -127,7 +132,7 @@ class Upstream(asyncio.Protocol):
     def _pass(self, data: bytes) -> None:
         client = self._client
         if data and client is not None and client.transport is not None:
-            self._relay.block[slots.SENT_BYTES] += len(data)
+            self._block[slots.SENT_BYTES] += len(data)
             client.transport.write(data)
 
     def _close_both(self) -> None:
