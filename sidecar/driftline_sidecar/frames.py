@@ -94,13 +94,10 @@ def encode_exchange(
 
     Positional on purpose: this runs once per request on the relay's path.
     """
+    idents, request_heads, requests = len(ident), len(request_head), len(request_body)
+    response_heads, responses = len(response_head), len(response_body)
     lead = _LEAD_PACK(
-        _AFTER_LENGTH
-        + len(ident)
-        + len(request_head)
-        + len(request_body)
-        + len(response_head)
-        + len(response_body),
+        _AFTER_LENGTH + idents + request_heads + requests + response_heads + responses,
         EXCHANGE,
         sequence,
         request_bytes,
@@ -109,13 +106,13 @@ def encode_exchange(
         first_byte,
         duration,
         probability,
-        len(request_head),
-        len(request_body),
-        len(response_head),
-        len(response_body),
+        request_heads,
+        requests,
+        response_heads,
+        responses,
         status,
         block,
-        len(ident),
+        idents,
         generated,
     )
     return b"".join((lead, ident, request_head, request_body, response_head, response_body))
