@@ -20,10 +20,10 @@ from driftline.profile import FORMAT, Profile
 from driftline.profile_wire import ProfileWire, from_wire, to_wire
 
 CONFIG_MAP_BYTES = 1_048_576
-"""What the API server takes for a ConfigMap, all of it."""
+"""What the API server takes of data in a ConfigMap, counted before base64."""
 
-PART_BYTES = 700_000
-"""A part's size: base64 makes four bytes of three, and the ConfigMap holds names too."""
+PART_BYTES = 1_000_000
+"""A part's size: the rest is for the ConfigMap's name, labels and annotations."""
 
 MAX_BYTES = 256 << 20
 """No profile is larger, unpacked: what claims to be is damaged, or made to fill the memory."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from driftline.errors import DataError
 from driftline.profile import ModelName, Profile, Season
 from driftline.profile_build import BuildPlan, build_profile
-from driftline.profile_codec import CONFIG_MAP_BYTES, encode_profile, split_profile
+from driftline.profile_codec import PART_BYTES, encode_profile, split_profile
 from driftline.spec import ModelMonitor
 
 from driftline_cli.dataset import (
@@ -110,8 +110,7 @@ def _report(profile: Profile, data: bytes, path: Path) -> None:
         f"{path}: {profile.rows:,} rows, {len(profile.features)} columns, {len(data):,} bytes, "
         f"hash {profile.hash[:12]}"
     )
-    # base64 makes four bytes of three, and the object holds its metadata besides.
-    if len(data) * 4 / 3 > CONFIG_MAP_BYTES - 10_000:
+    if len(data) > PART_BYTES:
         say(f"{path}: too large for one ConfigMap; see `driftline profile split`, or use a volume")
 
 

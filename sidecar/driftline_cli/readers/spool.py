@@ -115,8 +115,10 @@ class DiskSpool:
         return {value: counts[code] for value, code in self._dictionaries[name].items()}
 
     def _read(self, query: str) -> Iterator[pa.RecordBatch]:
-        reader: pa.RecordBatchReader = self._database.cursor().execute(query).to_arrow_reader(BATCH_ROWS)
-        yield from reader
+        # A cursor of its own: several readings may be under way. `sql` streams, `execute` would copy.
+        with self._database.cursor() as cursor:
+            reader: pa.RecordBatchReader = cursor.sql(query).to_arrow_reader(BATCH_ROWS)
+            yield from reader
 
     def _declared(self) -> Iterator[str]:
         for index, (_, kind) in enumerate(self._features):
