@@ -12,7 +12,7 @@ class Plan:
     rounds: int
     """How often each point is measured, interleaved with the others; the median is reported."""
     seconds: float
-    """Length of one load."""
+    """Length of one load; bodies of 1 MB get three times that."""
     connections: tuple[int, ...]
     requests: int
     """Requests before the last memory figure."""

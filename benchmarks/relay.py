@@ -7,7 +7,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
@@ -70,7 +70,8 @@ def measure(directory: Path, files: Files, plan: Plan, cores: Cores, report: Rep
         body = directory / f"body-{size}.json"
         body.write_bytes(workload.body(size))
         with targets(directory, files, size, cores) as found:
-            rates, busy = _rounds(found, body, plan, cores)
+            long = replace(plan, seconds=plan.seconds * (3 if size == workload.LARGE else 1))
+            rates, busy = _rounds(found, body, long, cores)
         report.section(f"Relay, {label} bodies", _text(found, rates, busy, plan))
 
 
@@ -89,8 +90,8 @@ def _rounds(
                 before = cpu_seconds(target.pid) if target.pid else 0.0
                 sample = load.wrk(target.port, body, connections, plan.seconds, cores.load)
                 spent = cpu_seconds(target.pid) - before if target.pid else 0.0
-                if sample.errors:
-                    raise RuntimeError(f"{target.name}: {sample.errors} requests failed")
+                if sample.errors or not sample.rate:
+                    raise RuntimeError(f"{target.name}: {sample.errors} requests failed, {sample.rate:.0f}/s")
                 rates[target.name, connections].append(sample.rate)
                 busy[target.name, connections].append(spent / (sample.rate * plan.seconds) * 1e6)
                 time.sleep(BREATH)

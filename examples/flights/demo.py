@@ -220,12 +220,14 @@ def run_year(seconds: float) -> tuple[Progress, list[Report]]:
     return progress, watcher.reports
 
 
-def tell(progress: Progress, reports: list[Report]) -> None:
+def tell(progress: Progress, reports: list[Report], seconds: float) -> None:
     """Print the verdicts and write the report."""
     calendar = Calendar([*progress.marks, (time.time(), flights.YEAR_ENDS)])
     told = courses(reports, WINDOW, calendar)
-    story = Story(WINDOW, told, courses(reports, SOONER, calendar), progress, reports[-1])
-    (OUTPUT / "drift.svg").write_text(draw(told, WINDOW))
+    days = int(WINDOW.removesuffix("s")) * (flights.YEAR_ENDS - flights.YEAR_STARTS).days / seconds
+    window = f"{WINDOW} of the replay, {days:.0f} days of flights"
+    story = Story(window, told, courses(reports, SOONER, calendar), progress, reports[-1])
+    (OUTPUT / "drift.svg").write_text(draw(told, window))
     (OUTPUT / "history.json").write_bytes(msgspec.json.encode(reports))
     (OUTPUT / "report.md").write_text(story.markdown())
     print()
@@ -233,6 +235,7 @@ def tell(progress: Progress, reports: list[Report]) -> None:
         print(f"  {line}")
     print()
     say(f"the report is {OUTPUT / 'report.md'}, its picture {OUTPUT / 'drift.svg'}")
+    say(f"Driftline's own report is {OUTPUT / 'report.html'}")
 
 
 def main() -> int:
@@ -245,7 +248,7 @@ def main() -> int:
         progress, reports = run_year(seconds)
         if progress.failed:
             raise DemoError(f"{progress.failed} of {progress.requests} requests failed; see {OUTPUT}/*.log")
-        tell(progress, reports)
+        tell(progress, reports, seconds)
     except (DemoError, subprocess.CalledProcessError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from html import escape
-from itertools import pairwise
+from itertools import groupby, pairwise
+from operator import itemgetter
 
 from examples.flights import flights
 from examples.flights.history import Course
 
-LEFT, TOP, WIDTH, ROW, GAP = 130, 78, 730, 22, 5
+LEFT, TOP, WIDTH, ROW, GAP = 172, 84, 700, 22, 5
 BANDS = ((0.1, "#d7e8f4"), (0.25, "#f8d48a"), (1.0, "#ee8f57"), (float("inf"), "#c43c39"))
 """Upper limits of PSI and their colours: the bands that MONITORING's readers know, and one beyond them."""
 LABELS = ("below 0.1", "0.1 to 0.25", "0.25 to 1", "above 1")
@@ -31,9 +32,7 @@ def draw(courses: Sequence[Course], window: str) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {LEFT + WIDTH + 20} {height}" {FONT}>',
         '<rect width="100%" height="100%" fill="#ffffff"/>',
         _text(LEFT, 24, "Drift of a year of flights, as Driftline saw it", size=16, weight=600),
-        _text(
-            LEFT, 42, f"PSI of each feature against January to March, in windows of {window} of the replay"
-        ),
+        _text(LEFT, 42, f"PSI of each feature against January to March, in windows of {window}"),
         *_months(TOP + len(courses) * (ROW + GAP)),
     ]
     for index, course in enumerate(courses):
@@ -53,22 +52,37 @@ def _months(bottom: float) -> list[str]:
     span = (
         f'<line x1="{LEFT}" x2="{edge:.1f}" y1="{TOP - 4}" y2="{TOP - 4}" stroke="#1d2733" stroke-width="2"/>'
     )
-    return [*lines, *names, span]
+    reference = _text(LEFT, TOP - 27, "the reference", size=10)
+    return [*lines, *names, span, reference]
 
 
 def _row(course: Course, y: float) -> list[str]:
-    parts = [_text(LEFT - 8, y + ROW - 7, course.name, anchor="end")]
+    """Cells side by side; neighbours that look the same are drawn as one."""
     dates = [point.date for point in course.points]
-    widths = [later - date for date, later in pairwise(dates)]
-    step = sorted(widths)[len(widths) // 2] if widths else timedelta(days=3)
-    for point in course.points:
-        left = x(point.date - step)
-        cell = f'x="{left:.1f}" width="{x(point.date) - left + 0.3:.1f}"'
-        colour = next(colour for limit, colour in BANDS if point.psi < limit or limit == float("inf"))
-        parts.append(f'<rect {cell} y="{y}" height="{ROW - 4}" fill="{colour}"/>')
-        if point.drifted:
-            parts.append(f'<rect {cell} y="{y + ROW - 4}" height="4" fill="{DRIFTED}"/>')
+    widths = sorted(later - date for date, later in pairwise(dates))
+    step = widths[len(widths) // 2] if widths else timedelta(days=3)
+    parts = [_text(LEFT - 8, y + ROW - 7, course.name, anchor="end")]
+    for colour, run in _runs([(_colour(point.psi), point.date) for point in course.points]):
+        parts.append(_bar(run[0] - step, run[-1], y, ROW - 4, colour))
+    for drifted, run in _runs([(str(point.drifted), point.date) for point in course.points]):
+        if drifted == str(True):
+            parts.append(_bar(run[0] - step, run[-1], y + ROW - 4, 4, DRIFTED))
     return parts
+
+
+def _runs(marked: Sequence[tuple[str, datetime]]) -> list[tuple[str, list[datetime]]]:
+    """Neighbours of the same mark, together: the mark and the dates."""
+    return [(mark, [date for _, date in run]) for mark, run in groupby(marked, key=itemgetter(0))]
+
+
+def _colour(psi: float) -> str:
+    return next((colour for limit, colour in BANDS if psi < limit), BANDS[-1][1])
+
+
+def _bar(start: datetime, end: datetime, y: float, height: int, colour: str) -> str:
+    left = max(float(LEFT), x(start))
+    width = x(end) - left + 0.3
+    return f'<rect x="{left:.1f}" y="{y}" width="{width:.1f}" height="{height}" fill="{colour}"/>'
 
 
 def _legend(y: float) -> list[str]:

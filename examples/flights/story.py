@@ -20,7 +20,7 @@ class Story:
     """All that the demo has to tell."""
 
     window: str
-    """The longest window, whose drift pages."""
+    """The longest window, whose drift pages, in words."""
     courses: Sequence[Course]
     """In that window."""
     sooner: Sequence[Course]
@@ -68,12 +68,12 @@ class Story:
             f"{self.progress.failed} failed. {_captured(self.last)}"
         )
         terms = (
-            f"Reference: {REFERENCE}, in time order. Windows of {self.window} of the replay. Dates are those "
+            f"Reference: {REFERENCE}, in time order. Windows of {self.window}. Dates are those "
             "of the flights, at the end of the window that made the verdict."
         )
         picture = "![PSI of each feature over the year](drift.svg)"
         means = _means([course.name for course in self.courses])
-        said = "\n".join(f"- {line}" for line in self.lines())
+        said = "\n".join("- " + " ".join(line.split()) for line in self.lines())
         parts = ["# A year of flights behind Driftline", sent, said, terms, picture, _table(self.courses)]
         return "\n\n".join([*parts, "## The data's own means, by month", means]) + "\n"
 
