@@ -1,7 +1,8 @@
 """Proxy and analyzer on one admin address, as `driftline run --admin` serves them.
 
 `/metrics` is both programs' series as one exposition; `/readyz` is the proxy's; `/healthz` is ok when
-both are; all under `/v1/` is the analyzer's.
+both are; all under `/v1/` is the analyzer's, with one thing added: what was not captured, which only the
+proxy knows, stands in the report's `capture`.
 """
 
 from __future__ import annotations
@@ -10,8 +11,12 @@ import asyncio
 from collections.abc import Iterable
 
 import aiohttp
+import msgspec
 from aiohttp import web
+from driftline.report import CaptureReport, Report
 from driftline_sidecar.exposition import CONTENT_TYPE, join
+from driftline_sidecar.metrics import PREFIX
+from prometheus_client.parser import text_string_to_metric_families
 
 _TIMEOUT = aiohttp.ClientTimeout(total=5.0)
 _FORWARDED = ("Content-Type", "X-Driftline-Cursor", "X-Driftline-More")
@@ -25,6 +30,8 @@ class Gateway:
         self.analyzer = analyzer
         self._session: aiohttp.ClientSession | None = None
         self._runner: web.AppRunner | None = None
+        self._captured: dict[tuple[str, str], CaptureReport] = {}
+        """By namespace and monitor, what the proxy said last."""
 
     async def serve(self, host: str, port: int) -> int:
         """Listen; returns the port. Raises OSError where the address can't be had."""
@@ -33,10 +40,11 @@ class Gateway:
         app.router.add_get("/metrics", self._metrics)
         app.router.add_get("/healthz", self._health)
         app.router.add_get("/readyz", self._ready)
+        app.router.add_get("/v1/report", self._report)
         app.router.add_get("/v1/{rest:.*}", self._forward)
-        self._runner = web.AppRunner(app, access_log=None, handle_signals=False)
+        self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
         await self._runner.setup()
-        await web.TCPSite(self._runner, host, port, shutdown_timeout=1.0).start()
+        await web.TCPSite(self._runner, host, port).start()
         found: int = self._runner.addresses[0][1]
         return found
 
@@ -78,8 +86,55 @@ class Gateway:
     async def _ready(self, request: web.Request) -> web.Response:
         return _response(await self._try(self.proxy + "/readyz"))
 
+    async def report(self, query: str = "") -> tuple[int, bytes, dict[str, str]]:
+        """The analyzer's report, with the proxy's account of what was captured."""
+        (status, body, headers), (counted, series, _) = await asyncio.gather(
+            self._try(self.analyzer + "/v1/report" + query), self._try(self.proxy + "/metrics")
+        )
+        if status != 200:
+            return status, body, headers
+        report = msgspec.json.decode(body, type=Report)
+        key = (report.namespace, report.monitor)
+        if counted == 200:
+            self._captured[key] = capture = captured(series.decode(), *key)
+        else:
+            capture = ended(report.capture, self._captured.get(key, CaptureReport()))
+        return status, msgspec.json.encode(msgspec.structs.replace(report, capture=capture)), headers
+
+    async def _report(self, request: web.Request) -> web.Response:
+        return _response(await self.report("?" + request.query_string))
+
     async def _forward(self, request: web.Request) -> web.Response:
         return _response(await self._try(self.analyzer + request.path_qs))
+
+
+def captured(exposition: str, namespace: str, monitor: str) -> CaptureReport:
+    """What the proxy's series say of a monitor's exchanges."""
+    totals: dict[str, int] = {}
+    dropped: dict[str, int] = {}
+    for family in text_string_to_metric_families(exposition):
+        for sample in family.samples:
+            if (sample.labels.get("namespace"), sample.labels.get("monitor")) != (namespace, monitor):
+                continue
+            name = sample.name.removeprefix(PREFIX)
+            if name == "capture_dropped_total":
+                dropped[sample.labels["reason"]] = int(sample.value)
+            else:
+                totals[name] = int(sample.value)
+    return CaptureReport(
+        seen=totals.get("capture_seen_total", 0),
+        captured=totals.get("capture_captured_total", 0),
+        lost=totals.get("capture_lost_total", 0),
+        dropped=dropped,
+    )
+
+
+def ended(analysed: CaptureReport, last: CaptureReport) -> CaptureReport:
+    """The account once the proxy has gone: what the analyzer has, and what the proxy last said was missed."""
+    missed = last.lost + sum(last.dropped.values())
+    return CaptureReport(
+        seen=analysed.captured + missed, captured=analysed.captured, lost=last.lost, dropped=last.dropped
+    )
 
 
 def _response(answer: tuple[int, bytes, dict[str, str]]) -> web.Response:

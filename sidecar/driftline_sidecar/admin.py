@@ -82,9 +82,11 @@ def application(source: Source) -> web.Application:
 
 async def serve(app: web.Application, host: str, port: int) -> tuple[web.AppRunner, int]:
     """Listen; returns the runner to clean up and the port (of use where 0 was asked for)."""
-    runner = web.AppRunner(app, access_log=None, handle_signals=False, keepalive_timeout=30.0)
+    runner = web.AppRunner(
+        app, access_log=None, handle_signals=False, keepalive_timeout=30.0, shutdown_timeout=1.0
+    )
     await runner.setup()
-    site = web.TCPSite(runner, host, port, shutdown_timeout=1.0)
+    site = web.TCPSite(runner, host, port)
     await site.start()
     return runner, runner.addresses[0][1]
 

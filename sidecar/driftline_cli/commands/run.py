@@ -127,6 +127,7 @@ class _Run:
             say("ending: requests in flight are finished first (again to end at once)")
             for number in _SIGNALS:
                 asyncio.get_running_loop().add_signal_handler(number, proxy.kill)
+            await gateway.report()  # the proxy's last account of what it captured
             await proxy.end(_DRAIN_SECONDS)
         await self._report(gateway)
         stopping.cancel()
@@ -220,7 +221,7 @@ async def _last_report(gateway: Gateway) -> tuple[Report, HistoryReport]:
         if all(float(text.rsplit(" ", 1)[1]) == 0 for text in backlog):
             break
         await asyncio.sleep(0.2)
-    _, report, _ = await gateway.get(gateway.analyzer + "/v1/report")
+    _, report, _ = await gateway.report()
     _, history, _ = await gateway.get(gateway.analyzer + "/v1/history")
     decoded = msgspec.json.decode(report, type=Report)
     return decoded, msgspec.json.decode(history, type=HistoryReport)

@@ -22,6 +22,7 @@ from driftline_cli.top_view import frame, line
 DEFAULT_ADMIN = "http://127.0.0.1:15090"
 _LINE_SECONDS = 10.0
 _WAIT_FOR_RETURN = 60.0
+_PIPE_WIDTH = 120
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,6 +36,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Show it until `q`, Ctrl-C or the end of what is watched. Raises Unavailable where nothing answers."""
     client = AdminClient(arguments.admin)
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=_PIPE_WIDTH)
     report, history = client.report(), client.history()
     if arguments.once:
         console.print(frame(report, history, ascii_only=not _unicode()))

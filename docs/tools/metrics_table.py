@@ -1,0 +1,57 @@
+"""Writes the table of series: `python docs/tools/metrics_table.py > docs/metrics.md`."""
+
+from __future__ import annotations
+
+import sys
+
+from driftline_sidecar.metrics import COMMON_LABELS, PREFIX, SERIES, Series
+
+HEAD = f"""\
+# Metrics
+
+The proxy's supervisor serves its series on port 15081, the analyzer on 15082, and `driftline run` both
+together on its `--admin` address. Every series starts with `{PREFIX}` and has the labels
+`{"`, `".join(COMMON_LABELS)}` (empty where a series belongs to no monitor) beside those named here. A state
+is one series per state with the value 0 or 1. What is undefined, such as a statistic of an empty window, is
+absent and never 0.
+
+`metrics.maxSeries` bounds the analyzer's series per monitor; `{PREFIX}series_cut` says how many were left
+out.
+"""
+
+EXAMPLES = f"""\
+## Queries to start with
+
+```promql
+# the slowest 1 % of requests
+histogram_quantile(0.99, sum by (monitor, le) (rate({PREFIX}request_duration_seconds_bucket[5m])))
+# features that have drifted: large, unusual for the reference, and lasting
+{PREFIX}feature_drift_detected{{window="24h"}} == 1
+# windows without verdict for an hour: no data is not a pass
+max_over_time({PREFIX}window_state{{state="InsufficientData"}}[1h]) == 1
+# exchanges that were answered but not analysed
+sum by (monitor, reason) (rate({PREFIX}capture_dropped_total[5m])) > 0
+# a changed file that is refused
+{PREFIX}config_last_reload_successful == 0
+```
+"""
+
+
+def document() -> str:
+    """The page."""
+    parts = [HEAD]
+    for title, programs in (("Proxy", ("proxy", "both")), ("Analyzer", ("analyzer", "both"))):
+        parts.append(_section(title, [series for series in SERIES.values() if series.program in programs]))
+    return "\n".join([*parts, EXAMPLES])
+
+
+def _section(title: str, found: list[Series]) -> str:
+    rows = [f"## {title}\n", "| series | type | labels | meaning |", "|---|---|---|---|"]
+    for series in found:
+        labels = ", ".join(f"`{label}`" for label in series.labels)
+        rows.append(f"| `{PREFIX}{series.name}` | {series.kind} | {labels} | {series.help} |")
+    return "\n".join(rows) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(document())

@@ -1,0 +1,94 @@
+"""The admin server over HTTP, with a source that the test sets."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+from driftline_sidecar import admin
+
+
+class Source:
+    """Answers from attributes."""
+
+    problems: tuple[str, ...] = ()
+
+    def health(self) -> admin.Health:
+        return admin.Health(self.problems)
+
+    def metrics(self) -> bytes:
+        return b"modelmonitor_rows_total 1\n"
+
+    def config(self) -> object:
+        return {"files": []}
+
+    def report(self, monitor: str) -> object:
+        if monitor not in ("", "ml/demo"):
+            raise admin.UnknownMonitor(monitor)
+        return {"monitor": "demo"}
+
+    def history(self, monitor: str) -> object:
+        return {"windows": {}}
+
+    def panes(self, monitor: str, cursor: str) -> admin.PanesPage:
+        if cursor == "bad":
+            raise admin.BadCursor("since must be a cursor")
+        return admin.PanesPage(b"\x01\x02", "boot:7")
+
+
+@pytest.fixture
+async def served() -> AsyncIterator[tuple[Source, aiohttp.ClientSession]]:
+    source = Source()
+    runner, port = await admin.serve(admin.application(source), "127.0.0.1", 0)
+    async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
+        yield source, session
+    await runner.cleanup()
+    await asyncio.sleep(0)
+
+
+Served = tuple[Source, aiohttp.ClientSession]
+
+
+async def test_health_is_honest(served: Served) -> None:
+    source, session = served
+    async with session.get("/healthz") as answer:
+        assert answer.status == 200
+        assert await answer.json() == {"status": "ok", "problems": []}
+    source.problems = ("the event loop was 7.0 s late",)
+    async with session.get("/healthz") as answer:
+        assert answer.status == 503
+        assert (await answer.json())["problems"] == ["the event loop was 7.0 s late"]
+
+
+async def test_metrics_have_prometheus_content_type(served: Served) -> None:
+    async with served[1].get("/metrics") as answer:
+        assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+        assert await answer.read() == b"modelmonitor_rows_total 1\n"
+
+
+async def test_panes_carry_their_cursor(served: Served) -> None:
+    async with served[1].get("/v1/panes") as answer:
+        assert answer.headers["X-Driftline-Cursor"] == "boot:7"
+        assert answer.headers["Content-Type"] == "application/vnd.driftline.panes"
+        assert await answer.read() == b"\x01\x02"
+    async with served[1].get("/v1/panes?since=bad") as answer:
+        assert answer.status == 400
+        assert await answer.json() == {"error": "since must be a cursor"}
+
+
+async def test_a_monitor_may_be_chosen(served: Served) -> None:
+    async with served[1].get("/v1/report?monitor=ml/demo") as answer:
+        assert await answer.json() == {"monitor": "demo"}
+    async with served[1].get("/v1/report?monitor=ml/other") as answer:
+        assert answer.status == 404
+
+
+@pytest.mark.parametrize(
+    "path", ["/healthz", "/metrics", "/v1/report", "/v1/config", "/v1/panes", "/v1/history"]
+)
+async def test_it_is_read_only(served: Served, path: str) -> None:
+    for method in ("POST", "PUT", "DELETE", "PATCH"):
+        async with served[1].request(method, path) as answer:
+            assert answer.status == 405
