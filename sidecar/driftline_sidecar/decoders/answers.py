@@ -33,10 +33,10 @@ class Answers:
     def __init__(self, model: Model, prediction: Prediction) -> None:
         self._classifies = model.type == "classification"
         self._prediction = prediction
-        self._path = _parsed(prediction.path)
-        self._score_path = _parsed(prediction.score_path)
-        self._keys = (prediction.name, *_PREDICTION_KEYS)
-        self._score_keys = _SCORE_KEYS if prediction.score is None else (prediction.score, *_SCORE_KEYS)
+        self._named = prediction.path is not None
+        self._path, self._keys = _place(prediction.path, (prediction.name, *_PREDICTION_KEYS))
+        scores = _SCORE_KEYS if prediction.score is None else (prediction.score, *_SCORE_KEYS)
+        self._score_path, self._score_keys = _place(prediction.score_path, scores)
 
     def each(self, found: object, rows: int) -> list[Answer]:
         """One answer per row, of a list of predictions or of the only one. Raises DecodeError."""
@@ -110,7 +110,7 @@ class Answers:
         if isinstance(score, list) and self.is_vector(score):
             named, score = self.of_vector(score)
             prediction = named if prediction is UNSET else prediction
-        elif prediction is UNSET and self._path is None:
+        elif prediction is UNSET and not self._named:
             vector = next((item[key] for key in _VECTOR_KEYS if key in item), UNSET)
             if isinstance(vector, list) and self.is_vector(vector):
                 return self.of_vector(vector)
@@ -147,8 +147,16 @@ class Answers:
         return self._name(index if positive else 1 - min(index, 1))
 
 
-def _parsed(path: str | None) -> JsonPath | None:
-    return None if path is None else parse_path(path)
+def _place(text: str | None, usual: tuple[str, ...]) -> tuple[JsonPath | None, tuple[str, ...]]:
+    """Where an answer stands: at a path, or at the first of some keys.
+
+    A path of one key is looked up as a key: walking it would take half of the time of decoding.
+    """
+    if text is None:
+        return None, usual
+    path = parse_path(text)
+    keys = path.keys
+    return (None, keys) if keys is not None and len(keys) == 1 else (path, ())
 
 
 def _select(item: Mapping[str, object], path: JsonPath | None, keys: Sequence[str]) -> object:
