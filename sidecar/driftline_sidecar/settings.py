@@ -55,25 +55,29 @@ class Route(msgspec.Struct, frozen=True):
     max_body_bytes: int = 1 << 20
     """Bytes kept of each body; all of it is relayed."""
 
-    def claims(self, path: str) -> bool:
-        """Whether a request for this path (no query) is the monitor's."""
-        return not self.paths or any(
-            path.startswith(claim[:-1]) if claim.endswith("*") else path == claim for claim in self.paths
-        )
+    def claim(self, path: str) -> int:
+        """How strongly the monitor claims a request for this path (no query); 0: not at all.
+
+        Exact before prefix, longer before shorter prefixes, before no paths at all.
+        """
+        if not self.paths:
+            return 1
+        if path in self.paths:
+            return 3 + len(path)
+        prefixes = [claim for claim in self.paths if claim.endswith("*") and path.startswith(claim[:-1])]
+        return max((1 + len(prefix) for prefix in prefixes), default=0)
 
 
 class CaptureSettings(msgspec.Struct, frozen=True):
     """The monitors in force. Without any, the proxy relays and captures nothing."""
 
     routes: tuple[Route, ...] = ()
-    """The first that claims a path has it."""
+    """The one that claims a path most strongly has it, the first of equals (`driftline.routes`)."""
 
     def route(self, path: str) -> Route | None:
         """The monitor that a request for this path (no query) belongs to; None: only relayed."""
-        for route in self.routes:
-            if route.claims(path):
-                return route
-        return None
+        best = max(self.routes, key=lambda route: route.claim(path), default=None)
+        return best if best is not None and best.claim(path) else None
 
     @property
     def connection_block(self) -> int:

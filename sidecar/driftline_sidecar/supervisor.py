@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import importlib.metadata
 import logging
 import selectors
 import signal
@@ -17,6 +16,8 @@ import socket
 import time
 from collections.abc import Callable
 from typing import Final
+
+from driftline import __version__
 
 from driftline_sidecar import logs, proxy_metrics, worker
 from driftline_sidecar.control import Closed, Configure, Drain, Ready, Terminate
@@ -73,7 +74,6 @@ class Supervisor:
         self._pulse = 0
         self._still = 0
         """Ticks since the worker's heartbeat was last seen to move."""
-        self._version = importlib.metadata.version("driftline")
 
     def run(self) -> int:
         """Serve until SIGTERM or SIGINT, then drain; 0."""
@@ -289,7 +289,7 @@ class Supervisor:
 
     def _metrics(self) -> bytes:
         process = proxy_metrics.Process(
-            self._restarts, self._monitors.refused, self._monitors.refusal is None, self._version
+            self._restarts, self._monitors.refused, self._monitors.refusal is None, __version__
         )
         return proxy_metrics.render(self._monitors.owners(), process)
 
@@ -331,7 +331,7 @@ def serve(settings: ProxySettings) -> int:
         "proxy_started",
         f"relaying {supervisor._address} to {settings.upstream}",
         address=str(supervisor._health_address),
-        version=supervisor._version,
+        version=__version__,
     )
     return supervisor.run()
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.children import Proxy, eventually, free_port, model, proxy, taker
+from tests.support.children import Proxy, analyzer, eventually, free_port, model, proxy, taker
 from tests.support.load import BODY, answer, load, post
 
 
@@ -40,17 +40,17 @@ async def later(holds: Callable[[], object], seconds: float = 10.0) -> None:
 
 async def test_a_killed_analyzer_fails_no_request(tmp_path: Path, upstream: int) -> None:
     with proxy(tmp_path, upstream) as running:
-        with taker(tmp_path) as analyzer:
+        with analyzer(tmp_path) as killed:
             async with load(running.port) as seen:
                 await later(lambda: running.count("capture_captured_total") > 100)
-                analyzer.send_signal(signal.SIGKILL)
+                killed.send_signal(signal.SIGKILL)
                 await asyncio.sleep(0.5)
         assert seen.failed == 0, seen.failures
         assert seen.outcomes["200"] > 200
         assert running.count("capture_dropped_total", reason="no_analyzer") > 0
         eventually(lambda: adds_up(running))
         assert running.count("capture_seen_total") == running.count("requests_total") == seen.outcomes["200"]
-        with taker(tmp_path):
+        with analyzer(tmp_path):
             before = running.count("capture_captured_total")
             async with load(running.port):
                 await later(lambda: running.count("capture_captured_total") > before)
@@ -59,12 +59,12 @@ async def test_a_killed_analyzer_fails_no_request(tmp_path: Path, upstream: int)
 async def test_a_hung_analyzer_fails_no_request_and_what_does_not_fit_is_counted(
     tmp_path: Path, upstream: int
 ) -> None:
-    with proxy(tmp_path, upstream, "--queue-bytes", "65536") as running, taker(tmp_path) as analyzer:
+    with proxy(tmp_path, upstream, "--queue-bytes", "65536") as running, analyzer(tmp_path) as hung:
         async with load(running.port) as seen:
             await later(lambda: running.count("capture_captured_total") > 100)
-            analyzer.send_signal(signal.SIGSTOP)
+            hung.send_signal(signal.SIGSTOP)
             await later(lambda: running.count("capture_dropped_total", reason="queue_full") > 100)
-            analyzer.send_signal(signal.SIGCONT)
+            hung.send_signal(signal.SIGCONT)
             await asyncio.sleep(0.2)
         assert seen.failed == 0, seen.failures
         eventually(lambda: adds_up(running))
@@ -153,7 +153,7 @@ async def test_a_model_that_goes_and_comes_back(tmp_path: Path) -> None:
 
 
 async def test_garbage_bodies_and_garbage_requests(tmp_path: Path, upstream: int) -> None:
-    with proxy(tmp_path, upstream) as running, taker(tmp_path):
+    with proxy(tmp_path, upstream) as running, analyzer(tmp_path) as unharmed:
         async with load(running.port, 4) as seen:
             for body in (b"{", b"\xff\xfe\x00", b"[" * 5000, b"null", b""):
                 reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
@@ -168,6 +168,9 @@ async def test_garbage_bodies_and_garbage_requests(tmp_path: Path, upstream: int
             writer.close()
         assert seen.failed == 0, seen.failures
         assert running.count("worker_restarts_total") == 0
+        assert unharmed.poll() is None
+        eventually(lambda: adds_up(running))
+        assert running.count("capture_lost_total") == 0
         assert "this is no HTTP" not in running.log.read_text()
 
 

@@ -7,12 +7,18 @@ import logging
 import os
 
 import pytest
+from driftline.decoding import decode_monitors
 from driftline.errors import InvalidSpec
+from driftline.routes import route
 from driftline_sidecar import counters as slots
 from driftline_sidecar import logs
 from driftline_sidecar.counters import Counters
 from driftline_sidecar.restarts import CrashLoop, Restart, RestartPolicy
-from driftline_sidecar.settings import Address, parse_address, proxy_settings
+from driftline_sidecar.settings import Address, CaptureSettings, Route, parse_address, proxy_settings
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.support.children import MONITOR
 
 
 def test_single_deaths_are_replaced_at_once_for_ever() -> None:
@@ -99,6 +105,23 @@ def test_settings_tell_every_problem() -> None:
     assert [problem.path for problem in refused.value.problems] == [
         "--upstream", "--tee", "--drain-seconds", "--log-format",
     ]  # fmt: skip
+
+
+PATHS = st.sampled_from(["/", "/a", "/a/b", "/a/*", "/a*", "/*", "/b", "/a/b*"])
+
+
+@given(st.lists(st.lists(PATHS, max_size=3, unique=True), max_size=4), PATHS)
+def test_the_proxy_and_the_analyzer_route_alike(claims: list[list[str]], path: str) -> None:
+    routes = tuple(Route(i, "ml", str(i), "m", paths=tuple(paths)) for i, paths in enumerate(claims))
+    text = "---\n".join(
+        MONITOR.replace("name: census, n", f'name: "{i}", n').replace(
+            "port: 8080", f"port: {8080 + i}, paths: {paths}"
+        )
+        for i, paths in enumerate(claims)
+    )
+    found = CaptureSettings(routes).route(path)
+    wanted = route(decode_monitors(text), path) if claims else None
+    assert (found.monitor if found else None) == (wanted.metadata.name if wanted else None)
 
 
 def test_a_log_line_has_the_fixed_fields_and_not_what_an_error_quotes() -> None:

@@ -95,6 +95,19 @@ def taker(directory: Path, mode: str = "ack") -> Iterator[subprocess.Popen[bytes
         yield process
 
 
+@contextlib.contextmanager
+def analyzer(directory: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """The real analyzer on the tee and the monitor file in `directory`."""
+    path, port = directory / "tee.sock", free_port()
+    command = python(
+        "-m", "driftline_sidecar.main", "analyzer", "--monitor", str(directory / "monitor.yaml"),
+        "--tee", str(path), "--admin", f"127.0.0.1:{port}",
+    )  # fmt: skip
+    with child(command, directory / "analyzer.log") as process:
+        eventually(lambda: listens(port) and path.exists(), 20)
+        yield process
+
+
 class Proxy:
     """A running `driftline-sidecar proxy`."""
 
