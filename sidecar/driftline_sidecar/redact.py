@@ -1,7 +1,8 @@
 """Takes redacted values out of an exchange before anything is kept of it or sent on.
 
-Columns need no redaction: a feature whose path is redacted is refused by the spec. What is left are
-bodies and heads, for whatever mirrors or logs an exchange.
+Columns need no redaction: the spec refuses to watch what is redacted, and the decoder makes no column of
+a redacted feature that a profile or the traffic brings. What is left are bodies and heads, for whatever
+mirrors or logs an exchange.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from driftline_sidecar.decoders.failure import DecodeError
 from driftline_sidecar.exchange import Exchange
 
 REDACTED = "[redacted]"
+"""What stands in a redacted value's place."""
 
 _CODED = (b"content-encoding", b"content-length")
 
@@ -24,7 +26,12 @@ _CODED = (b"content-encoding", b"content-length")
 class Redactor:
     """Redacts exchanges as a monitor's `capture` says."""
 
-    def __init__(self, capture: Capture) -> None:
+    def __init__(self, capture: Capture, features: Sequence[str] = ()) -> None:
+        """`features`: their names in the order in which arrays list them."""
+        self._hidden = tuple(
+            place for place, name in enumerate(features) if any(_hides(path, name) for path in capture.redact)
+        )
+        self._width = len(features)
         self._paths = tuple(parse_path(path) for path in capture.redact)
         self._headers = frozenset(name.lower().encode("latin-1") for name in capture.redact_headers)
 
@@ -60,7 +67,18 @@ class Redactor:
             return b"", True
         for path in self._paths:
             document = redact(document, path)
+        if self._hidden:
+            self._redact_arrays(document)
         return msgspec.json.encode(document), True
+
+    def _redact_arrays(self, value: object) -> None:
+        """Rows that are arrays in the schema's order."""
+        if isinstance(value, list) and len(value) == self._width:
+            for place in self._hidden:
+                if not isinstance(value[place], dict | list):
+                    value[place] = REDACTED
+        for _, child in _children(value):
+            self._redact_arrays(child)
 
     def _head(self, head: bytes, anew: bool) -> bytes:
         gone = self._headers.union(_CODED) if anew else self._headers
@@ -69,25 +87,54 @@ class Redactor:
         return b"\r\n".join([first, *kept])
 
 
+def _hides(path: str, name: str) -> bool:
+    segments = parse_path(path).segments
+    return bool(segments) and segments[-1].key == name
+
+
 def redact(document: object, path: JsonPath) -> object:
-    """The document with every value that the path names replaced. What it holds is changed in place."""
+    """The document with every value that the path names replaced. What it holds is changed in place.
+
+    The path is followed from the body and from every value within it: a monitor's `$.ssn` means the
+    field of a record, wherever the protocol has its records. A path of one key hides the tensor of that
+    name and the column of a split data frame too.
+    """
+    key = path.segments[-1].key if len(path.segments) == 1 else None
+    if isinstance(key, str):
+        _redact_columns(document, key)
+    for _, child in _children(document):
+        if isinstance(child, dict | list):
+            redact(child, path)
     return _redact(document, path.segments)
+
+
+def _children(value: object) -> list[tuple[str | int, object]]:
+    if isinstance(value, dict):
+        return list(value.items())
+    return list(enumerate(value)) if isinstance(value, list) else []
 
 
 def _redact(value: object, segments: Sequence[Segment]) -> object:
     if not segments:
         return REDACTED
     head, rest = segments[0], segments[1:]
-    children: list[tuple[str | int, object]] = []
-    if isinstance(value, dict):
-        children = list(value.items())
-    elif isinstance(value, list):
-        children = list(enumerate(value))
-    for key, child in children:
-        new = child
-        if head.deep:
-            new = _redact(new, segments)
+    for key, child in _children(value):
+        new = _redact(child, segments) if head.deep else child
         if head.key is None or head.key == key:
             new = _redact(new, rest)
         value[key] = new  # type: ignore[index]  # it has children, so it is a dict or a list
     return value
+
+
+def _redact_columns(value: object, name: str) -> None:
+    """Values that stand apart from their name: tensors, split data frames."""
+    if not isinstance(value, dict) or "data" not in value:
+        return
+    columns, data = value.get("columns"), value["data"]
+    if value.get("name") == name:
+        value["data"] = REDACTED
+    elif isinstance(columns, list) and name in columns and isinstance(data, list):
+        place = columns.index(name)
+        for row in data:
+            if isinstance(row, list) and place < len(row):
+                row[place] = REDACTED

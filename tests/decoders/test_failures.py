@@ -7,6 +7,7 @@ import zlib
 from typing import Any
 
 import pytest
+from driftline.errors import InvalidSpec
 from driftline.spec import Capture
 from driftline_sidecar.decoders import Decoder, Failure, discover
 from driftline_sidecar.decoders.body import MAX_INFLATED
@@ -171,10 +172,16 @@ SECRET = "s3cr3t"
         ([{"ssn": [SECRET]}, {"a": 1}], b""),
         (gzip.compress(b'{"ssn": "s3cr3t"}'), GZIP),
         (b'{"ssn": "s3cr3t", broken', b""),
+        ({"instances": [{"ssn": SECRET}]}, b""),
+        ({"dataframe_split": {"columns": ["a", "ssn"], "data": [[1, SECRET]]}}, b""),
+        ({"inputs": [{"name": "ssn", "shape": [1], "datatype": "BYTES", "data": [SECRET]}]}, b""),
+        ({"instances": [[1.0, SECRET]]}, b""),
     ],
 )
-def test_a_redacted_value_is_nowhere_in_what_is_left(request_: object, coding: bytes) -> None:
-    redactor = Redactor(Capture(redact=("$..ssn",), redact_headers=("authorization", "x-key")))
+@pytest.mark.parametrize("path", ["$..ssn", "$.ssn"])
+def test_a_redacted_value_is_nowhere_in_what_is_left(request_: object, coding: bytes, path: str) -> None:
+    capture = Capture(redact=(path,), redact_headers=("authorization", "x-key"))
+    redactor = Redactor(capture, features=("a", "ssn"))
     before = exchange(
         request_,
         {"ssn": SECRET, "y": 1},
@@ -196,3 +203,20 @@ def test_a_body_that_is_there_in_part_only_is_left_out() -> None:
 def test_without_redaction_bodies_stay_as_they_are() -> None:
     before = exchange({"a": 1}, b"not json")
     assert Redactor(Capture(redact_headers=()))(before) == before
+
+
+@pytest.mark.parametrize(
+    "records", [{"instances": [{"a": 1, "ssn": 2}]}, {"instances": [[1, 2]]}, [{"a": 1, "ssn": 2}]]
+)
+@pytest.mark.parametrize("path", ["$.ssn", "$..ssn", "$[*].ssn", "$.instances[*].ssn"])
+def test_a_redacted_feature_that_traffic_or_a_profile_brings_is_no_column(records: object, path: str) -> None:
+    features = numeric("a", "ssn")
+    decoder = Decoder(spec((), "auto", capture=Capture(redact=(path,))), features)
+    batch = decoder.decode([exchange(records, [0])]).batch
+    assert (batch.rows, set(batch.columns)) == (1, {"a", "y"})
+
+
+@pytest.mark.parametrize("path", ["$.y", "$.predictions[*].y", "$..y"])
+def test_the_prediction_can_not_be_redacted_and_watched(path: str) -> None:
+    with pytest.raises(InvalidSpec, match=r"'y' is redacted by capture\.redact"):
+        spec(AB, capture=Capture(redact=(path,)))

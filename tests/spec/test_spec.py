@@ -23,7 +23,6 @@ from driftline.spec import (
     Sustain,
     Thresholds,
 )
-from driftline.spec.monitor import is_redacted
 
 from tests.support.specs import categorical, monitor, numeric
 
@@ -140,7 +139,7 @@ def test_defaults_are_those_of_the_measurements() -> None:
 )
 def test_a_redacted_feature_cannot_be_watched(redact: str, feature: Feature, hidden: bool) -> None:
     capture = Capture(redact=(redact,))
-    assert is_redacted(capture, feature) is hidden
+    assert monitor(capture=capture).spec.is_redacted(feature) is hidden
     if hidden:
         with pytest.raises(
             InvalidSpec, match=r"schema\.features\[0\]: .* is redacted by capture\.redact\[0\]"

@@ -10,7 +10,7 @@ from msgspec import Meta, field
 from driftline.errors import Problem
 from driftline.jsonpath import JsonPath, of_key, parse_path
 from driftline.quantity import Duration
-from driftline.spec.endpoint import Endpoint, LabelSelector, Model
+from driftline.spec.endpoint import Endpoint, JsonPaths, LabelSelector, Model
 from driftline.spec.part import Part, Rule
 from driftline.spec.policy import Capture, Drift, Metrics, ObjectName, Quality, Reference
 from driftline.spec.schema import Feature, Schema
@@ -19,6 +19,21 @@ API_VERSION: Final = "driftline.io/v1alpha1"
 KIND: Final = "ModelMonitor"
 
 _HOUR = 3600
+_CONTAINERS = tuple(
+    "$" + key
+    for key in (
+        "",
+        ".instances",
+        ".inputs",
+        ".dataframe_records",
+        ".records",
+        ".rows",
+        ".data",
+        ".predictions",
+        ".outputs",
+        ".results",
+    )
+)
 _LONGEST_WINDOW = Duration(31 * 24 * _HOUR)
 
 
@@ -121,15 +136,28 @@ class MonitorSpec(Part, frozen=True, kw_only=True):
                 yield Problem(f"windows[{index}]", f"must be a multiple of pane ({window} / {self.pane})")
 
     def _check_redaction(self) -> Iterator[Problem]:
+        watched = [
+            (f"schema.features[{index}]", f.name, f.path) for index, f in enumerate(self.schema.features)
+        ]
+        prediction = self.schema.prediction
+        watched.append(("schema.prediction", prediction.name, prediction.path))
+        if prediction.score is not None:
+            watched.append(("schema.prediction.score", prediction.score, prediction.score_path))
         for at, redacted in _redactions(self.capture):
-            for index, feature in enumerate(self.schema.features):
-                if _redacts(redacted, feature):
+            for where, name, path in watched:
+                if _redacts(redacted, name, path, self.endpoint.json):
                     yield Problem(
-                        f"schema.features[{index}]",
-                        f"{feature.name!r} is redacted by capture.redact[{at}] ({redacted}), so it can't "
-                        "be "
-                        "watched: remove one of the two",
+                        where,
+                        f"{name!r} is redacted by capture.redact[{at}] ({redacted}), so it can't be watched: "
+                        "remove one of the two",
                     )
+
+    def is_redacted(self, feature: Feature) -> bool:
+        """Does one of the capture's redactions hide that feature? Then it must not become a column."""
+        return any(
+            _redacts(redacted, feature.name, feature.path, self.endpoint.json)
+            for _, redacted in _redactions(self.capture)
+        )
 
 
 class ModelMonitor(Part, frozen=True, kw_only=True):
@@ -152,11 +180,6 @@ class ModelMonitor(Part, frozen=True, kw_only=True):
         return f"{self.metadata.namespace}/{self.metadata.name}"
 
 
-def is_redacted(capture: Capture, feature: Feature) -> bool:
-    """Does one of the capture's redactions hide that feature? Then it must not become a column."""
-    return any(_redacts(redacted, feature) for _, redacted in _redactions(capture))
-
-
 def _redactions(capture: Capture) -> Iterator[tuple[int, JsonPath]]:
     for index, text in enumerate(capture.redact):
         try:
@@ -165,19 +188,24 @@ def _redactions(capture: Capture) -> Iterator[tuple[int, JsonPath]]:
             continue
 
 
-def _redacts(redacted: JsonPath, feature: Feature) -> bool:
-    """Does a redaction, seen from the body or from a record, hide that feature?"""
-    if any(step.key == feature.name for step in redacted.segments[-1:]) and redacted.segments[-1].deep:
+def _redacts(redacted: JsonPath, name: str, written: str | None, places: JsonPaths | None) -> bool:
+    """Does a redaction, seen from the body or from a record, hide what has that name and path?"""
+    if any(step.key == name for step in redacted.segments[-1:]) and redacted.segments[-1].deep:
         return True
     try:
-        path = of_key(feature.name) if feature.path is None else parse_path(feature.path)
-    except ValueError:  # said by Feature itself
+        path = of_key(name) if written is None else parse_path(written)
+    except ValueError:  # said by its own part
         return False
-    return redacted.covers(path) or any(redacted.covers(inside) for inside in _in_body(path))
+    return redacted.covers(path) or any(redacted.covers(inside) for inside in _in_body(path, places))
 
 
-def _in_body(path: JsonPath) -> Iterator[JsonPath]:
-    """Where the known protocols keep a record's value."""
-    for container in ("$[0]", "$.instances[0]", "$.inputs[0]", "$.inputs", "$.dataframe_records[0]"):
-        start = parse_path(container)
-        yield JsonPath(container, (*start.segments, *path.segments))
+def _in_body(path: JsonPath, places: JsonPaths | None) -> Iterator[JsonPath]:
+    """Where the known protocols, and the monitor itself, have a record's or an answer's values."""
+    declared = [] if places is None else [places.records, places.predictions or "$"]
+    for container in (*declared, *_CONTAINERS):
+        for elements in ("", "[*]", "[0]"):
+            try:
+                start = parse_path(container + elements)
+            except ValueError:  # said by JsonPaths itself
+                continue
+            yield JsonPath(start.text, (*start.segments, *path.segments))

@@ -44,6 +44,8 @@ class Decoder:
         self._prediction = spec.schema.prediction
         self._classifies = spec.model.type == "classification"
         self._protocol = _protocol(spec, self._layout)
+        self._hidden = frozenset(feature.name for feature in features if spec.is_redacted(feature))
+        """Redacted features: rows have a place for them, batches no column."""
         self._logged = False
 
     def decode(self, exchanges: Sequence[Exchange]) -> Decoded:
@@ -97,7 +99,8 @@ class Decoder:
         columns: dict[str, Column] = {}
         if rows:
             for feature, values in zip(self._layout.features, zip(*rows, strict=True), strict=True):
-                columns[feature.name] = column(values, feature.type)
+                if feature.name not in self._hidden:
+                    columns[feature.name] = column(values, feature.type)
             predictions, scores = zip(*answers, strict=True)
             kind = "categorical" if self._classifies else "numeric"
             columns[self._prediction.name] = column(predictions, kind)
