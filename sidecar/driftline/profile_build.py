@@ -268,7 +268,7 @@ def _derived(reference: ReferenceRows, components: PrincipalComponents) -> Itera
 def _every(values: Floats, place: int, rows: int) -> Floats:
     """The values at every k-th row of all, k such that at most `SAMPLE_ROWS` remain."""
     step = -(-rows // SAMPLE_ROWS)
-    return values[-place % step :: step]
+    return values[-place % step :: step].copy()
 
 
 def _with_error(batch: Batch, components: PrincipalComponents | None) -> Batch:

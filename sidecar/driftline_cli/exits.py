@@ -1,4 +1,4 @@
-"""Exit codes: those of sysexits.h, and 3 where drift was found."""
+"""Exit codes: those of sysexits.h, 3 where drift was found, 4 where nothing could be judged."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from driftline.errors import DataError, DriftlineError, InvalidSpec
 EX_OK = 0
 DRIFT = 3
 """`driftline drift` has found drift: an answer, not a failure, so that a pipeline can gate on it."""
+NO_VERDICT = 4
+"""`driftline drift` had too little data to judge: neither a pass nor drift."""
 EX_USAGE = 64
 EX_DATAERR = 65
 EX_NOINPUT = 66

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from driftline_cli.commands.drift import EX_NO_VERDICT
+from driftline_cli.exits import NO_VERDICT
 
 from tests.support.commands import Run, driftline
 
@@ -77,11 +77,11 @@ def test_json_is_exactly_this(tmp_path: Path) -> None:
 
 def test_too_few_rows_is_no_pass(tmp_path: Path) -> None:
     run = compared(tmp_path, "--format", "json", rows=200, shift=2.0)
-    assert run.code == EX_NO_VERDICT
+    assert run.code == NO_VERDICT
     assert {f["reason"] for f in run.json["features"].values()} == {"InsufficientData"}
     assert run.json["features"]["age"]["statistics"]["psi"] > 1
     text = compared(tmp_path, rows=200)
-    assert text.code == EX_NO_VERDICT
+    assert text.code == NO_VERDICT
     assert "neither pass nor fail" in text.out
     assert compared(tmp_path, "--min-rows", 100, rows=200, shift=2.0).code == 3
 
@@ -90,7 +90,7 @@ def test_a_column_without_values_is_no_pass(tmp_path: Path) -> None:
     reference = table(tmp_path / "ref.csv")
     empty = table(tmp_path / "cur.csv", age=[""] * 2000, code=[""] * 2000)
     run = driftline("drift", reference, empty, "--format", "json")
-    assert run.code == EX_NO_VERDICT
+    assert run.code == NO_VERDICT
     assert run.json["features"]["age"]["statistics"]["psi"] is None
     assert run.json["features"]["age"]["missing_ratio"] == {"reference": 0.0, "current": 1.0}
 
@@ -118,7 +118,7 @@ def test_an_empty_current_file_is_no_pass(tmp_path: Path) -> None:
     empty = tmp_path / "cur.csv"
     empty.write_text("age,code\n")
     run = driftline("drift", table(tmp_path / "ref.csv"), empty, "--format", "json")
-    assert run.code == EX_NO_VERDICT
+    assert run.code == NO_VERDICT
     assert run.json["rows"]["current"] == 0
 
 

@@ -28,15 +28,12 @@ from driftline_cli.dataset import (
     say,
 )
 from driftline_cli.drift_text import render
-from driftline_cli.exits import DRIFT, EX_OK
+from driftline_cli.exits import DRIFT, EX_OK, NO_VERDICT
 from driftline_cli.profile_files import is_profile, read_profile, write_whole
 from driftline_cli.readers.convert import Kind, convert
 from driftline_cli.readers.progress import progress
 from driftline_cli.readers.spool import MAX_CATEGORIES
 from driftline_cli.readers.table import Table, open_table
-
-EX_NO_VERDICT = 4
-"""Nothing could be judged: neither 0, a pass, nor 3, drift."""
 
 _EPILOG = """exit status:
   0   no drift
@@ -88,7 +85,7 @@ def exit_code(comparison: Comparison) -> int:
         return DRIFT
     undecided = {Reason.INSUFFICIENT_DATA, Reason.INSUFFICIENT_REQUESTS, Reason.NO_REFERENCE}
     judged = [f for f in comparison.judgement.features if f.reason not in undecided]
-    return EX_OK if judged else EX_NO_VERDICT
+    return EX_OK if judged else NO_VERDICT
 
 
 def _with_profile(
