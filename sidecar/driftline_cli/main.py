@@ -44,8 +44,8 @@ examples:
   driftline drift reference.parquet current.parquet --format json
 
 `driftline COMMAND --help` tells more. Exit codes: 0 fine, 3 drift found, 4 too little data for a verdict,
-64 wrong usage, 65 bad data, 66 no such input, 69 not available, 70 a fault of Driftline, 73 can't write, 74 reading or writing failed,
-78 a bad monitor file.
+64 wrong usage, 65 bad data, 66 no such input, 69 not available, 70 a fault of Driftline, 73 can't write,
+74 reading or writing failed, 78 a bad monitor file.
 """
 
 _EXTRAS = {"duckdb", "pyarrow", "rich"}
