@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn, cast
@@ -117,6 +118,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _serve(settings: ProxySettings | AnalyzerSettings) -> int:
     """Import the program only now: neither pays for the other's libraries."""
+    # Matrices here are small: BLAS's threads would wait for each other, and for cores the model needs.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     name = "supervisor" if isinstance(settings, ProxySettings) else "analyzer.program"
     module = importlib.import_module(f"driftline_sidecar.{name}")
     serve = cast("Callable[[ProxySettings | AnalyzerSettings], int]", module.serve)

@@ -176,6 +176,20 @@ def test_a_batch_over_a_pane_edge_is_divided() -> None:
     ]
 
 
+def test_a_reference_built_while_the_monitor_changed_is_not_used(rng: np.random.Generator) -> None:
+    analysis = Analysis(monitor(), None, NOON)
+    for start in range(0, 40, 10):
+        analysis.take(traffic(rng, NOON + start, 100), NOON + start + 10)
+    capture = analysis.full_capture
+    assert capture is not None
+    profile = analysis.build(capture, NOON + 40)
+    assert profile is not None
+    analysis.replace_monitor(monitor(("{name: city, type", "{name: town, type")), None, NOON + 41)
+    analysis.adopt(capture, profile, NOON + 42)
+    assert analysis.reference_state is ReferenceState.CAPTURING
+    assert analysis.reference_rows == 0
+
+
 class TestReload:
     def test_a_changed_policy_keeps_the_panes(self, rng: np.random.Generator) -> None:
         analysis, now = captured(rng)

@@ -132,7 +132,7 @@ class TestExposed:
                     | {"response_body": body, "response_bytes": len(body)}
                 )
             analysis.take(part, at + 10)
-            if analysis.capture_ready:
+            if analysis.full_capture is not None:
                 analysis.finish_capture(at + 10)
             analysis.step(at + 10)
         counted = values[400:]

@@ -83,7 +83,7 @@ def run(
     for _ in range(panes):
         analysis.take(traffic(rng, start, rows, shift), start + 10)
         start += 10
-        if analysis.capture_ready:
+        if analysis.full_capture is not None:
             analysis.finish_capture(start)
         analysis.step(start)
     return start

@@ -21,7 +21,7 @@ from driftline_sidecar.exchange import Exchange
 from driftline_sidecar.frames import FrameError, FrameReader, Hello, encode_ack
 from driftline_sidecar.logs import event
 
-LIMIT_BYTES = 24 << 20
+LIMIT_BYTES = 8 << 20
 """Bytes of exchanges that may wait; reading stops above it and goes on below half of it."""
 
 OVERHEAD_BYTES = 700
@@ -43,6 +43,7 @@ class Intake:
         self._limit = limit_bytes
         self._queue: deque[Exchange] = deque()
         self._arrived = asyncio.Event()
+        self._wanted = 1
         self._server: asyncio.Server | None = None
         self._path: Path | None = None
 
@@ -70,10 +71,11 @@ class Intake:
             with contextlib.suppress(FileNotFoundError):
                 self._path.unlink()
 
-    async def wait(self, seconds: float) -> bool:
-        """Wait for an exchange; False where none came in time."""
-        if self._queue:
+    async def wait(self, seconds: float, count: int = 1) -> bool:
+        """Wait until `count` exchanges are there, or reading has stopped; False where time was up first."""
+        if self._has(count):
             return True
+        self._wanted = count
         self._arrived.clear()
         try:
             async with asyncio.timeout(seconds):
@@ -81,6 +83,9 @@ class Intake:
         except TimeoutError:
             return False
         return True
+
+    def _has(self, count: int) -> bool:
+        return len(self._queue) >= count or self.backlog_bytes > self._limit
 
     def __len__(self) -> int:
         return len(self._queue)
@@ -106,7 +111,8 @@ class Intake:
         self._queue.extend(exchanges)
         self.received += len(exchanges)
         self.backlog_bytes += sum(map(_cost, exchanges))
-        self._arrived.set()
+        if self._has(self._wanted):
+            self._arrived.set()
         if self.backlog_bytes > self._limit:
             for connection in self.connections:
                 connection.pause()

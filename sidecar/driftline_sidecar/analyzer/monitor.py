@@ -142,38 +142,39 @@ class Analysis:
         return self.counting.step(now, self.history) if self.counting is not None else ()
 
     @property
-    def capture_ready(self) -> bool:
-        """Whether `finish_capture` should be called."""
-        return self.capture is not None and self.capture.full
+    def full_capture(self) -> CaptureBuffer | None:
+        """The rows of which a reference can be made now."""
+        return self.capture if self.capture is not None and self.capture.full else None
 
     def finish_capture(self, now: float) -> None:
-        """Make the reference of the rows that were kept; they are the reference and in no window.
+        """Make the reference of the rows that were kept; they are the reference and in no window."""
+        capture = self.capture
+        if capture is not None:
+            self.adopt(capture, self.build(capture, now), now)
 
-        Takes up to seconds, and may run in a thread while nothing else is asked of this object.
-        """
-        if self.capture is None:
-            return
+    def build(self, capture: CaptureBuffer, now: float) -> Profile | None:
+        """The profile of those rows, saved; None where they make none. Only reads: it may run in a thread."""
         try:
-            profile = build_captured(self.spec, self._features, self.capture, now)
+            profile = build_captured(self.spec, self._features, capture, now)
         except DriftlineError as error:
             event(
                 logging.ERROR, "reference_not_built", "capturing anew", error=error, monitor=self.monitor.key
             )
-            self._begin(None, now)
-            return
-        rows, short = self.capture.rows, self.capture.cut_short
+            return None
         if self._state is not None:
             save(profile, self._state)
+        return profile
+
+    def adopt(self, capture: CaptureBuffer, profile: Profile | None, now: float) -> None:
+        """Count against the profile made of `capture`, unless the monitor has changed meanwhile."""
+        if capture is not self.capture:
+            return
         self._begin(profile, now)
-        event(
-            logging.WARNING if short else logging.INFO,
-            "reference_captured",
-            "the reference is made of fewer rows than asked for: memory"
-            if short
-            else "the reference is made",
-            monitor=self.monitor.key,
-            count=rows,
-        )
+        if profile is not None:
+            said = "the reference is made"
+            said += " of fewer rows than asked for: memory is used up" if capture.cut_short else ""
+            level = logging.WARNING if capture.cut_short else logging.INFO
+            event(level, "reference_captured", said, monitor=self.monitor.key, count=capture.rows)
 
     def report(self, now: float) -> Report:
         """Windows and verdicts as of the last step."""

@@ -69,6 +69,8 @@ class Program:
         self._boot = secrets.token_hex(8)
         self._heartbeat = Heartbeat(monotonic)
         self._stepped = 0.0
+        self._building = False
+        """Whether a captured reference is being made, which may take longer than a batch."""
         self._last_turn = monotonic()
         self.intake = Intake()
         self.stop = asyncio.Event()
@@ -116,8 +118,7 @@ class Program:
         """Batches and steps, for ever; one batch at a time, other tasks in between."""
         while True:
             if await self.intake.wait(STEP_SECONDS):
-                if len(self.intake) < BATCH:
-                    await asyncio.sleep(GATHER_SECONDS)
+                await self.intake.wait(GATHER_SECONDS, BATCH)
                 self._desk.take(self.intake.take(BATCH, BATCH_BYTES), self.now)
             await self._finish_captures()
             self._step()
@@ -133,9 +134,13 @@ class Program:
         self._desk.step(now - GRACE_SECONDS)
 
     async def _finish_captures(self) -> None:
-        for analysis in self._desk.analyses.values():
-            if analysis.capture_ready:
-                await asyncio.to_thread(analysis.finish_capture, self.now)
+        for analysis in list(self._desk.analyses.values()):
+            capture = analysis.full_capture
+            if capture is not None:
+                self._building = True
+                profile = await asyncio.to_thread(analysis.build, capture, self.now)
+                self._building = False
+                analysis.adopt(capture, profile, self.now)
 
     async def _watch(self) -> None:
         while True:
@@ -152,7 +157,7 @@ class Program:
         elif not self._settings.tee.exists():
             problems.append("the tee's socket has been removed")
         idle = self._monotonic() - self._last_turn
-        if idle > UNHEALTHY_LAG_SECONDS:
+        if idle > UNHEALTHY_LAG_SECONDS and not self._building:
             problems.append(f"no batch and no step for {idle:.0f} s")
         if self._heartbeat.lag > UNHEALTHY_LAG_SECONDS:
             problems.append(f"the event loop was {self._heartbeat.lag:.1f} s late")
