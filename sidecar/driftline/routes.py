@@ -25,8 +25,10 @@ def route(monitors: Sequence[ModelMonitor], path: str) -> ModelMonitor | None:
 
 def _specificity(monitor: ModelMonitor, path: str) -> tuple[bool, int]:
     patterns = monitor.spec.endpoint.paths
+    if path in patterns:
+        return True, len(path)  # another pattern of the same monitor makes the claim no stronger
     lengths = [len(p) for p in patterns if p.endswith("*") and path.startswith(p[:-1])]
-    return path in patterns, max(lengths, default=0)
+    return False, max(lengths, default=0)
 
 
 def conflicts(monitors: Sequence[ModelMonitor]) -> Iterator[Problem]:

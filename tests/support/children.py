@@ -32,11 +32,21 @@ spec:
 """
 
 
+_GIVEN: set[int] = set()
+
+
 def free_port() -> int:
-    """A port below those that the kernel gives to connecting sockets: load could take it meanwhile."""
-    for port in random.sample(range(20_000, 32_000), 100):
+    """A port below those that the kernel gives to connecting sockets: load could take it meanwhile.
+
+    Given once only, and to one of the workers that run tests side by side: what is bound a moment later
+    by a child is free until then.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    mine = [port for port in range(20_000 + worker % 8, 32_000, 8) if port not in _GIVEN]
+    for port in random.SystemRandom().sample(mine, 100):
         with contextlib.suppress(OSError), socket.socket() as sock:
             sock.bind(("127.0.0.1", port))
+            _GIVEN.add(port)
             return port
     raise AssertionError("no free port among a hundred")
 
