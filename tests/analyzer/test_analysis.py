@@ -12,6 +12,7 @@ from driftline.report import Report
 from driftline_sidecar.analyzer.desk import Desk
 from driftline_sidecar.analyzer.monitor import Analysis, by_pane
 from driftline_sidecar.analyzer.reference import ReferenceState, saved, state_path
+from driftline_sidecar.analyzer.reporting import report_of
 
 from tests.support.analysis import NOON, monitor, predicted, run, traffic, write_monitor
 
@@ -36,7 +37,7 @@ def window(report: Report, name: str) -> str:
 def test_the_first_rows_become_the_reference_and_are_in_no_window(rng: np.random.Generator) -> None:
     analysis = Analysis(monitor(), None, NOON)
     now = run(analysis, rng, NOON, 3)
-    report = analysis.report(now)
+    report = report_of(analysis, now)
     assert report.profile is None
     assert report.verdict.reason == "Capturing"
     assert report.windows[0].reason == "Capturing (300 of 400)"
@@ -45,7 +46,7 @@ def test_the_first_rows_become_the_reference_and_are_in_no_window(rng: np.random
     assert analysis.counting is not None
     assert {column.name for column in analysis.counting.profile.features} >= {"age", "city", "label", "score"}
     now = run(analysis, rng, now, 1)
-    report = analysis.report(now)
+    report = report_of(analysis, now)
     assert [found.rows for found in report.windows] == [100, 100]
     assert analysis.tally.rows == 500
 
@@ -53,11 +54,11 @@ def test_the_first_rows_become_the_reference_and_are_in_no_window(rng: np.random
 def test_a_lasting_shift_is_drift_and_a_stable_feature_is_not(rng: np.random.Generator) -> None:
     analysis, now = captured(rng)
     now = run(analysis, rng, now, 30)
-    before = analysis.report(now)
+    before = report_of(analysis, now)
     assert not before.verdict.drifted
     assert window(before, "1m") in ("Ok", "Uncalibrated")
     now = run(analysis, rng, now, 60, shift=2.5)
-    after = analysis.report(now)
+    after = report_of(analysis, now)
     assert after.verdict.drifted
     assert "age" in after.verdict.features
     assert "city" not in after.verdict.features
@@ -72,7 +73,7 @@ def test_a_lasting_shift_is_drift_and_a_stable_feature_is_not(rng: np.random.Gen
 def test_a_window_that_is_not_whole_yet_is_shown_but_decides_nothing(rng: np.random.Generator) -> None:
     analysis, now = captured(rng, ("windows: [1m, 2m]", "windows: [1m, 1h]"))
     now = run(analysis, rng, now, 40, shift=3.0)
-    report = analysis.report(now)
+    report = report_of(analysis, now)
     hour = report.windows[-1]
     assert hour.reason == "Filling"
     assert hour.rows >= 2500
@@ -82,7 +83,7 @@ def test_a_window_that_is_not_whole_yet_is_shown_but_decides_nothing(rng: np.ran
 def test_too_few_rows_are_neither_pass_nor_fail(rng: np.random.Generator) -> None:
     analysis, now = captured(rng)
     now = run(analysis, rng, now, 12, shift=5.0, rows=3)
-    report = analysis.report(now)
+    report = report_of(analysis, now)
     assert window(report, "1m") == "InsufficientData"
     assert report.verdict.reason == "InsufficientData"
     assert not report.verdict.drifted
@@ -105,7 +106,7 @@ def test_quality_is_counted(rng: np.random.Generator) -> None:
     assert violations["city", "new_category"] == 1
     assert violations["city", "null"] == 1
     analysis.step(now + 10)
-    shortest = analysis.report(now + 10).windows[0].features
+    shortest = report_of(analysis, now + 10).windows[0].features
     assert shortest["age"].missing_ratio == pytest.approx(1 / 5)
     assert shortest["city"].new_category_ratio == pytest.approx(1 / 4)
 
@@ -151,7 +152,7 @@ def test_features_are_discovered_where_the_schema_names_none(rng: np.random.Gene
     kinds = {column.name: column.type.value for column in analysis.counting.profile.features}
     assert kinds["age"] == "numeric"
     assert kinds["city"] == "categorical"
-    assert analysis.report(now).profile is not None
+    assert report_of(analysis, now).profile is not None
 
 
 def test_a_captured_reference_survives_a_restart(rng: np.random.Generator, tmp_path: Path) -> None:
@@ -198,7 +199,7 @@ class TestReload:
         analysis.replace_monitor(monitor(("minRows: 100", "minRows: 5000")), None, now)
         assert analysis.counting is before
         now = run(analysis, rng, now, 1)
-        assert window(analysis.report(now), "1m") == "InsufficientData"
+        assert window(report_of(analysis, now), "1m") == "InsufficientData"
 
     def test_another_model_version_starts_new_panes_on_the_same_reference(
         self, rng: np.random.Generator
@@ -225,7 +226,7 @@ class TestReload:
         assert analysis.counting is before
         analysis.replace_profile(other.profile, now)
         assert analysis.counting is not before
-        assert analysis.report(now).profile is not None
+        assert report_of(analysis, now).profile is not None
 
 
 class TestDesk:

@@ -16,6 +16,7 @@ import pytest
 from driftline_sidecar import metrics
 from driftline_sidecar.analyzer import exposure
 from driftline_sidecar.analyzer.monitor import Analysis
+from driftline_sidecar.analyzer.reporting import report_of
 from driftline_sidecar.exposition import Families, join, merge, render
 from driftline_sidecar.metrics import COMMON_LABELS, PREFIX, SERIES
 from prometheus_client.parser import text_string_to_metric_families
@@ -89,7 +90,7 @@ class TestExposed:
 
     def test_values_are_those_of_the_report(self, drifted: Analysis) -> None:
         found = exposed(render(exposure.families(drifted)).decode())
-        report = drifted.report(NOON)
+        report = report_of(drifted, NOON)
         for window in report.windows:
             assert found["window_rows"][(window.window,)] == window.rows
             for name, feature in window.features.items():

@@ -20,8 +20,9 @@ from driftline.routes import route
 from driftline.spec import ModelMonitor
 
 from driftline_sidecar.admin import BadCursor, PanesPage, UnknownMonitor
-from driftline_sidecar.analyzer.monitor import Analysis, MonitorConfig, config_of
+from driftline_sidecar.analyzer.monitor import Analysis
 from driftline_sidecar.analyzer.reference import load
+from driftline_sidecar.analyzer.reporting import MonitorConfig, config_of
 from driftline_sidecar.exchange import Exchange
 from driftline_sidecar.logs import event
 from driftline_sidecar.reload import Refusal, Watched

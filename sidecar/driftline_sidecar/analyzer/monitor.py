@@ -8,31 +8,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import msgspec
 import numpy as np
 from driftline.columns import Batch
-from driftline.decoding import to_wire
-from driftline.episode import label
 from driftline.errors import DriftlineError
 from driftline.profile import Profile
-from driftline.report import (
-    CaptureReport,
-    ProfileReport,
-    Report,
-    RequestReport,
-    TransitionReport,
-    VerdictReport,
-    WindowReport,
-)
+from driftline.report import TransitionReport
 from driftline.spec import ModelMonitor
-from driftline.verdict import State
 
 from driftline_sidecar.analyzer.capture import CaptureBuffer
 from driftline_sidecar.analyzer.counting import Counting
 from driftline_sidecar.analyzer.discovery import Discovery
-from driftline_sidecar.analyzer.history import History, error_ratio, milliseconds
+from driftline_sidecar.analyzer.history import History
 from driftline_sidecar.analyzer.latency import RecentTraffic
 from driftline_sidecar.analyzer.reference import (
     ReferenceState,
@@ -176,31 +163,6 @@ class Analysis:
             level = logging.WARNING if capture.cut_short else logging.INFO
             event(level, "reference_captured", said, monitor=self.monitor.key, count=capture.rows)
 
-    def report(self, now: float) -> Report:
-        """Windows and verdicts as of the last step."""
-        traffic = self.traffic.read(now)
-        metadata, model = self.monitor.metadata, self.spec.model
-        return Report(
-            monitor=metadata.name,
-            namespace=metadata.namespace,
-            model=model.name,
-            version=model.version,
-            generated=now,
-            profile=self._profile_report(),
-            requests=RequestReport(
-                total=traffic.requests,
-                rate=traffic.rate,
-                p50_ms=milliseconds(traffic.p50),
-                p95_ms=milliseconds(traffic.p95),
-                p99_ms=milliseconds(traffic.p99),
-                error_ratio=error_ratio(traffic),
-            ),
-            capture=CaptureReport(seen=self.tally.exchanges, captured=self.tally.exchanges),
-            windows=self._windows(now),
-            verdict=self._verdict(),
-            log=() if self.counting is None else tuple(self.counting.log),
-        )
-
     def _begin(self, profile: Profile | None, now: float) -> None:
         wanted = self.spec.reference.capture
         if profile is None and wanted is not None and self._state is not None:
@@ -245,44 +207,6 @@ class Analysis:
             if self.capture is not None:
                 self.capture.add(batch, at)
 
-    def _profile_report(self) -> ProfileReport | None:
-        profile = self.profile
-        if profile is None:
-            return None
-        return ProfileReport(
-            hash=profile.hash,
-            rows=profile.rows,
-            features=len(profile.features),
-            season=profile.season.value,
-            created=profile.created,
-            calibrated=profile.calibration is not None,
-        )
-
-    def _windows(self, now: float) -> tuple[WindowReport, ...]:
-        if self.counting is not None:
-            return tuple(window for _, window in sorted(self.counting.windows.items()))
-        reason = self.reference_state.value
-        if self.capture is not None:
-            reason = f"{reason} ({self.capture.rows} of {self.capture.wanted})"
-        return tuple(
-            WindowReport(
-                window=label(int(window)),
-                role="",
-                start=now - window,
-                end=now,
-                rows=0,
-                requests=0,
-                state=State.NO_REFERENCE,
-                reason=reason,
-            )
-            for window in self.spec.windows
-        )
-
-    def _verdict(self) -> VerdictReport:
-        if self.counting is None:
-            return VerdictReport(drifted=False, reason=self.reference_state.value)
-        return self.counting.verdict()
-
 
 _COUNTED = ("schema", "model", "pane", "windows", "reference")
 """Parts of a spec that fix what panes hold."""
@@ -301,28 +225,3 @@ def by_pane(exchanges: Sequence[Exchange], pane: int, now: float) -> list[tuple[
         at = min(now, exchange.started + exchange.duration)
         groups.setdefault(at // pane * pane, []).append(exchange)
     return sorted(groups.items())
-
-
-class ReferenceConfig(msgspec.Struct, frozen=True):
-    """The reference in force."""
-
-    state: str
-    rows: int
-    hash: str | None
-
-
-class MonitorConfig(msgspec.Struct, frozen=True):
-    """A monitor as it is in force, with its defaults filled in."""
-
-    monitor: str
-    document: dict[str, Any]
-    reference: ReferenceConfig
-
-
-def config_of(analysis: Analysis) -> MonitorConfig:
-    """The monitor and reference in force."""
-    profile = analysis.profile
-    reference = ReferenceConfig(
-        analysis.reference_state.value, analysis.reference_rows, None if profile is None else profile.hash
-    )
-    return MonitorConfig(analysis.monitor.key, to_wire(analysis.monitor), reference)

@@ -20,6 +20,7 @@ from driftline_sidecar.analyzer.desk import Config, Desk
 from driftline_sidecar.analyzer.heartbeat import Heartbeat
 from driftline_sidecar.analyzer.history import HistoryReport
 from driftline_sidecar.analyzer.intake import Intake
+from driftline_sidecar.analyzer.reporting import report_of
 from driftline_sidecar.exposition import Families, merge, render
 from driftline_sidecar.logs import event
 from driftline_sidecar.settings import AnalyzerSettings
@@ -181,7 +182,7 @@ class Program:
 
     def report(self, monitor: str) -> Report:
         """Windows and verdicts of a monitor."""
-        return self._desk.find(monitor).report(self.now)
+        return report_of(self._desk.find(monitor), self.now)
 
     def history(self, monitor: str) -> HistoryReport:
         """How they came to be."""
