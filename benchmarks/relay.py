@@ -15,7 +15,7 @@ from benchmarks import load, peers, workload
 from benchmarks.plan import Plan
 from benchmarks.processes import Cores, cpu_seconds, free_port, running
 from benchmarks.report import Report, table
-from benchmarks.sidecar import NAME, Files, sidecar
+from benchmarks.sidecar import NAME, Files, Sidecar, sidecar
 
 SIZES = {"0.7 KB": workload.SMALL, "64 KB": workload.MEDIUM, "1 MB": workload.LARGE}
 DIRECT = "no proxy"
@@ -30,6 +30,8 @@ class Target:
     name: str
     port: int
     pid: int | None
+    pair: Sidecar | None = None
+    """Of Driftline: what can say how much it captured."""
 
 
 @contextmanager
@@ -44,7 +46,7 @@ def targets(directory: Path, files: Files, size: int, cores: Cores) -> Iterator[
         stack.enter_context(running(server, cores.backend, directory / "backend.log", upstream))
         found = [Target(DIRECT, upstream, None)]
         ours = stack.enter_context(sidecar(directory, files, upstream, cores))
-        found.append(Target(NAME, ours.port, ours.proxy.pid))
+        found.append(Target(NAME, ours.port, ours.proxy.pid, ours))
         for peer in _peers(directory, upstream):
             log = directory / f"{peer.name}.log"
             process = stack.enter_context(running(peer.command, cores.proxy, log, peer.port))
@@ -72,7 +74,8 @@ def measure(directory: Path, files: Files, plan: Plan, cores: Cores, report: Rep
         with targets(directory, files, size, cores) as found:
             long = replace(plan, seconds=plan.seconds * (3 if size == workload.LARGE else 1))
             rates, busy = _rounds(found, body, long, cores)
-        report.section(f"Relay, {label} bodies", _text(found, rates, busy, plan))
+            captured = "".join(target.pair.captured() for target in found if target.pair)
+        report.section(f"Relay, {label} bodies", f"{_text(found, rates, busy, plan)}\n{captured}")
 
 
 Point = tuple[str, int]

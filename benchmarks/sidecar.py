@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import urllib.request
@@ -48,11 +47,28 @@ class Sidecar:
     proxy: subprocess.Popen[bytes]
     analyzer: subprocess.Popen[bytes]
 
-    def report(self) -> dict[str, object]:
-        """The analyzer's `/v1/report`."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/v1/report", timeout=10) as answer:
-            said: dict[str, object] = json.load(answer)
-            return said
+    def captured(self) -> str:
+        """How much of what the relay saw reached the analyzer, in words, from both programs' metrics."""
+        found = {
+            name: sum(
+                float(line.rpartition(" ")[2])
+                for port in (self.health, self.admin)
+                for line in metrics(port)
+                if line.startswith(f"modelmonitor_capture_{name}_total")
+            )
+            for name in ("seen", "captured", "dropped")
+        }
+        share = found["captured"] / found["seen"] if found["seen"] else 0.0
+        return (
+            f"{NAME} captured {share:.0%} of {found['seen']:,.0f} exchanges; the rest was dropped, counted."
+        )
+
+
+def metrics(port: int) -> list[str]:
+    """The lines of a `/metrics` page."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        text: str = answer.read().decode()
+        return text.splitlines()
 
 
 @contextmanager

@@ -62,8 +62,10 @@ def _row(course: Course, y: float) -> list[str]:
     widths = sorted(later - date for date, later in pairwise(dates))
     step = widths[len(widths) // 2] if widths else timedelta(days=3)
     parts = [_text(LEFT - 8, y + ROW - 7, course.name, anchor="end")]
+    drawn = course.points[0].date - step
     for colour, run in _runs([(_colour(point.psi), point.date) for point in course.points]):
-        parts.append(_bar(run[0] - step, run[-1], y, ROW - 4, colour))
+        parts.append(_bar(drawn, run[-1], y, ROW - 4, colour))
+        drawn = run[-1]
     for drifted, run in _runs([(str(point.drifted), point.date) for point in course.points]):
         if drifted == str(True):
             parts.append(_bar(run[0] - step, run[-1], y + ROW - 4, 4, DRIFTED))
