@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
+from driftline.quality import QualityReason
 from driftline.verdict import Effect, Reason, State
 
 
@@ -42,6 +43,14 @@ class CaptureReport(msgspec.Struct, frozen=True, kw_only=True):
     dropped: dict[str, int] = {}
 
 
+class QualityReport(msgspec.Struct, frozen=True, kw_only=True):
+    """One quality problem of a column: `value` is above `limit`; both null for NoData and Constant."""
+
+    reason: QualityReason
+    value: float | None = None
+    limit: float | None = None
+
+
 class FeatureReport(msgspec.Struct, frozen=True, kw_only=True):
     """One feature in one window. `statistics` by name; None where undefined (the reason is in `notes`)."""
 
@@ -55,6 +64,8 @@ class FeatureReport(msgspec.Struct, frozen=True, kw_only=True):
     missing_ratio: float | None = None
     out_of_range_ratio: float | None = None
     new_category_ratio: float | None = None
+    quality: tuple[QualityReport, ...] = ()
+    """What is wrong with its values, by the monitor's `quality` limits; () where nothing is."""
     effect: Effect = Effect.SMALL
     large: bool = False
     unusual: bool = False
@@ -89,6 +100,8 @@ class WindowReport(msgspec.Struct, frozen=True, kw_only=True):
     features: dict[str, FeatureReport] = {}
     dataset: DatasetReport | None = None
     prediction_drifted: bool = False
+    duplicate_ratio: float | None = None
+    """Rows that repeat an earlier one of the window, as a share (`driftline.duplicates`)."""
 
 
 class WorstFeature(msgspec.Struct, frozen=True, kw_only=True):

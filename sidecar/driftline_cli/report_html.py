@@ -15,7 +15,7 @@ from driftline.report import FeatureReport, Report, WindowReport
 from driftline_sidecar.analyzer.history import HistoryReport
 
 from driftline_cli.chart import Level, line_chart
-from driftline_cli.top_view import ranked, verdict
+from driftline_cli.top_view import quality, ranked, verdict
 
 _HTML = (".html", ".htm")
 _LEVELS = (Level(0.1, "0.1"), Level(0.25, "0.25"))
@@ -142,6 +142,7 @@ def _features(report: Report, history: HistoryReport) -> str:
         "new",
         "psi over time",
         "verdict",
+        "quality",
     )
     return _table(names, rows)
 
@@ -160,6 +161,7 @@ def _feature(name: str, window: WindowReport, feature: FeatureReport, history: H
         _percent(feature.new_category_ratio),
         line_chart(values, title=f"PSI of {name} over {window.window}", levels=_LEVELS),
         _state(feature.reason),
+        escape(quality(feature)),
     ]
 
 

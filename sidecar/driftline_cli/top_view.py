@@ -161,6 +161,7 @@ def _features(report: Report, history: HistoryReport, bars: str) -> Table:
         table.add_column(name, justify="right")
     table.add_column("psi over time")
     table.add_column("verdict")
+    table.add_column("quality")
     for name, window, feature in ranked(report)[:FEATURES]:
         past = history.windows.get(window.window)
         values = past.psi.get(name, []) if past is not None else []
@@ -173,8 +174,17 @@ def _features(report: Report, history: HistoryReport, bars: str) -> Table:
             _percent(feature.missing_ratio),
             sparkline(values, _SPARK, _ALERT, bars),
             Text(feature.reason, style=_STYLES.get(feature.reason, "dim")),
+            Text(quality(feature), style="yellow"),
         )
     return table
+
+
+def quality(feature: FeatureReport) -> str:
+    """What is wrong with a feature's values: `Missing 12%, Constant`; empty where nothing is."""
+    return ", ".join(
+        problem.reason + ("" if problem.value is None else f" {_percent(problem.value)}")
+        for problem in feature.quality
+    )
 
 
 def ranked(report: Report) -> list[tuple[str, WindowReport, FeatureReport]]:

@@ -26,17 +26,6 @@ reference profile or a list in the code, never from a request. A test holds this
     capture_dropped_total              counter    both      reason
     capture_lost_total                 counter    proxy
     capture_bytes_total                counter    proxy
-    interrupted_requests_total         counter    proxy
-    upstream_errors_total              counter    proxy     reason
-    client_connections                 gauge      proxy
-    client_connections_total           counter    proxy
-    received_bytes_total               counter    proxy
-    sent_bytes_total                   counter    proxy
-    capture_sampled_out_total          counter    proxy
-    worker_restarts_total              counter    proxy     reason
-    proxy_config_refused_total         counter    proxy
-    proxy_config_last_reload_successful gauge      proxy
-    proxy_build_info                   gauge      proxy     version
     exchanges_total                    counter    analyzer
     exchange_weight_total              counter    analyzer
     rows_total                         counter    analyzer
@@ -51,9 +40,11 @@ reference profile or a list in the code, never from a request. A test holds this
     feature_missing_ratio              gauge      analyzer  feature, window
     feature_out_of_range_ratio         gauge      analyzer  feature, window
     feature_new_category_ratio         gauge      analyzer  feature, window
+    feature_quality_problem            gauge      analyzer  feature, reason, window
     feature_bin_rows                   gauge      analyzer  feature, bin
     window_rows                        gauge      analyzer  window
     window_state                       gauge      analyzer  window, state
+    window_duplicate_ratio             gauge      analyzer  window
     window_end_timestamp_seconds       gauge      analyzer  window
     reference_state                    gauge      analyzer  state
     reference_rows                     gauge      analyzer
@@ -276,6 +267,20 @@ _CATALOGUE = (
         "analyzer",
         "Share of the window's values that the reference doesn't know.",
         ("feature", "window"),
+    ),
+    Series(
+        "feature_quality_problem",
+        "gauge",
+        "analyzer",
+        "1 for each quality problem that a feature has by the monitor's limits; no series where it has none.",
+        ("feature", "reason", "window"),
+    ),
+    Series(
+        "window_duplicate_ratio",
+        "gauge",
+        "analyzer",
+        "Share of the window's rows that repeat an earlier one.",
+        ("window",),
     ),
     Series(
         "feature_bin_rows",

@@ -85,8 +85,8 @@ class TestExposed:
         with analyzer(tmp_path) as running:
             found |= exposed(running.text("/metrics"))
         expected = {name for name, series in SERIES.items() if series.program in ("analyzer", "both")}
-        only_regression = {"prediction_value"}
-        assert found.keys() == expected - only_regression
+        only_regression, only_with_problems = {"prediction_value"}, {"feature_quality_problem"}
+        assert found.keys() == expected - only_regression - only_with_problems
 
     def test_values_are_those_of_the_report(self, drifted: Analysis) -> None:
         found = exposed(render(exposure.families(drifted)).decode())

@@ -13,7 +13,8 @@ from driftline.judge import OUTPUTS, Window, judge
 from driftline.measure import Measurer
 from driftline.pane import PaneCounts
 from driftline.profile import FeatureProfile, Profile
-from driftline.report import FeatureReport, TransitionReport, VerdictReport, WindowReport
+from driftline.quality import check
+from driftline.report import FeatureReport, QualityReport, TransitionReport, VerdictReport, WindowReport
 from driftline.spec import MonitorSpec
 from driftline.stats import Statistic, statistics
 from driftline.verdict import FeatureJudgement, Reason, WindowJudgement
@@ -92,6 +93,7 @@ class Evaluator:
             features=features,
             dataset=dataset(judgement, self._spec.drift),
             prediction_drifted=any(feature.drifted for feature in outputs),
+            duplicate_ratio=counts.sketch.duplicate_ratio,
         )
 
     def _feature(
@@ -118,6 +120,10 @@ class Evaluator:
             missing_ratio=_ratio(counts.missing + counts.null, counts.rows),
             out_of_range_ratio=_ratio(counts.out_of_range, counts.valid),
             new_category_ratio=None if new is None else _ratio(new, counts.valid),
+            quality=tuple(
+                QualityReport(reason=finding.reason, value=finding.value, limit=finding.limit)
+                for finding in check(feature.counts, counts, self._spec.quality)
+            ),
             effect=judged.effect,
             large=judged.large,
             unusual=judged.unusual,

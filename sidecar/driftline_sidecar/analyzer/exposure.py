@@ -76,6 +76,8 @@ def _window(window: WindowReport, found: Families) -> None:
     found.add("window_rows", window.rows, (window.window,))
     found.add_states("window_state", [state.value for state in State], window.state.value, (window.window,))
     found.add("window_end_timestamp_seconds", window.end, (window.window,))
+    if window.duplicate_ratio is not None:
+        found.add("window_duplicate_ratio", window.duplicate_ratio, (window.window,))
     if window.dataset is not None:
         found.add("dataset_drift_share", window.dataset.share, (window.window,))
 
@@ -89,6 +91,8 @@ def _features(window: WindowReport, found: Families) -> None:
             value = feature.statistics.get(test)
             if value is not None:
                 found.add("feature_drift", value, (name, test, window.window))
+        for finding in feature.quality:
+            found.add("feature_quality_problem", 1.0, (name, finding.reason.value, window.window))
         for series, ratio in (
             ("feature_missing_ratio", feature.missing_ratio),
             ("feature_out_of_range_ratio", feature.out_of_range_ratio),
