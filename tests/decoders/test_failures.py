@@ -11,6 +11,7 @@ from driftline.errors import InvalidSpec
 from driftline.spec import Capture
 from driftline_sidecar.decoders import Decoder, Failure, discover
 from driftline_sidecar.decoders.body import MAX_INFLATED
+from driftline_sidecar.decoders.decoder import MOST_ROWS
 from driftline_sidecar.redact import REDACTED, Redactor
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -40,6 +41,11 @@ def failures(request: object, response: object = 1, protocol: Any = "json", **ho
         (failures(gzip.compress(b" " * (MAX_INFLATED + 1)), request_headers=GZIP), Failure.TOO_LARGE),
         (failures(b"{garbage"), Failure.INVALID_JSON),
         (failures(b"[" * 100_000), Failure.INVALID_JSON),
+        (failures(b'{"a": "\xff"}'), Failure.INVALID_JSON),
+        (failures(b'{"a": NaN, "b": "\\ud800"}'), Failure.INVALID_JSON),
+        (failures(b'{"a": NaN, "b": "\xed\xa0\x80"}'), Failure.INVALID_JSON),
+        (failures(gzip.compress(b"[" + b"[]," * 2_000_000 + b"1]"), request_headers=GZIP), Failure.TOO_LARGE),
+        (failures(gzip.compress(b"") * 20_000, request_headers=GZIP), Failure.TOO_LARGE),
         (failures("text"), Failure.UNKNOWN_SHAPE),
         (failures({"unrelated": 1}), Failure.UNKNOWN_SHAPE),
         (failures({"instances": 3}, protocol="kserve-v1"), Failure.UNKNOWN_SHAPE),
@@ -50,6 +56,13 @@ def failures(request: object, response: object = 1, protocol: Any = "json", **ho
         (
             failures(
                 {"inputs": [{"name": "x", "shape": [1, 2], "datatype": "FP32", "data": [1]}]},
+                protocol="oip-v2",
+            ),
+            Failure.TENSOR_SHAPE,
+        ),
+        (
+            failures(
+                {"inputs": [{"name": "a", "shape": [10**18] * 40_000, "datatype": "FP32", "data": [1]}]},
                 protocol="oip-v2",
             ),
             Failure.TENSOR_SHAPE,
@@ -85,6 +98,13 @@ def test_content_codings_come_off(coding: bytes, encoded: bytes) -> None:
     found = exchange(encoded, 1, request_headers=b"content-encoding: " + coding + b"\r\n")
     decoded = Decoder(spec(AB), AB).decode([found])
     assert (decoded.failures, decoded.batch.rows) == ({}, 1)
+
+
+def test_many_rows_are_decoded_in_parts() -> None:
+    many = exchange([[1, 2]] * (MOST_ROWS // 2), [0] * (MOST_ROWS // 2))
+    parts = list(Decoder(spec(AB), AB).parts([many, exchange(b"{garbage"), many, many]))
+    assert [part.batch.rows for part in parts] == [MOST_ROWS, MOST_ROWS // 2]
+    assert [part.failures for part in parts] == [{"invalid_json": 1}, {}]
 
 
 def test_rows_whose_answer_fails_are_kept_without_it() -> None:

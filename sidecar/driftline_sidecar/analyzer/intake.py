@@ -17,6 +17,7 @@ from collections import deque
 from pathlib import Path
 from typing import cast
 
+from driftline_sidecar.decoders.body import PLAIN
 from driftline_sidecar.exchange import Exchange
 from driftline_sidecar.frames import FrameError, FrameReader, Hello, encode_ack
 from driftline_sidecar.logs import event
@@ -26,6 +27,9 @@ LIMIT_BYTES = 8 << 20
 
 OVERHEAD_BYTES = 700
 """What an exchange costs beside its heads and bodies, measured with `sys.getsizeof` of its parts."""
+
+INFLATION = 16
+"""How much larger a body with a content coding may be than it came, for the size of a batch."""
 
 SOCKET_MODE = 0o660
 
@@ -91,12 +95,17 @@ class Intake:
         return len(self._queue)
 
     def take(self, count: int, most_bytes: int) -> list[Exchange]:
-        """The oldest exchanges: at most `count`, and no more once `most_bytes` are reached."""
-        queue, size = self._queue, 0
+        """The oldest exchanges: at most `count`, and no more once `most_bytes` are reached.
+
+        A body with a content coding weighs what it may be once inflated.
+        """
+        queue, size, weight = self._queue, 0, 0
         taken: list[Exchange] = []
-        while queue and len(taken) < count and size < most_bytes:
+        while queue and len(taken) < count and weight < most_bytes:
             exchange = queue.popleft()
-            size += _cost(exchange)
+            cost = _cost(exchange)
+            size += cost
+            weight += cost + INFLATION * coded_bytes(exchange)
             taken.append(exchange)
         self.backlog_bytes -= size
         if self.backlog_bytes < self._limit // 2:
@@ -166,6 +175,13 @@ class _Connection(asyncio.Protocol):
         """Close; what was read stays in the queue."""
         if self._transport is not None:
             self._transport.close()
+
+
+def coded_bytes(exchange: Exchange) -> int:
+    """Of its bodies, the bytes of those that don't begin as JSON does."""
+    return sum(
+        len(body) for body in (exchange.request_body, exchange.response_body) if body and body[0] not in PLAIN
+    )
 
 
 def _cost(exchange: Exchange) -> int:

@@ -117,9 +117,9 @@ class Analysis:
         if not exchanges:
             return
         for at, part in by_pane(exchanges, int(self.spec.pane), now):
-            decoded = self._decoder.decode(part)
-            self.tally.failed(decoded.failures)
-            self._count(decoded.batch, at, now)
+            for decoded in self._decoder.parts(part):
+                self.tally.failed(decoded.failures)
+                self._count(decoded.batch, at, now)
 
     def step(self, now: float) -> tuple[TransitionReport, ...]:
         """Do what is due at that time: windows, verdicts, history."""

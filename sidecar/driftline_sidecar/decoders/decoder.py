@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 import numpy as np
 from driftline.columns import Batch, Codes, Column
@@ -23,6 +25,9 @@ from driftline_sidecar.decoders.oip import OpenInference
 from driftline_sidecar.decoders.protocol import WireProtocol
 from driftline_sidecar.exchange import Exchange
 from driftline_sidecar.logs import event
+
+MOST_ROWS = 50_000
+"""Rows decoded into one batch: bodies of many rows would else fill the memory together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +53,14 @@ class Decoder:
         """Redacted features: rows have a place for them, batches no column."""
         self._logged = False
 
-    def decode(self, exchanges: Sequence[Exchange]) -> Decoded:
-        """All rows of the exchanges, in their order. Nothing that is in them can raise."""
+    def parts(self, exchanges: Sequence[Exchange]) -> Iterator[Decoded]:
+        """As `decode`, in batches that end with the exchange that brings them to MOST_ROWS."""
+        waiting = iter(exchanges)
+        for first in waiting:
+            yield self.decode(chain((first,), waiting), MOST_ROWS)
+
+    def decode(self, exchanges: Iterable[Exchange], most: float = math.inf) -> Decoded:
+        """All rows of the exchanges, in their order, up to that with the row `most`. Never raises."""
         rows: list[Row] = []
         answers: list[Answer] = []
         counts: list[int] = []
@@ -71,6 +82,8 @@ class Decoder:
             answers += self._answers(exchange, len(found), failures)
             counts.append(len(found))
             kept.append(exchange)
+            if len(rows) >= most:
+                break
         return Decoded(self._batch(rows, answers, counts), tuple(kept), failures)
 
     def records(self, exchange: Exchange) -> list[object]:

@@ -35,11 +35,8 @@ class JsonRecords:
         if self._typed is not None:
             try:
                 return self._typed(body)
-            except (
-                msgspec.DecodeError,
-                RecursionError,
-            ):  # of another form, or not JSON: the careful way tells
-                pass
+            except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+                pass  # of another form, or not JSON: the careful way tells
         return self._layout.rows(self.records(body))
 
     def answers(self, body: bytes, rows: int) -> list[Answer]:

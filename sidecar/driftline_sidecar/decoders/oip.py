@@ -38,6 +38,9 @@ class Outputs(msgspec.Struct, gc=False):
     outputs: list[Tensor]
 
 
+_MOST_DIMENSIONS = 8
+"""Of a tensor; an array of more is no record's, and multiplying thousands of lengths takes seconds."""
+
 _inputs = msgspec.json.Decoder(Inputs)
 _outputs = msgspec.json.Decoder(Outputs)
 
@@ -93,7 +96,7 @@ class OpenInference:
 def _parse(body: bytes, decoder: msgspec.json.Decoder[Any]) -> Any:
     try:
         return decoder.decode(body)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         pass
     document = parse(body)  # not JSON at all is said there; NaN, which some servers write, is taken
     try:
@@ -107,6 +110,8 @@ def _flat(tensor: Tensor) -> list[Any]:
     data = tensor.data
     if not isinstance(data, list):
         raise DecodeError(Failure.BINARY_TENSORS)
+    if len(tensor.shape) > _MOST_DIMENSIONS:
+        raise DecodeError(Failure.TENSOR_SHAPE)
     for _ in tensor.shape[1:]:
         if not data or not isinstance(data[0], list):
             break
