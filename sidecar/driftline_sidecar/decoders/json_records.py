@@ -32,12 +32,17 @@ class JsonRecords:
 
     def rows(self, body: bytes) -> list[Row]:
         """As WireProtocol."""
-        if self._typed is not None:
-            try:
-                return self._typed(body)
-            except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-                pass  # of another form, or not JSON: the careful way tells
-        return self._layout.rows(self.records(body))
+        typed = self.typed_rows(body)
+        return self._layout.rows(self.records(body)) if typed is None else typed
+
+    def typed_rows(self, body: bytes) -> list[Row] | None:
+        """The rows of a body of exactly the usual form; None otherwise: the careful way tells why."""
+        if self._typed is None:
+            return None
+        try:
+            return self._typed(body)
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+            return None
 
     def answers(self, body: bytes, rows: int) -> list[Answer]:
         """As WireProtocol."""
