@@ -73,7 +73,7 @@ def encode_ack(received: int) -> bytes:
     return _PREFIX.pack(1 + _ACK.size, ACK) + _ACK.pack(received)
 
 
-def encode_exchange(
+def exchange_lead(
     sequence: int,
     request_bytes: int,
     response_bytes: int,
@@ -84,19 +84,18 @@ def encode_exchange(
     status: int,
     block: int,
     generated: bool,
-    ident: bytes,
-    request_head: bytes,
-    request_body: bytes,
-    response_head: bytes,
-    response_body: bytes,
+    idents: int,
+    request_heads: int,
+    requests: int,
+    response_heads: int,
+    responses: int,
 ) -> bytes:
-    """One exchange as a frame; the fields as in `Exchange`, `ident` at most 255 bytes of ASCII.
+    """What goes before an exchange's id, heads and kept bodies, whose lengths the last five are.
 
-    Positional on purpose: this runs once per request on the relay's path.
+    Positional on purpose: this runs once per request on the relay's path, and so the parts are joined
+    only where they are written.
     """
-    idents, request_heads, requests = len(ident), len(request_head), len(request_body)
-    response_heads, responses = len(response_head), len(response_body)
-    lead = _LEAD_PACK(
+    return _LEAD_PACK(
         _AFTER_LENGTH + idents + request_heads + requests + response_heads + responses,
         EXCHANGE,
         sequence,
@@ -115,7 +114,41 @@ def encode_exchange(
         idents,
         generated,
     )
-    return b"".join((lead, ident, request_head, request_body, response_head, response_body))
+
+
+def encode_exchange(
+    sequence: int,
+    request_bytes: int,
+    response_bytes: int,
+    started: float,
+    first_byte: float,
+    duration: float,
+    probability: float,
+    status: int,
+    block: int,
+    generated: bool,
+    ident: bytes,
+    request_head: bytes,
+    request_body: bytes,
+    response_head: bytes,
+    response_body: bytes,
+) -> bytes:
+    """One exchange as a frame; the fields as in `Exchange`, `ident` at most 255 bytes of ASCII."""
+    parts = (ident, request_head, request_body, response_head, response_body)
+    lead = exchange_lead(
+        sequence,
+        request_bytes,
+        response_bytes,
+        started,
+        first_byte,
+        duration,
+        probability,
+        status,
+        block,
+        generated,
+        *map(len, parts),
+    )
+    return b"".join((lead, *parts))
 
 
 class FrameReader:

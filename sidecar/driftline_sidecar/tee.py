@@ -15,14 +15,15 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections import deque
+from collections.abc import Sequence
 from typing import Final
 
 from driftline_sidecar import counters as slots
 from driftline_sidecar.frames import Ack, FrameError, FrameReader, Hello, encode_hello
 
-FLUSH_SECONDS: Final = 0.002
+FLUSH_SECONDS: Final = 0.004
 """How long a frame may wait for company: one system call and one wake-up serve many."""
-FLUSH_BYTES: Final = 64 * 1024
+FLUSH_BYTES: Final = 128 * 1024
 """Queued bytes that are written without waiting for the timer."""
 WRITE_BYTES: Final = 256 * 1024
 """Bytes joined for one write."""
@@ -45,7 +46,8 @@ class Tee:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._sock: socket.socket | None = None
         self._reader = FrameReader()
-        self._queue: deque[bytes] = deque()
+        self._queue: list[bytes] = []
+        """The parts of frames, in order."""
         self._out = memoryview(b"")
         self._bytes = 0
         self._runs: deque[tuple[memoryview[int], list[int]]] = deque()
@@ -60,16 +62,16 @@ class Tee:
         self._loop = loop
         self._connect()
 
-    def put(self, frame: bytes, block: memoryview[int]) -> None:
+    def put(self, parts: Sequence[bytes], block: memoryview[int]) -> None:
         """Queue a frame, or drop it and count why. `block` is where it was counted as seen."""
-        size = len(frame)
+        size = sum(map(len, parts))
         if not self.connected:
             block[_NO_ANALYZER] += 1
             return
         if self._bytes + size > self._capacity:
             block[_QUEUE_FULL] += 1
             return
-        self._queue.append(frame)
+        self._queue += parts
         self._bytes += size
         block[slots.CAPTURE_BYTES] += size
         runs = self._runs
@@ -183,12 +185,16 @@ class Tee:
 
     def _next(self) -> bytes:
         queue = self._queue
-        taken = [queue.popleft()]
-        size = len(taken[0])
-        while queue and size < WRITE_BYTES:
-            size += len(queue[0])
-            taken.append(queue.popleft())
-        return b"".join(taken)
+        if self._bytes <= WRITE_BYTES:
+            self._queue = []
+            return b"".join(queue)
+        size = count = 0
+        while count < len(queue) and size < WRITE_BYTES:
+            size += len(queue[count])
+            count += 1
+        taken = b"".join(queue[:count])
+        del queue[:count]
+        return taken
 
     def _readable(self) -> None:
         if self._sock is None:

@@ -98,7 +98,7 @@ class Analyzer(asyncio.Protocol):
 def send(tee: Tee, block: memoryview[int], frames: int, size: int = 100) -> None:
     for sequence in range(frames):
         block[slots.SEEN] += 1
-        tee.put(frame(sequence, bytes(size)), block)
+        tee.put([frame(sequence, bytes(size))], block)
 
 
 async def until(condition: object) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -29,8 +30,8 @@ class Notebook(Tee):
         self.reader.feed(encode_hello(Hello(7, 1, 15080)))
         self.exchanges: list[Exchange] = []
 
-    def put(self, frame: bytes, block: memoryview[int]) -> None:
-        self.exchanges += [each for each in self.reader.feed(frame) if isinstance(each, Exchange)]
+    def put(self, parts: Sequence[bytes], block: memoryview[int]) -> None:
+        self.exchanges += [each for each in self.reader.feed(b"".join(parts)) if isinstance(each, Exchange)]
 
 
 @dataclass

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import os
-import time
 from bisect import bisect_left
+from collections.abc import Sequence
 from hashlib import blake2b
+from time import monotonic, time
 from typing import Final
+
+import msgspec
 
 from driftline_sidecar import counters as slots
 from driftline_sidecar.counters import BOUNDS, Counters
-from driftline_sidecar.frames import encode_exchange
+from driftline_sidecar.frames import exchange_lead
 from driftline_sidecar.relay.heads import Heads, RequestHead, ResponseHead
 from driftline_sidecar.settings import CaptureSettings
 from driftline_sidecar.tee import Tee
 
 HELD_BYTES: Final = 32 << 20
 """Bytes of bodies that unfinished exchanges may hold in all; beyond it an exchange is not captured."""
-
-ID_HEADER: Final = b"x-driftline-id: "
 
 _IN_FLIGHT_FULL: Final = slots.DROPPED["in_flight_full"]
 _NO_ANALYZER: Final = slots.DROPPED["no_analyzer"]
@@ -35,50 +36,34 @@ def chosen(identity: bytes, sample: float) -> bool:
     return int.from_bytes(blake2b(identity, digest_size=8).digest(), "big") < sample * 2.0**64
 
 
-class Flight:
-    """One request and what has come of its response."""
+class Flight(msgspec.Struct, gc=False):
+    """One request and what has come of its response. It refers to nothing that refers back."""
 
-    __slots__ = (
-        "block",
-        "cap",
-        "first_byte",
-        "generated",
-        "head",
-        "held",
-        "identity",
-        "keep",
-        "request_bytes",
-        "request_done",
-        "request_parts",
-        "response_bytes",
-        "response_head",
-        "response_parts",
-        "sequence",
-        "spared",
-        "started",
-        "status",
-    )
-
-    def __init__(
-        self, head: RequestHead, block: memoryview[int], sequence: int, identity: bytes, generated: bool
-    ) -> None:
-        self.head = head
-        self.block = block
-        self.identity = identity
-        self.generated = generated
-        self.sequence = sequence
-        self.started = time.monotonic()
-        self.request_parts: list[bytes] = []
-        self.response_parts: list[bytes] = []
-        self.request_bytes = self.response_bytes = self.held = self.status = 0
-        self.request_done = False
-        self.response_head = b""
-        self.first_byte = 0.0
-        route = head.route
-        self.cap = route.max_body_bytes if route else 0
-        self.keep = route is not None and (route.sample >= 1.0 or chosen(identity, route.sample))
-        self.spared = False
-        """Whether its bodies were let go for want of memory."""
+    head: RequestHead
+    block: memoryview[int]
+    sequence: int
+    identity: bytes
+    generated: bool
+    cap: int
+    """Bytes to keep of each body."""
+    keep: bool
+    """Whether it is to be captured."""
+    started: float
+    first_byte: float = 0.0
+    request_parts: list[bytes] = []
+    """The head and what is kept of the body, as received."""
+    response_parts: list[bytes] = []
+    request_bytes: int = 0
+    response_bytes: int = 0
+    held: int = 0
+    """Bytes of bodies in its parts: what counts against `HELD_BYTES`."""
+    request_done: bool = False
+    response_heads: int = 0
+    """Bytes of the response's head."""
+    status: int = 0
+    """Of the final response; 0 until its head is whole."""
+    spared: bool = False
+    """Whether its bodies were let go for want of memory."""
 
 
 class Recorder:
@@ -93,7 +78,7 @@ class Recorder:
         self._prefix = os.urandom(8).hex().encode()
         self._sequence = 0
         self._held = 0
-        self._clock = time.time() - time.monotonic()
+        self._clock = time() - monotonic()
 
     def configure(self, capture: CaptureSettings) -> None:
         """From the next request on these settings hold."""
@@ -102,42 +87,46 @@ class Recorder:
 
     def set_clock(self) -> None:
         """Follow the wall clock where it was set; call it now and then."""
-        self._clock = time.time() - time.monotonic()
+        self._clock = time() - monotonic()
 
     def begin(self, head: RequestHead) -> Flight:
         """A request's head is whole."""
-        route = head.route
-        block = self._blocks[route.block if route else 0]
-        block[slots.IN_FLIGHT] += 1
         self._sequence = sequence = self._sequence + 1
-        identity = head.identity
-        if identity or route is None:
-            return Flight(head, block, sequence, identity, False)
-        return Flight(head, block, sequence, b"%s%08x" % (self._prefix, sequence), True)
+        route, identity = head.route, head.identity
+        if route is None:
+            block = self._blocks[0]
+            block[slots.IN_FLIGHT] += 1
+            return Flight(head, block, sequence, identity, False, 0, False, monotonic())
+        block = self._blocks[route.block]
+        block[slots.IN_FLIGHT] += 1
+        generated = not identity
+        if generated:
+            identity = b"%s%08x" % (self._prefix, sequence)
+        keep = route.sample >= 1.0 or chosen(identity, route.sample)
+        return Flight(head, block, sequence, identity, generated, route.max_body_bytes, keep, monotonic())
 
-    def begin_whole(self, head: RequestHead, body: bytes) -> Flight:
-        """A request is whole, and came in one piece."""
+    def begin_whole(self, head: RequestHead, data: bytes) -> Flight:
+        """A request is whole, and came in one piece: its head, and `head.length` bytes of body."""
         flight = self.begin(head)
         flight.request_done = True
-        size = flight.request_bytes = len(body)
-        if flight.keep and size:
-            if size <= flight.cap and self._held + size <= HELD_BYTES:
-                flight.request_parts.append(body)
-                flight.held = size
-                self._held += size
-            else:
-                self.hold(flight, flight.request_parts, 0, body)
+        size = flight.request_bytes = head.length
+        if flight.keep and size <= flight.cap and self._held + size <= HELD_BYTES:
+            flight.request_parts = [data]
+            flight.held = size
+            self._held += size
+        else:
+            flight.request_parts = [head.raw]
+            self.hold(flight, flight.request_parts, 0, data[len(head.raw) :])
         return flight
 
-    def end_whole(self, flight: Flight, head: ResponseHead, body: bytes) -> None:
-        """Its response is whole, and came in one piece."""
-        flight.status = head.status
-        flight.response_head = head.raw
-        flight.first_byte = time.monotonic()
-        flight.response_bytes = len(body)
+    def end_whole(self, flight: Flight, head: ResponseHead, data: bytes) -> None:
+        """Its response is whole, and came in one piece: its head, and `head.length` bytes of body."""
+        duration = monotonic() - flight.started
+        self._count(flight, head.status, duration, duration)
         if flight.keep:  # it is recorded at once: it need not be held within bounds
-            flight.response_parts.append(body if len(body) <= flight.cap else body[: flight.cap])
-        self.finish(flight)
+            heads, cap = len(head.raw), flight.cap
+            parts = (data,) if head.length <= cap else (data[: heads + cap],)
+            self._record(flight, head.status, duration, duration, heads, head.length, parts)
 
     def hold(self, flight: Flight, parts: list[bytes], seen: int, part: bytes) -> None:
         """Keep a piece of a body of which `seen` bytes came before, up to the cap."""
@@ -156,23 +145,27 @@ class Recorder:
 
     def finish(self, flight: Flight) -> None:
         """Request and response are whole."""
-        now = time.monotonic()
+        started, status = flight.started, flight.status
+        duration, first_byte = monotonic() - started, flight.first_byte - started
+        self._count(flight, status, duration, first_byte)
+        if flight.keep:
+            heads, size = flight.response_heads, flight.response_bytes
+            self._record(flight, status, duration, first_byte, heads, size, flight.response_parts)
+
+    def _count(self, flight: Flight, status: int, duration: float, first_byte: float) -> None:
         block = flight.block
-        duration, first_byte = now - flight.started, flight.first_byte - flight.started
-        status = flight.status
         block[status - 100 if 100 <= status <= slots.STATUS_LAST else slots.STATUS_OTHER] += 1
-        block[slots.DURATION + bisect_left(BOUNDS, duration)] += 1
-        block[slots.DURATION_SUM] += int(duration * 1e9)
-        block[slots.FIRST_BYTE + bisect_left(BOUNDS, first_byte)] += 1
-        block[slots.FIRST_BYTE_SUM] += int(first_byte * 1e9)
+        bucket, nanoseconds = bisect_left(BOUNDS, duration), int(duration * 1e9)
+        block[slots.DURATION + bucket] += 1
+        block[slots.DURATION_SUM] += nanoseconds
+        if first_byte != duration:
+            bucket, nanoseconds = bisect_left(BOUNDS, first_byte), int(first_byte * 1e9)
+        block[slots.FIRST_BYTE + bucket] += 1
+        block[slots.FIRST_BYTE_SUM] += nanoseconds
         block[slots.IN_FLIGHT] -= 1
         self._held -= flight.held
         if flight.keep:
             block[slots.SEEN] += 1
-            if self.tee.connected:
-                self._record(flight, first_byte, duration)
-            else:
-                block[_NO_ANALYZER] += 1
         elif flight.spared:
             block[slots.SEEN] += 1
             block[_IN_FLIGHT_FULL] += 1
@@ -195,27 +188,39 @@ class Recorder:
         flight.request_parts = []
         flight.response_parts = []
 
-    def _record(self, flight: Flight, first_byte: float, duration: float) -> None:
-        head = flight.head
+    def _record(
+        self,
+        flight: Flight,
+        status: int,
+        duration: float,
+        first_byte: float,
+        response_heads: int,
+        response_bytes: int,
+        response: Sequence[bytes],
+    ) -> None:
+        head, block, cap, identity = flight.head, flight.block, flight.cap, flight.identity
         route = head.route
         if route is None:
             raise RuntimeError("a flight without a route is never kept")
-        request, response = flight.request_parts, flight.response_parts
-        frame = encode_exchange(
+        if not self.tee.connected:
+            block[_NO_ANALYZER] += 1
+            return
+        request_bytes = flight.request_bytes
+        lead = exchange_lead(
             flight.sequence,
-            flight.request_bytes,
-            flight.response_bytes,
+            request_bytes,
+            response_bytes,
             self._clock + flight.started,
             first_byte,
             duration,
             route.sample,
-            flight.status,
+            status,
             route.block,
             flight.generated,
-            flight.identity,
-            head.raw,
-            request[0] if len(request) == 1 else b"".join(request),
-            flight.response_head,
-            response[0] if len(response) == 1 else b"".join(response),
+            len(identity),
+            len(head.raw),
+            request_bytes if request_bytes < cap else cap,  # noqa: FURB136 - a call costs more
+            response_heads,
+            response_bytes if response_bytes < cap else cap,  # noqa: FURB136
         )
-        self.tee.put(frame, flight.block)
+        self.tee.put((lead, identity, *flight.request_parts, *response), block)

@@ -19,6 +19,8 @@ from driftline_sidecar.settings import CaptureSettings, Route
 MAX_HEAD: Final = 64 * 1024
 """Bytes. Servers refuse heads well below this; a longer one is not observed."""
 
+ID_HEADER: Final = b"x-driftline-id: "
+
 CHUNKED: Final = -1
 """Body length: the transfer coding tells."""
 UNTIL_CLOSE: Final = -2
@@ -55,13 +57,15 @@ class RequestHead:
 class ResponseHead:
     """What the observer needs of a response's head; `length` holds for requests other than HEAD."""
 
-    __slots__ = ("length", "line_end", "raw", "status")
+    __slots__ = ("length", "line_end", "opening", "raw", "status")
 
     def __init__(self, raw: bytes, status: int, length: int) -> None:
         self.raw = raw
         self.status = status
         self.length = length
         self.line_end = raw.index(b"\r\n") + 2
+        self.opening = raw[: self.line_end] + ID_HEADER
+        """What goes before a generated id, which goes after the status line."""
 
 
 _Head = TypeVar("_Head", RequestHead, ResponseHead)

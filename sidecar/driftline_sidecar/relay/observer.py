@@ -14,8 +14,8 @@ from typing import Final
 
 from driftline_sidecar import counters as slots
 from driftline_sidecar.relay.chunks import Chunks
-from driftline_sidecar.relay.flight import ID_HEADER, Flight, Recorder
-from driftline_sidecar.relay.heads import CHUNKED, MAX_HEAD, UNTIL_CLOSE, ResponseHead, Unparsable
+from driftline_sidecar.relay.flight import Flight, Recorder
+from driftline_sidecar.relay.heads import CHUNKED, ID_HEADER, MAX_HEAD, UNTIL_CLOSE, ResponseHead, Unparsable
 
 H2_PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 MAX_PENDING: Final = 1000
@@ -91,7 +91,7 @@ class Observer:
                     and not head.upgrade
                     and len(self.pending) < MAX_PENDING
                 ):
-                    self.pending.append(self._recorder.begin_whole(head, data[stop:]))
+                    self.pending.append(self._recorder.begin_whole(head, data))
                     return
             self._read_requests(data)
         except Opaque as reason:
@@ -154,6 +154,7 @@ class Observer:
         if len(self.pending) >= MAX_PENDING:
             raise Opaque("pipeline_too_deep")
         flight = self._recorder.begin(head)
+        flight.request_parts = [head.raw]
         self.pending.append(flight)
         if not head.length:
             self._end_request(flight)
@@ -232,10 +233,9 @@ class Observer:
         out = data
         try:
             if flight.generated:
-                line = head.line_end
-                out = b"%s%s%s\r\n%s" % (data[:line], ID_HEADER, flight.identity, data[line:])
+                out = head.opening + flight.identity + b"\r\n" + data[head.line_end :]
             self.pending.clear()
-            self._recorder.end_whole(flight, head, data[stop:])
+            self._recorder.end_whole(flight, head, data)
         except Exception:  # noqa: BLE001 - whatever is wrong here must not touch the relay
             self._give_up("observer_error")
         return out
@@ -257,7 +257,7 @@ class Observer:
         head = heads.responses.get(raw) or heads.response(raw)
         if passed <= position and head.status >= 200 and flight.generated:  # nothing of it went on before
             line = position + head.line_end
-            out += (data[passed:line], ID_HEADER, flight.identity, b"\r\n")
+            out += (data[passed:position], head.opening, flight.identity, b"\r\n")
             passed = line
         self._answer(flight, head)
         return stop, passed
@@ -290,7 +290,8 @@ class Observer:
             return
         flight.status = status
         flight.first_byte = time.monotonic()
-        flight.response_head = head.raw
+        flight.response_heads = len(head.raw)
+        flight.response_parts = [head.raw]
         if flight.head.upgrade and flight.request_done:
             self._decide_upgrade(flight, status)
         elif status == 101:
