@@ -28,7 +28,7 @@ histogram_quantile(0.99, sum by (monitor, le) (rate({PREFIX}request_duration_sec
 # features that have drifted: large, unusual for the reference, and lasting
 {PREFIX}feature_drift_detected{{window="24h"}} == 1
 # windows without verdict for an hour: no data is not a pass
-max_over_time({PREFIX}window_state{{state="InsufficientData"}}[1h]) == 1
+min_over_time({PREFIX}window_state{{state="InsufficientData"}}[1h]) == 1
 # exchanges that were answered but not analysed
 sum by (monitor, reason) (rate({PREFIX}capture_dropped_total[5m])) > 0
 # a changed file that is refused

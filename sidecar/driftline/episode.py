@@ -10,7 +10,7 @@ from driftline.policy import FALSE_PAGES
 from driftline.report import DatasetReport, TransitionReport, VerdictReport, WorstFeature
 from driftline.spec import Drift
 from driftline.sustain import Transition, WindowCourse
-from driftline.verdict import FeatureJudgement, Reason, WindowJudgement
+from driftline.verdict import FeatureJudgement, Reason, State, WindowJudgement
 
 _WORST = 5
 
@@ -121,7 +121,7 @@ class Verdicts:
             return Reason.DRIFTED.value
         if not judged:
             latest = max(self._latest.values(), key=lambda window: window.seconds, default=None)
-            return Reason.NO_REFERENCE.value if latest is None else latest.state.value
+            return State.INSUFFICIENT_DATA.value if latest is None else latest.state.value
         warned = any(
             f.reason is Reason.WARNING
             for window in judged

@@ -99,7 +99,7 @@ def read_monitor(path: Path | None) -> ModelMonitor | None:
 def columns_of(table: Table, monitor: ModelMonitor | None, roles: Roles, *, explicit: Roles) -> Columns:
     """What to read of the table. `explicit`: names from the command line, which must be there.
 
-    Raises DataError naming every column that is asked for and absent.
+    Raises DataError naming every column that is asked for and absent, or asked to be two things at once.
     """
     features = monitor.spec.schema.features if monitor is not None else ()
     asked = [explicit.time, explicit.prediction, explicit.score, explicit.label, *explicit.ignored]
@@ -117,7 +117,9 @@ def columns_of(table: Table, monitor: ModelMonitor | None, roles: Roles, *, expl
     if not profiled:
         raise DataError(f"{table.name}: no column can be compared; name them in a monitor (-f)")
     labels, extra = _labels(table, monitor, roles, profiled)
-    return Columns(tuple(profiled), time, labels, extra)
+    columns = Columns(tuple(profiled), time, labels, extra)
+    _one_role_each(table, columns)
+    return columns
 
 
 @contextmanager
@@ -135,6 +137,16 @@ def read_reference(table: Table, columns: Columns) -> Iterator[ReferenceRows]:
 def say(message: str) -> None:
     """A word to the person, not to what reads the output."""
     print(message, file=sys.stderr)
+
+
+def _one_role_each(table: Table, columns: Columns) -> None:
+    names = [name for name, _ in columns.kinds]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise DataError(
+            f"{table.name}: column {', '.join(map(repr, twice))} can't have two roles: feature, prediction, "
+            "score, label and time are columns of their own"
+        )
 
 
 def _of_feature(feature: Feature) -> ReferenceColumn:

@@ -220,7 +220,7 @@ _CATALOGUE = (
         "schema_violations_total",
         "counter",
         "analyzer",
-        "Values that the schema doesn't allow: missing, null, wrong_type, non_finite, out_of_range.",
+        "Values that are missing, null, wrong_type, non_finite, out_of_range, or a new_category.",
         ("feature", "kind"),
     ),
     Series(

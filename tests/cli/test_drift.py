@@ -95,6 +95,12 @@ def test_a_column_without_values_is_no_pass(tmp_path: Path) -> None:
     assert run.json["features"]["age"]["missing_ratio"] == {"reference": 0.0, "current": 1.0}
 
 
+def test_one_column_that_lost_its_values_is_no_pass(tmp_path: Path) -> None:
+    run = driftline("drift", table(tmp_path / "ref.csv"), table(tmp_path / "cur.csv", age=[""] * 2000))
+    assert run.code == NO_VERDICT
+    assert "Without a verdict, for lack of values: age" in run.out
+
+
 def test_columns_of_one_file_only_are_told(tmp_path: Path) -> None:
     reference = table(tmp_path / "ref.csv", height=["1.5"] * 2000)
     current = table(tmp_path / "cur.csv", weight=["1.5"] * 2000)

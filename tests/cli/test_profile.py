@@ -136,3 +136,11 @@ def test_ids_are_left_out_with_a_word(tmp_path: Path) -> None:
     assert "left out: 'id'" in run.err
     shown = driftline("profile", "show", tmp_path / "a.profile", "--format", "json").out
     assert list(json.loads(shown)["features"]) == ["x"]
+
+
+def test_a_column_can_not_be_two_things(tmp_path: Path) -> None:
+    data, profile = timed(tmp_path, 300), tmp_path / "a.profile"
+    twice = ("--prediction-column", "x", "--score-column", "x")
+    run = driftline("profile", "build", data, "-o", profile, *twice)
+    assert run.code == 65
+    assert "column 'x' can't have two roles" in run.err

@@ -165,7 +165,7 @@ def test_an_address_in_use_is_said(tmp_path: Path) -> None:
             "--admin",
             f"127.0.0.1:{found.admin}",
         )
-        assert used.code != 0
+        assert used.code == 69
         assert f"127.0.0.1:{found.admin}" in used.err
         assert "in use" in used.err
 

@@ -73,7 +73,7 @@ def test_predictions_drift_by_themselves() -> None:
 
 
 def test_before_any_window_there_is_no_verdict_to_pass() -> None:
-    assert Verdicts(WINDOWS, Drift()).verdict().reason == "NoReference"
+    assert Verdicts(WINDOWS, Drift()).verdict().reason == "InsufficientData"
 
 
 def test_the_worst_come_with_their_numbers() -> None:

@@ -85,7 +85,13 @@ def exit_code(comparison: Comparison) -> int:
         return DRIFT
     undecided = {Reason.INSUFFICIENT_DATA, Reason.INSUFFICIENT_REQUESTS, Reason.NO_REFERENCE}
     judged = [f for f in comparison.judgement.features if f.reason not in undecided]
-    return EX_OK if judged else NO_VERDICT
+    return EX_OK if judged and not _emptied(comparison) else NO_VERDICT
+
+
+def _emptied(comparison: Comparison) -> bool:
+    """Whether a column had values in the reference and has none in the current rows."""
+    ratios = [feature.missing_ratio for feature in comparison.result.features.values()]
+    return any(r.current == 1.0 and (r.reference or 0.0) < 1.0 for r in ratios)
 
 
 def _with_profile(

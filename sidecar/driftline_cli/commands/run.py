@@ -21,7 +21,7 @@ from driftline_sidecar.analyzer.history import HistoryReport
 from driftline_sidecar.settings import Address, parse_address
 
 from driftline_cli.children import Child
-from driftline_cli.exits import EX_OK, EX_SOFTWARE
+from driftline_cli.exits import EX_OK, EX_SOFTWARE, EX_UNAVAILABLE
 from driftline_cli.gateway import Gateway
 from driftline_cli.report_html import write_report
 
@@ -34,7 +34,7 @@ _LAST_ROWS_SECONDS = 5.0
 class StartFailed(DriftlineError):
     """A child ended before it served, or the admin address can't be had."""
 
-    exit_code = EX_SOFTWARE
+    exit_code = EX_UNAVAILABLE
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
