@@ -126,8 +126,14 @@ class Counters:
         return self._view[index * BLOCK_SLOTS : (index + 1) * BLOCK_SLOTS]
 
     def clear(self, index: int) -> None:
-        """Zero one block, before it is given to another monitor."""
-        self.block(index)[:] = memoryview(bytes(BLOCK_SLOTS * _SLOT_BYTES)).cast("Q")
+        """Zero one block, before it is given to another monitor.
+
+        What is in flight or open stays: the worker takes it off again when it ends.
+        """
+        block = self.block(index)
+        for slot in range(BLOCK_SLOTS):
+            if slot not in (IN_FLIGHT, CONNECTIONS):
+                block[slot] = 0
 
     def settle(self) -> None:
         """Close a dead worker's accounts: nothing of it is in flight, and what it had queued is lost."""

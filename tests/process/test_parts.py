@@ -67,6 +67,14 @@ def test_the_accounts_of_a_dead_worker_add_up() -> None:
     assert block[slots.LOST] == 5
 
 
+def test_a_block_given_to_another_monitor_keeps_what_is_open() -> None:
+    counters = Counters()
+    block = counters.block(1)
+    block[slots.IN_FLIGHT] = block[slots.CONNECTIONS] = block[slots.SEEN] = 2
+    counters.clear(1)
+    assert (block[slots.IN_FLIGHT], block[slots.CONNECTIONS], block[slots.SEEN]) == (2, 2, 0)
+
+
 def test_no_two_slots_are_one() -> None:
     runs = [range(slots.STATUS, slots.STATUS_OTHER + 1)]
     runs += [range(first, first + len(slots.BOUNDS) + 1) for first in (slots.DURATION, slots.FIRST_BYTE)]

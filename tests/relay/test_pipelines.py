@@ -10,11 +10,12 @@ import re
 from dataclasses import dataclass
 from itertools import pairwise
 
+import pytest
 from driftline_sidecar import counters as slots
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.wire import Pair, chunked
+from tests.support.wire import Pair, answer, chunked
 
 ID_LINE = re.compile(rb"x-driftline-id: [0-9a-f]{24}\r\n")
 
@@ -187,3 +188,27 @@ def test_bytes_that_are_no_http_arrive_too(requests: list[bytes], responses: lis
     pair.upstream.eof_received()
     assert pair.model.sent == b"".join(requests)
     assert pair.client.sent == b"".join(responses)
+
+
+FOLDED_AFTER_UPGRADE = (
+    b"POST /predict HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 1\r\n\r\n1"
+    b"GET /a HTTP/1.1\r\nFolded: a\r\n b\r\n\r\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("request_", "response"),
+    [
+        (b"CONNECT m:1 HTTP/1.1\r\nHost: m\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 200 OK\r\n\r\n"),
+        (
+            FOLDED_AFTER_UPGRADE,
+            answer(b"ok"),
+        ),
+    ],
+    ids=["connect", "refused upgrade, then no HTTP"],
+)
+def test_a_response_that_ends_observation_is_sent_once(request_: bytes, response: bytes) -> None:
+    pair = Pair().connect()
+    pair.request(request_)
+    pair.response(response)
+    assert without_ids(pair.client.sent) == response

@@ -77,14 +77,15 @@ class Observer:
     def request(self, data: bytes) -> None:
         """Read along what the client sent.
 
-        The common case first: a chunk that is one whole request whose head is known.
+        The common case first: a chunk that is one whole request with a known or plain head.
         """
         if self.opaque:
             return
         try:
             if self._request is None and self._waiting is None and not self._request_rest:
                 stop = data.find(_END) + 4
-                head = self._recorder.heads.requests.get(data[:stop])
+                raw, heads = data[:stop], self._recorder.heads
+                head = heads.requests.get(raw) or heads.plain_request(raw)
                 if (
                     head is not None
                     and head.length == len(data) - stop
@@ -183,7 +184,7 @@ class Observer:
     def response(self, data: bytes) -> bytes:
         """Read along what the model sent; the bytes that go on to the client now.
 
-        The common case first: a chunk that is one whole response whose head is known, to the only request.
+        The common case first: a chunk that is one whole response with a known or plain head, to the only request.
         """
         if self._response is None and len(self.pending) == 1 and not self._response_rest:
             whole = self._whole_response(self.pending[0], data)
@@ -207,7 +208,11 @@ class Observer:
             while position < end:
                 flight = self._response
                 if flight is None:
-                    position, passed = self._read_response_head(data, position, passed, out)
+                    position, passed, head = self._read_response_head(data, position, passed, out)
+                    if (
+                        head is not None
+                    ):  # not before `passed` is known: whatever it raises, nothing is sent twice
+                        self._answer(self.pending[0], head)
                 else:
                     position = self._read_response_body(flight, data, position)
         except Opaque as reason:
@@ -225,7 +230,8 @@ class Observer:
 
     def _whole_response(self, flight: Flight, data: bytes) -> bytes | None:
         stop = data.find(_END) + 4
-        head = self._recorder.heads.responses.get(data[:stop])
+        raw, heads = data[:stop], self._recorder.heads
+        head = heads.responses.get(raw) or heads.plain_response(raw)
         if head is None or head.length != len(data) - stop or head.status < 200:
             return None
         if not flight.request_done or flight.head.special:
@@ -242,8 +248,8 @@ class Observer:
 
     def _read_response_head(
         self, data: bytes, position: int, passed: int, out: list[bytes]
-    ) -> tuple[int, int]:
-        """The position after the head, and how much of `data` is in `out`."""
+    ) -> tuple[int, int, ResponseHead | None]:
+        """The position after the head, how much of `data` is in `out`, and the head where it is whole."""
         if not self.pending:
             raise Opaque("unsolicited_response")
         flight = self.pending[0]
@@ -251,7 +257,7 @@ class Observer:
             raise Opaque("unsolicited_response")
         stop = data.find(_END, position) + 4
         if stop < 4:
-            return self._begin_response_head(flight, data, position, passed, out)
+            return *self._begin_response_head(flight, data, position, passed, out), None
         heads = self._recorder.heads
         raw = data[position:stop]
         head = heads.responses.get(raw) or heads.response(raw)
@@ -259,8 +265,7 @@ class Observer:
             line = position + head.line_end
             out += (data[passed:position], head.opening, flight.identity, b"\r\n")
             passed = line
-        self._answer(flight, head)
-        return stop, passed
+        return stop, passed, head
 
     def _begin_response_head(
         self, flight: Flight, data: bytes, position: int, passed: int, out: list[bytes]
