@@ -77,15 +77,14 @@ class Observer:
     def request(self, data: bytes) -> None:
         """Read along what the client sent.
 
-        The common case first: a chunk that is one whole request with a known or plain head.
+        The common case first: a chunk that is one whole request whose head is known.
         """
         if self.opaque:
             return
         try:
             if self._request is None and self._waiting is None and not self._request_rest:
                 stop = data.find(_END) + 4
-                raw, heads = data[:stop], self._recorder.heads
-                head = heads.requests.get(raw) or heads.plain_request(raw)
+                head = self._recorder.heads.requests.get(data[:stop])
                 if (
                     head is not None
                     and head.length == len(data) - stop
@@ -184,7 +183,7 @@ class Observer:
     def response(self, data: bytes) -> bytes:
         """Read along what the model sent; the bytes that go on to the client now.
 
-        The common case first: a chunk that is one whole response with a known or plain head, to the only request.
+        The common case first: a chunk that is one whole response whose head is known, to the only request.
         """
         if self._response is None and len(self.pending) == 1 and not self._response_rest:
             whole = self._whole_response(self.pending[0], data)
@@ -209,9 +208,7 @@ class Observer:
                 flight = self._response
                 if flight is None:
                     position, passed, head = self._read_response_head(data, position, passed, out)
-                    if (
-                        head is not None
-                    ):  # not before `passed` is known: whatever it raises, nothing is sent twice
+                    if head is not None:  # now that `passed` is known: what this raises sends nothing twice
                         self._answer(self.pending[0], head)
                 else:
                     position = self._read_response_body(flight, data, position)
@@ -230,8 +227,7 @@ class Observer:
 
     def _whole_response(self, flight: Flight, data: bytes) -> bytes | None:
         stop = data.find(_END) + 4
-        raw, heads = data[:stop], self._recorder.heads
-        head = heads.responses.get(raw) or heads.plain_response(raw)
+        head = self._recorder.heads.responses.get(data[:stop])
         if head is None or head.length != len(data) - stop or head.status < 200:
             return None
         if not flight.request_done or flight.head.special:
