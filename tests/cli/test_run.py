@@ -11,7 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,8 +71,10 @@ class Running:
 
 
 @contextlib.contextmanager
-def running(directory: Path, *options: str) -> Iterator[Running]:
-    monitor = write_monitor(directory / "monitor.yaml", *CHANGES)
+def running(
+    directory: Path, *options: str, changes: Sequence[tuple[str, str]] = CHANGES
+) -> Iterator[Running]:
+    monitor = write_monitor(directory / "monitor.yaml", *changes)
     listen, admin = free_port(), free_port()
     log = directory / "run.log"
     with model(directory) as (upstream, _):
@@ -150,6 +152,25 @@ def test_what_is_wrong_is_said_before_anything_starts(tmp_path: Path) -> None:
     broken = driftline("run", "-f", monitor, "--upstream", "127.0.0.1:1")
     assert broken.code == 78
     assert "schema.features[0].type" in broken.err
+
+
+def test_a_captured_reference_survives_the_analyzer_and_with_state_the_run(tmp_path: Path) -> None:
+    def reference() -> Any:
+        return found.json("/v1/config")["monitors"][0]["reference"]
+
+    capture = ("capture: {rows: 400}", "capture: {rows: 100}")
+    state = ("--state", str(tmp_path / "state"))
+    with running(tmp_path, *state, changes=(*CHANGES, capture)) as found:
+        found.post(105)
+        eventually(lambda: reference()["state"] == "Ready", 20)
+        made = reference()["hash"]
+        first = found.child("analyzer")
+        os.kill(first, signal.SIGKILL)
+        eventually(lambda: found.get("/v1/config")[0] == 200 and found.child("analyzer") != first, 20)
+        assert reference()["hash"] == made
+    with running(tmp_path, *state, changes=(*CHANGES, capture)) as found:
+        eventually(lambda: found.get("/v1/config")[0] == 200, 30)  # the log has the first run's words too
+        assert reference()["hash"] == made
 
 
 def test_an_address_in_use_is_said(tmp_path: Path) -> None:

@@ -44,6 +44,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--listen", default="127.0.0.1:15080", metavar="ADDR", help="default: %(default)s")
     parser.add_argument("--admin", default="127.0.0.1:15090", metavar="ADDR", help="default: %(default)s")
     parser.add_argument("--profile", type=Path, metavar="FILE", help="reference profile (else the monitor's)")
+    parser.add_argument(
+        "--state",
+        type=Path,
+        metavar="DIR",
+        help="where a captured reference survives the end of this run (default: it is captured anew)",
+    )
     parser.add_argument("--log-format", choices=("json", "text"), default="text", help="default: %(default)s")
     parser.add_argument(
         "--report",
@@ -150,6 +156,8 @@ class _Run:
         proxy = ["proxy", *common, "--upstream", str(self._addresses["upstream"])]
         proxy += ["--listen", str(self._addresses["listen"]), "--health", f"127.0.0.1:{health}"]
         analyzer = ["analyzer", *common, "--admin", f"127.0.0.1:{admin}"]
+        # Without --state it still survives the analyzer: what comes after a crash may have drifted.
+        analyzer += ["--state", str(self._arguments.state or tee.parent / "state")]
         if self._arguments.profile is not None:
             analyzer += ["--profile", str(self._arguments.profile)]
         return Child("proxy", proxy), Child("analyzer", analyzer)
