@@ -38,6 +38,9 @@ _FIXED_SIZE: Final = _FIXED.size
 _LEAD_PACK: Final = _LEAD.pack
 _AFTER_LENGTH: Final = 1 + _FIXED_SIZE
 
+_FAR: Final = 1e12
+"""Seconds; no clock says more."""
+
 MAX_ID: Final = 255
 """Bytes of an id."""
 
@@ -207,6 +210,9 @@ class FrameReader:
         response_body = response_head + fields[9]
         if response_body + fields[10] != end:
             raise FrameError("an exchange whose parts do not add up to its length")
+        # NaN and infinities fail these comparisons too.
+        if not (0.0 < fields[6] <= 1.0 and all(-_FAR < seconds < _FAR for seconds in fields[3:6])):
+            raise FrameError("an exchange with an impossible time or probability")
         self.received += 1
         return Exchange(
             boot=self.hello.boot,

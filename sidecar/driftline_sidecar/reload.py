@@ -9,6 +9,8 @@ to sees all of it, and one stat a second costs nothing. What the bytes mean is t
 from __future__ import annotations
 
 import hashlib
+import os
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,7 +110,10 @@ def _signature(path: Path) -> Signature | None:
 
 def _read(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
+        # Opening a pipe that nobody writes to would wait for ever, and with it whoever polls.
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise DataError(f"{path}: is no regular file")
             raw = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise DataError(f"{path}: {error.strerror or error}") from error

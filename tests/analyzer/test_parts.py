@@ -221,6 +221,17 @@ class TestWatched:
         assert watched.poll(3.0) is None
         assert watched.refusal is None
 
+    def test_a_pipe_is_refused_and_not_waited_for(self, tmp_path: Path) -> None:
+        path = tmp_path / "n"
+        path.write_text("1")
+        watched = Watched(path, parse)
+        watched.load()
+        path.unlink()
+        os.mkfifo(path)
+        assert watched.poll(2.0) is None
+        assert watched.refusal is not None
+        assert "no regular file" in watched.refusal.reason
+
     def test_the_symlinks_of_a_config_map_are_followed(self, tmp_path: Path) -> None:
         for name, value in (("..v1", "1"), ("..v2", "2")):
             (tmp_path / name).mkdir()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import struct
 from itertools import pairwise
 from pathlib import Path
 from typing import cast
@@ -55,7 +57,9 @@ def test_an_exchange_keeps_its_fields() -> None:
 @pytest.mark.parametrize(
     "stream",
     [frame(), b"\xff" * 5, encode_hello(HELLO) + frame()[:4] + b"\x09" + frame()[5:],
-     encode_hello(HELLO).replace(b"\x01\x01", b"\x01\x09", 1)],
+     encode_hello(HELLO).replace(b"\x01\x01", b"\x01\x09", 1),
+     *(encode_hello(HELLO) + frame().replace(struct.pack("<d", real), struct.pack("<d", wrong))
+       for real, wrong in ((0.125, 0.0), (0.125, math.nan), (1.5e9, math.nan), (1.5e9, -math.inf)))],
 )  # fmt: skip
 def test_a_damaged_stream_is_refused(stream: bytes) -> None:
     with pytest.raises(FrameError):

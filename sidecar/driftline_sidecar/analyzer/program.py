@@ -117,10 +117,13 @@ class Program:
 
     async def _work(self) -> None:
         """Batches and steps, for ever; one batch at a time, other tasks in between."""
+        left = 0
         while True:
             if await self.intake.wait(STEP_SECONDS):
-                await self.intake.wait(GATHER_SECONDS, BATCH)
+                if not left:  # what large bodies have left over has waited already
+                    await self.intake.wait(GATHER_SECONDS, BATCH)
                 self._desk.take(self.intake.take(BATCH, BATCH_BYTES), self.now)
+            left = len(self.intake)
             await self._finish_captures()
             self._step()
             self._last_turn = self._monotonic()
