@@ -93,7 +93,9 @@ async def _send(
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--url", default="http://127.0.0.1:15080/predict")
+    parser.add_argument(
+        "--url", default="http://127.0.0.1:15080/predict", help="with its path (default %(default)s)"
+    )
     parser.add_argument("--seconds", type=float, default=120.0, help="how long the year lasts (default 120)")
     parser.add_argument("--connections", type=int, default=CONNECTIONS)
     options = parser.parse_args()
