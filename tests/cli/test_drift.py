@@ -176,6 +176,10 @@ def test_a_profile_and_a_data_file(tmp_path: Path) -> None:
     shifted = driftline("drift", profile, table(tmp_path / "cur.csv", seed=5, shift=1.5), "--format", "json")
     assert shifted.code == 3
     assert shifted.json["features"]["age"]["drifted"]
+    ignored = driftline("drift", profile, tmp_path / "cur.csv", "--ignore", "age", "--format", "json")
+    assert ignored.code == 0
+    assert "age" not in ignored.json["features"]
+    assert "no column 'agee'" in driftline("drift", profile, tmp_path / "cur.csv", "--ignore", "agee").err
 
 
 def test_both_formats_give_the_same_numbers_from_profile_and_file(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ from driftline_cli.profile_files import is_profile, read_profile, write_whole
 from driftline_cli.readers.convert import Kind, convert
 from driftline_cli.readers.progress import progress
 from driftline_cli.readers.spool import MAX_CATEGORIES
-from driftline_cli.readers.table import Table, open_table
+from driftline_cli.readers.table import Table, hint, open_table
 
 _EPILOG = """exit status:
   0   no drift
@@ -72,7 +72,8 @@ def run(arguments: argparse.Namespace) -> int:
     current = open_table(arguments.current)
     path = Path(arguments.reference)
     if is_profile(path):
-        comparison = _with_profile(read_profile([path]), arguments.reference, current, monitor, policy)
+        profile = _without(read_profile([path]), arguments.ignore, arguments.reference)
+        comparison = _with_profile(profile, arguments.reference, current, monitor, policy)
     else:
         comparison = _with_data(open_table(arguments.reference), current, monitor, policy, arguments)
     _write(comparison, arguments)
@@ -92,6 +93,15 @@ def _emptied(comparison: Comparison) -> bool:
     """Whether a column had values in the reference and has none in the current rows."""
     ratios = [feature.missing_ratio for feature in comparison.result.features.values()]
     return any(r.current == 1.0 and (r.reference or 0.0) < 1.0 for r in ratios)
+
+
+def _without(profile: Profile, ignored: list[str], name: str) -> Profile:
+    """The profile without the columns to ignore; raises DataError for one that it doesn't have."""
+    known = [f.name for f in profile.features]
+    for column in ignored:
+        if column not in known:
+            raise DataError(f"{name}: no column {hint(column, known)}")
+    return replace(profile, features=tuple(f for f in profile.features if f.name not in ignored))
 
 
 def _with_profile(
