@@ -287,3 +287,8 @@ class TestDesk:
         again = desk.panes("", first.cursor, "boot", now)
         assert again.body == b""
         assert desk.panes("", first.cursor, "another", now).body == first.body
+
+
+def test_a_clock_that_was_set_back_empties_no_window() -> None:
+    exchanges = [predicted(NOON - 3600 + 1, 1.0)]
+    assert by_pane(exchanges, 10, NOON + 2, behind=3600.0) == [(pytest.approx(NOON + 1), exchanges)]

@@ -246,3 +246,10 @@ def test_a_redacted_feature_that_traffic_or_a_profile_brings_is_no_column(record
 def test_the_prediction_can_not_be_redacted_and_watched(path: str) -> None:
     with pytest.raises(InvalidSpec, match=r"'y' is redacted by capture\.redact"):
         spec(AB, capture=Capture(redact=(path,)))
+
+
+def test_an_answer_is_not_looked_for_where_it_is_redacted() -> None:
+    decoder = Decoder(spec(AB, capture=Capture(redact=("$.class",))), AB)
+    decoded = decoder.decode([exchange(GOOD, {"class": SECRET}), exchange(GOOD, {"label": "yes"})])
+    assert SECRET not in repr(decoded.batch)
+    assert decoded.failures == {"no_prediction": 1}

@@ -64,8 +64,8 @@ class Desk:
 
     # ---- exchanges ----
 
-    def take(self, exchanges: Sequence[Exchange], now: float) -> None:
-        """Hand exchanges to their monitors, in order."""
+    def take(self, exchanges: Sequence[Exchange], now: float, behind: float = 0.0) -> None:
+        """Hand exchanges to their monitors, in order; `behind`: how far their clock is behind `now`'s."""
         shares: dict[str, list[Exchange]] = {}
         for exchange in exchanges:
             analysis = self._route(exchange)
@@ -74,7 +74,7 @@ class Desk:
             else:
                 shares.setdefault(analysis.monitor.key, []).append(exchange)
         for key, share in shares.items():
-            self.analyses[key].take(share, now)
+            self.analyses[key].take(share, now, behind)
 
     def step(self, now: float) -> None:
         """Windows and verdicts that are due by then."""

@@ -105,8 +105,11 @@ class Analysis:
         if self.counting is not None:
             self.counting.replace_policy(self.spec)
 
-    def take(self, exchanges: Sequence[Exchange], now: float) -> None:
-        """Analyse exchanges, oldest first. Nothing in them can raise."""
+    def take(self, exchanges: Sequence[Exchange], now: float, behind: float = 0.0) -> None:
+        """Analyse exchanges, oldest first. Nothing in them can raise.
+
+        `behind`: seconds by which the clock that stamped them is behind that of `now`.
+        """
         if not exchanges:
             return
         self.tally.exchanged(exchanges)
@@ -116,7 +119,7 @@ class Analysis:
             exchanges = self._discover(self._discovery, exchanges)
         if not exchanges:
             return
-        for at, part in by_pane(exchanges, int(self.spec.pane), now):
+        for at, part in by_pane(exchanges, int(self.spec.pane), now, behind):
             for decoded in self._decoder.parts(part):
                 self.tally.failed(decoded.failures)
                 self._count(decoded.batch, at, now)
@@ -212,16 +215,18 @@ _COUNTED = ("schema", "model", "pane", "windows", "reference")
 """Parts of a spec that fix what panes hold."""
 
 
-def by_pane(exchanges: Sequence[Exchange], pane: int, now: float) -> list[tuple[float, Sequence[Exchange]]]:
+def by_pane(
+    exchanges: Sequence[Exchange], pane: int, now: float, behind: float = 0.0
+) -> list[tuple[float, Sequence[Exchange]]]:
     """The exchanges by the pane in which they ended, with a time in it; none lies after now.
 
     A batch seldom crosses a pane's edge, so its first and last exchange are looked at before all.
     """
-    first, last = (min(now, e.started + e.duration) for e in (exchanges[0], exchanges[-1]))
+    first, last = (min(now, e.started + e.duration + behind) for e in (exchanges[0], exchanges[-1]))
     if first // pane == last // pane:
         return [(first, exchanges)]
     groups: dict[float, list[Exchange]] = {}
     for exchange in exchanges:
-        at = min(now, exchange.started + exchange.duration)
+        at = min(now, exchange.started + exchange.duration + behind)
         groups.setdefault(at // pane * pane, []).append(exchange)
     return sorted(groups.items())

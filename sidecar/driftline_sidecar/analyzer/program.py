@@ -66,6 +66,7 @@ class Program:
         self._desk = desk
         # Time goes on evenly from where the wall clock stood: a clock that is set back re-opens no pane.
         self._offset = wall() - monotonic()
+        self._wall = wall
         self._monotonic = monotonic
         self._boot = secrets.token_hex(8)
         self._heartbeat = Heartbeat(monotonic)
@@ -82,6 +83,11 @@ class Program:
     def now(self) -> float:
         """Unix seconds, never going back."""
         return self._monotonic() + self._offset
+
+    @property
+    def behind(self) -> float:
+        """Seconds by which the wall clock, which stamps exchanges, was set back since the start."""
+        return self.now - self._wall()
 
     async def run(self) -> int:
         """Serve until told to stop, then finish what was acknowledged."""
@@ -112,7 +118,7 @@ class Program:
             task.cancel()
         await asyncio.gather(*tasks, stopping, return_exceptions=True)
         while self.intake:
-            self._desk.take(self.intake.take(BATCH, BATCH_BYTES), self.now)
+            self._desk.take(self.intake.take(BATCH, BATCH_BYTES), self.now, self.behind)
         event(logging.INFO, "ended", "the analyzer has ended", count=self.intake.received)
 
     async def _work(self) -> None:
@@ -122,7 +128,7 @@ class Program:
             if await self.intake.wait(STEP_SECONDS):
                 if not left:  # what large bodies have left over has waited already
                     await self.intake.wait(GATHER_SECONDS, BATCH)
-                self._desk.take(self.intake.take(BATCH, BATCH_BYTES), self.now)
+                self._desk.take(self.intake.take(BATCH, BATCH_BYTES), self.now, self.behind)
             left = len(self.intake)
             await self._finish_captures()
             self._step()

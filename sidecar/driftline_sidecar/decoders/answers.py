@@ -23,6 +23,8 @@ NOTHING: Answer = (UNSET, UNSET)
 _PREDICTION_KEYS = ("label", "class", "prediction", "predicted", "value")
 _SCORE_KEYS = ("score", "probability", "proba")
 _VECTOR_KEYS = ("probabilities", "scores", "proba", "probability")
+USUAL_KEYS = frozenset((*_PREDICTION_KEYS, *_SCORE_KEYS, *_VECTOR_KEYS))
+"""Where answers are looked for beside the names that the monitor gives."""
 _THRESHOLD = 0.5
 """A classifier that answers with a probability alone has predicted the positive class from here on."""
 
@@ -30,12 +32,17 @@ _THRESHOLD = 0.5
 class Answers:
     """Reads the answers of one model."""
 
-    def __init__(self, model: Model, prediction: Prediction) -> None:
+    def __init__(self, model: Model, prediction: Prediction, hidden: frozenset[str] = frozenset()) -> None:
+        """`hidden`: of USUAL_KEYS, those that are redacted."""
         self._classifies = model.type == "classification"
         self._prediction = prediction
         self._named = prediction.path is not None
-        self._path, self._keys = _place(prediction.path, (prediction.name, *_PREDICTION_KEYS))
-        scores = _SCORE_KEYS if prediction.score is None else (prediction.score, *_SCORE_KEYS)
+        self._path, self._keys = _place(
+            prediction.path, (prediction.name, *_without(_PREDICTION_KEYS, hidden))
+        )
+        usual = _without(_SCORE_KEYS, hidden)
+        self._vector_keys = _without(_VECTOR_KEYS, hidden)
+        scores = usual if prediction.score is None else (prediction.score, *usual)
         self._score_path, self._score_keys = _place(prediction.score_path, scores)
 
     def each(self, found: object, rows: int) -> list[Answer]:
@@ -111,7 +118,7 @@ class Answers:
             named, score = self.of_vector(score)
             prediction = named if prediction is UNSET else prediction
         elif prediction is UNSET and not self._named:
-            vector = next((item[key] for key in _VECTOR_KEYS if key in item), UNSET)
+            vector = next((item[key] for key in self._vector_keys if key in item), UNSET)
             if isinstance(vector, list) and self.is_vector(vector):
                 return self.of_vector(vector)
             if self._classifies and _is_probability(score):
@@ -157,6 +164,10 @@ def _place(text: str | None, usual: tuple[str, ...]) -> tuple[JsonPath | None, t
     path = parse_path(text)
     keys = path.keys
     return (None, keys) if keys is not None and len(keys) == 1 else (path, ())
+
+
+def _without(keys: tuple[str, ...], hidden: frozenset[str]) -> tuple[str, ...]:
+    return tuple(key for key in keys if key not in hidden)
 
 
 def _select(item: Mapping[str, object], path: JsonPath | None, keys: Sequence[str]) -> object:

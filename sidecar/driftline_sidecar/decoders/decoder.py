@@ -13,7 +13,7 @@ from driftline.columns import Batch, Codes, Column
 from driftline.jsonpath import parse_path
 from driftline.spec import Feature, MonitorSpec
 
-from driftline_sidecar.decoders.answers import NOTHING, Answer, Answers
+from driftline_sidecar.decoders.answers import NOTHING, USUAL_KEYS, Answer, Answers
 from driftline_sidecar.decoders.auto import Auto
 from driftline_sidecar.decoders.body import content
 from driftline_sidecar.decoders.columnise import column
@@ -157,7 +157,8 @@ def _count(failures: dict[str, int], failure: Failure) -> None:
 
 def _protocol(spec: MonitorSpec, layout: Layout) -> WireProtocol:
     prediction, endpoint = spec.schema.prediction, spec.endpoint
-    answers = Answers(spec.model, prediction)
+    hidden = frozenset(key for key in USUAL_KEYS if spec.is_redacted(Feature(name=key, type="numeric")))
+    answers = Answers(spec.model, prediction, hidden)
     if endpoint.protocol == "kserve-v1":
         return kserve(layout, answers)
     if endpoint.protocol == "mlflow":
