@@ -6,83 +6,14 @@ import asyncio
 import contextlib
 import json
 import resource
-import socket
-import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
-from functools import partial
 
 import pytest
 from driftline_sidecar import counters as slots
-from driftline_sidecar.counters import Counters
-from driftline_sidecar.relay.client import Client
-from driftline_sidecar.relay.flight import Recorder
-from driftline_sidecar.relay.process import Relay
-from driftline_sidecar.settings import CaptureSettings
 
-from tests.support.wire import ROUTE, Notebook, answer, post
+from tests.support.relays import free_port, relay_to, reset, through
+from tests.support.wire import answer, post
 
-Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 GET = b"GET /predict HTTP/1.1\r\nHost: m\r\n\r\n"
-
-
-class Running:
-    """A relay on a port, and what it counted."""
-
-    def __init__(self, relay: Relay, port: int, tee: Notebook, counters: Counters) -> None:
-        self.relay, self.port, self.tee, self.counters = relay, port, tee, counters
-        self.closed: list[str] = []
-
-    async def open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        return await asyncio.open_connection("127.0.0.1", self.port)
-
-    def count(self, slot: int) -> int:
-        return self.counters.block(1)[slot]
-
-
-@contextlib.asynccontextmanager
-async def relay_to(upstream_port: int) -> AsyncIterator[Running]:
-    counters, tee = Counters(), Notebook()
-    recorder = Recorder(CaptureSettings((ROUTE,)), counters, tee)
-    loop = asyncio.get_running_loop()
-    closed: list[str] = []
-    relay = Relay(loop, recorder, ("127.0.0.1", upstream_port), 2.0, closed.append)
-    server = await loop.create_server(partial(Client, relay), "127.0.0.1", 0)
-    running = Running(relay, server.sockets[0].getsockname()[1], tee, counters)
-    running.closed = closed
-    try:
-        yield running
-    finally:
-        server.close()
-        for client in list(relay.clients):
-            client.reset()
-        await asyncio.sleep(0.01)
-
-
-@contextlib.asynccontextmanager
-async def through(handler: Handler) -> AsyncIterator[Running]:
-    """A relay before a model server that answers each connection with `handler`."""
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-            await handler(reader, writer)
-        writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server, relay_to(server.sockets[0].getsockname()[1]) as running:
-        yield running
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
-
-
-def reset(writer: asyncio.StreamWriter) -> None:
-    sock = writer.get_extra_info("socket")
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    writer.transport.abort()
 
 
 @pytest.mark.parametrize(
@@ -251,6 +182,47 @@ async def test_a_slow_reader_holds_the_model_back() -> None:
         assert [(e.response_bytes, len(e.response_body)) for e in relay.tee.exchanges] == [
             (100 << 20, 1 << 20)
         ]
+        writer.close()
+
+
+async def test_a_slow_model_holds_the_client_back() -> None:
+    read_on = asyncio.Event()
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        await read_on.wait()
+        left = size
+        while left:
+            left -= len(await reader.read(1 << 20))
+        writer.write(answer(b"done"))
+
+    size = 256 << 20
+    async with through(handler) as relay:
+        reader, writer = await relay.open()
+        writer.write(b"POST / HTTP/1.1\r\nHost: m\r\nContent-Length: %d\r\n\r\n" % size)
+        writer.transport.set_write_buffer_limits(1 << 20)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        pushed = 0
+
+        async def push() -> None:
+            nonlocal pushed
+            block = bytes(1 << 20)
+            while pushed < size:
+                writer.write(block)
+                await writer.drain()
+                pushed += len(block)
+
+        pushing = asyncio.create_task(push())
+        await asyncio.sleep(0.5)
+        held = pushed
+        assert held < 40 << 20  # what the kernel's four socket buffers take, far below the body
+        await asyncio.sleep(0.2)
+        assert pushed == held
+        read_on.set()
+        await pushing
+        assert (await asyncio.wait_for(reader.readuntil(b"done"), 10)).startswith(b"HTTP/1.1 200 ")
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 32 * 1024  # kibibytes
+        assert [each.request_bytes for each in relay.tee.exchanges] == [size]
         writer.close()
 
 

@@ -10,14 +10,14 @@ Heads repeat on a kept-alive connection, so what was found is remembered by the 
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from typing import Final, TypeVar
 
 import httptools
 
+from driftline_sidecar.relay import plain
 from driftline_sidecar.settings import CaptureSettings, Route
-
-MAX_HEAD: Final = 64 * 1024
-"""Bytes. Servers refuse heads well below this; a longer one is not observed."""
 
 ID_HEADER: Final = b"x-driftline-id: "
 
@@ -28,8 +28,7 @@ UNTIL_CLOSE: Final = -2
 
 _REMEMBERED: Final = 512
 _REMEMBERED_BYTES: Final = 2048
-_MAX_ID: Final = 128
-_ID_BYTES: Final = frozenset(range(0x21, 0x7F))
+_ID: Final = re.compile(rb"[!-~]{1,128}")
 _BODILESS: Final = (204, 304)
 _MAX_LENGTH_DIGITS: Final = 18
 
@@ -72,12 +71,33 @@ _Head = TypeVar("_Head", RequestHead, ResponseHead)
 
 
 class Heads:
-    """Parses and remembers heads under the capture settings in force. Bounded: 512 heads a side."""
+    """Parses and remembers heads under the capture settings in force; 512 heads a side at most."""
 
     def __init__(self, capture: CaptureSettings) -> None:
         self._capture = capture
         self.requests: dict[bytes, RequestHead] = {}
         self.responses: dict[bytes, ResponseHead] = {}
+        self._routes: dict[bytes, tuple[Route | None, tuple[bytes, ...]]] = {}
+
+    def plain_request(self, raw: bytes) -> RequestHead | None:
+        """Judge a request's head if it is plainly written."""
+        read = plain.request(raw)
+        if read is None:
+            return None
+        path, length, lowered = read
+        route, names = self._route(path)
+        identity = _identity(lambda name: plain.values(raw, lowered, name), names)
+        return _remember(self.requests, RequestHead(raw, length or 0, False, identity, route))
+
+    def plain_response(self, raw: bytes) -> ResponseHead | None:
+        """Judge a final response's head if it is plainly written."""
+        read = plain.response(raw)
+        if read is None:
+            return None
+        status, length = int(read[0]), read[1]
+        if status in _BODILESS:
+            length = 0
+        return _remember(self.responses, ResponseHead(raw, status, UNTIL_CLOSE if length is None else length))
 
     def request(self, raw: bytes) -> RequestHead:
         """Judge a request's head, given up to and including its empty line. Raises Unparsable."""
@@ -89,8 +109,8 @@ class Heads:
             raise Unparsable("an unknown version")
         length = headers.body_length(0)
         upgrade = parser.should_upgrade() or method == b"CONNECT"
-        route = self._capture.route(target.partition(b"?")[0].decode("latin-1"))
-        identity = _identity(headers, route.id_headers) if route else b""
+        route, names = self._route(target.partition(b"?")[0])
+        identity = _identity(headers.all, names)
         return _remember(self.requests, RequestHead(raw, length, upgrade, identity, route))
 
     def response(self, raw: bytes) -> ResponseHead:
@@ -101,6 +121,18 @@ class Heads:
         status = parser.get_status_code()
         length = 0 if status < 200 or status in _BODILESS else headers.body_length(UNTIL_CLOSE)
         return _remember(self.responses, ResponseHead(raw, status, length))
+
+    def _route(self, path: bytes) -> tuple[Route | None, tuple[bytes, ...]]:
+        """Whose a path is, and the headers in which its ids may come."""
+        found = self._routes.get(path)
+        if found is None:
+            route = self._capture.route(path.decode("latin-1"))
+            found = route, tuple(name.encode("latin-1") for name in route.id_headers) if route else ()
+            if len(path) <= _REMEMBERED_BYTES:
+                if len(self._routes) >= _REMEMBERED:
+                    self._routes.clear()
+                self._routes[path] = found
+        return found
 
 
 class _Headers:
@@ -141,10 +173,10 @@ def _parse(parser: httptools.HttpRequestParser | httptools.HttpResponseParser, r
         raise Unparsable(str(error)) from None
 
 
-def _identity(headers: _Headers, names: tuple[str, ...]) -> bytes:
+def _identity(values: Callable[[bytes], list[bytes]], names: tuple[bytes, ...]) -> bytes:
     for name in names:
-        for value in headers.all(name.encode("latin-1")):
-            if 0 < len(value) <= _MAX_ID and _ID_BYTES.issuperset(value):
+        for value in values(name):
+            if _ID.fullmatch(value):
                 return value
     return b""
 

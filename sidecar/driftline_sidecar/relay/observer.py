@@ -15,7 +15,8 @@ from typing import Final
 from driftline_sidecar import counters as slots
 from driftline_sidecar.relay.chunks import Chunks
 from driftline_sidecar.relay.flight import Flight, Recorder
-from driftline_sidecar.relay.heads import CHUNKED, ID_HEADER, MAX_HEAD, UNTIL_CLOSE, ResponseHead, Unparsable
+from driftline_sidecar.relay.heads import CHUNKED, ID_HEADER, UNTIL_CLOSE, ResponseHead, Unparsable
+from driftline_sidecar.relay.plain import MAX_HEAD
 
 H2_PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 MAX_PENDING: Final = 1000
@@ -77,14 +78,15 @@ class Observer:
     def request(self, data: bytes) -> None:
         """Read along what the client sent.
 
-        The common case first: a chunk that is one whole request whose head is known.
+        The common case first: a chunk that is one whole request with a known or plain head.
         """
         if self.opaque:
             return
         try:
             if self._request is None and self._waiting is None and not self._request_rest:
                 stop = data.find(_END) + 4
-                head = self._recorder.heads.requests.get(data[:stop])
+                raw, heads = data[:stop], self._recorder.heads
+                head = heads.requests.get(raw) or heads.plain_request(raw)
                 if (
                     head is not None
                     and head.length == len(data) - stop
@@ -150,6 +152,8 @@ class Observer:
                     return position
             if H2_PREFACE.startswith(raw):
                 raise Opaque("http2")
+            if len(raw) > MAX_HEAD:
+                raise Opaque("head_too_large")
             head = heads.request(raw)
         if len(self.pending) >= MAX_PENDING:
             raise Opaque("pipeline_too_deep")
@@ -183,7 +187,7 @@ class Observer:
     def response(self, data: bytes) -> bytes:
         """Read along what the model sent; the bytes that go on to the client now.
 
-        The common case first: a chunk that is one whole response whose head is known, to the only request.
+        The common case first: a chunk that is one whole response with a known or plain head.
         """
         if self._response is None and len(self.pending) == 1 and not self._response_rest:
             whole = self._whole_response(self.pending[0], data)
@@ -226,14 +230,15 @@ class Observer:
         return b"".join(out)
 
     def _whole_response(self, flight: Flight, data: bytes) -> bytes | None:
-        stop = data.find(_END) + 4
-        head = self._recorder.heads.responses.get(data[:stop])
-        if head is None or head.length != len(data) - stop or head.status < 200:
-            return None
-        if not flight.request_done or flight.head.special:
-            return None
         out = data
         try:
+            stop = data.find(_END) + 4
+            raw, heads = data[:stop], self._recorder.heads
+            head = heads.responses.get(raw) or heads.plain_response(raw)
+            if head is None or head.length != len(data) - stop or head.status < 200:
+                return None
+            if not flight.request_done or flight.head.special:
+                return None
             if flight.generated:
                 out = head.opening + flight.identity + b"\r\n" + data[head.line_end :]
             self.pending.clear()
@@ -256,6 +261,8 @@ class Observer:
             return *self._begin_response_head(flight, data, position, passed, out), None
         heads = self._recorder.heads
         raw = data[position:stop]
+        if len(raw) > MAX_HEAD:
+            raise Opaque("head_too_large")
         head = heads.responses.get(raw) or heads.response(raw)
         if passed <= position and head.status >= 200 and flight.generated:  # nothing of it went on before
             line = position + head.line_end
