@@ -253,3 +253,12 @@ def test_an_answer_is_not_looked_for_where_it_is_redacted() -> None:
     decoded = decoder.decode([exchange(GOOD, {"class": SECRET}), exchange(GOOD, {"label": "yes"})])
     assert SECRET not in repr(decoded.batch)
     assert decoded.failures == {"no_prediction": 1}
+
+
+def test_a_redacted_tensor_is_no_answer() -> None:
+    decoder = Decoder(spec(AB, "oip-v2", capture=Capture(redact=("$..token",))), AB)
+    asked = {"inputs": [{"name": "a", "shape": [1], "datatype": "FP32", "data": [1]}]}
+    told = {"outputs": [{"name": "token", "shape": [1], "datatype": "BYTES", "data": [SECRET]}]}
+    decoded = decoder.decode([exchange(asked, told)])
+    assert SECRET not in repr(decoded.batch)
+    assert decoded.failures == {"no_prediction": 1}

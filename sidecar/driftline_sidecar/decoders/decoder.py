@@ -6,10 +6,12 @@ import logging
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 
 import numpy as np
 from driftline.columns import Batch, Codes, Column
+from driftline.errors import InvalidSpec
 from driftline.jsonpath import parse_path
 from driftline.spec import Feature, MonitorSpec
 
@@ -155,9 +157,18 @@ def _count(failures: dict[str, int], failure: Failure) -> None:
     failures[failure.value] = failures.get(failure.value, 0) + 1
 
 
+def _is_hidden(spec: MonitorSpec, name: str) -> bool:
+    if not spec.capture.redact:
+        return False
+    try:
+        return spec.is_redacted(Feature(name=name, type="numeric"))
+    except InvalidSpec:  # a name that no feature could have
+        return True
+
+
 def _protocol(spec: MonitorSpec, layout: Layout) -> WireProtocol:
     prediction, endpoint = spec.schema.prediction, spec.endpoint
-    hidden = frozenset(key for key in USUAL_KEYS if spec.is_redacted(Feature(name=key, type="numeric")))
+    hidden = frozenset(key for key in USUAL_KEYS if _is_hidden(spec, key))
     answers = Answers(spec.model, prediction, hidden)
     if endpoint.protocol == "kserve-v1":
         return kserve(layout, answers)
@@ -168,5 +179,5 @@ def _protocol(spec: MonitorSpec, layout: Layout) -> WireProtocol:
         records = parse_path(paths.records if paths else "$")
         predictions = parse_path(paths.predictions) if paths and paths.predictions else None
         return JsonRecords(layout, answers, records, predictions)
-    oip = OpenInference(layout, answers, prediction.name, prediction.score)
+    oip = OpenInference(layout, answers, prediction.name, prediction.score, partial(_is_hidden, spec))
     return oip if endpoint.protocol == "oip-v2" else Auto(layout, answers, oip)

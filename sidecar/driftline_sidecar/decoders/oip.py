@@ -5,7 +5,7 @@ https://kserve.github.io/website/docs/concepts/architecture/data-plane/v2-protoc
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -48,7 +48,16 @@ _outputs = msgspec.json.Decoder(Outputs)
 class OpenInference:
     """As WireProtocol."""
 
-    def __init__(self, layout: Layout, answers: Answers, prediction: str, score: str | None) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        answers: Answers,
+        prediction: str,
+        score: str | None,
+        hidden: Callable[[str], bool],
+    ) -> None:
+        """`hidden`: whether a tensor of that name is redacted."""
+        self._hidden = hidden
         self._layout = layout
         self._answers = answers
         self._prediction = prediction
@@ -76,12 +85,19 @@ class OpenInference:
         scores = by_name.get(self._score or "")
         chosen = by_name.get(self._prediction)
         if chosen is None:
-            chosen = next((tensor for tensor in tensors if tensor is not scores), tensors[0])
+            chosen = self._likely(tensors, scores)
         answers = self._answers.each(_per_row(chosen, rows), rows)
         if scores is None or scores is chosen:
             return answers
         given = [self._answers.score(value) for value in _per_row(scores, rows)]
         return [(value, score) for (value, _), score in zip(answers, given, strict=True)]
+
+    def _likely(self, tensors: Sequence[Tensor], scores: Tensor | None) -> Tensor:
+        """Where no tensor has the prediction's name. Raises DecodeError where all are redacted."""
+        seen = [tensor for tensor in tensors if tensor is scores or not self._hidden(tensor.name)]
+        if not seen:
+            raise DecodeError(Failure.NO_PREDICTION)
+        return next((tensor for tensor in seen if tensor is not scores), seen[0])
 
     def records(self, body: bytes) -> list[object]:
         """As WireProtocol."""
