@@ -72,10 +72,26 @@ def poisson_limit(events: int) -> float:
     return float(high)
 
 
-def source(base: nulls.Ints, base_rows: int, *, calibrated: bool = True) -> tuple[nulls.Reference, Source]:
-    """A reference in rows, and what windows are judged against."""
-    reference = nulls.reference_in_rows(nulls.by_name(base), base_rows, calibrated=calibrated)
-    return reference, Source.of(reference)
+def source(base: nulls.Ints, base_rows: int, *, calibrated: bool = True) -> nulls.Reference:
+    """A reference in rows."""
+    return nulls.reference_in_rows(nulls.by_name(base), base_rows, calibrated=calibrated)
+
+
+def compared(
+    against: nulls.Reference,
+    counts: dict[str, nulls.Ints],
+    n: int,
+    *,
+    seconds: int = 0,
+    first: float = 0.0,
+    requests: int = 1000,
+    design_effect: float = 1.0,
+) -> list[WindowJudgement]:
+    """Judge simulated windows of n rows."""
+    return judged(
+        Source.of(against), nulls.psi(against.totals, counts), nulls.shifts(against, counts), n,
+        seconds=seconds, first=first, requests=requests, design_effect=design_effect,
+    )  # fmt: skip
 
 
 def independent(
@@ -84,9 +100,9 @@ def independent(
     """Windows of independent rows, against `windows` / 50 references of `rows` rows."""
     found: list[WindowJudgement] = []
     while len(found) < windows:
-        reference, against = source(nulls.independent(rng, rows // 100, 100), 100, calibrated=calibrated)
+        against = source(nulls.independent(rng, rows // 100, 100), 100, calibrated=calibrated)
         counts = nulls.by_name(nulls.independent(rng, 50, n, shift))
-        found += judged(against, nulls.psi(reference.totals, counts), n)
+        found += compared(against, counts, n)
     return found
 
 
@@ -97,10 +113,10 @@ def requests(
     traffic = nulls.Requests(rng)
     found: list[WindowJudgement] = []
     while len(found) < windows:
-        reference, against = source(traffic.draw(rng, 1_000, 20), 20, calibrated=calibrated)
-        psi = nulls.psi(reference.totals, nulls.by_name(traffic.draw(rng, 100, n)))
+        against = source(traffic.draw(rng, 1_000, 20), 20, calibrated=calibrated)
+        counts = nulls.by_name(traffic.draw(rng, 100, n))
         effect = traffic.design_effect()
-        found += judged(against, psi, n, requests=n // nulls.REQUEST_ROWS, design_effect=effect)
+        found += compared(against, counts, n, requests=n // nulls.REQUEST_ROWS, design_effect=effect)
     return found
 
 
@@ -109,20 +125,32 @@ def daily(rng: np.random.Generator, n: int, windows: int) -> list[WindowJudgemen
     found: list[WindowJudgement] = []
     while len(found) < windows:
         cycle = nulls.DailyCycle(rng)
-        reference, against = source(cycle.draw(rng, np.arange(3360, dtype=np.float64) * 0.2, 0.2), 200)
+        against = source(cycle.draw(rng, np.arange(3360, dtype=np.float64) * 0.2, 0.2), 200)
         counts = nulls.by_name(cycle.draw(rng, rng.uniform(0, 720, 200), n / RATE))
-        found += judged(against, nulls.psi(reference.totals, counts), n)
+        found += compared(against, counts, n)
     return found
+
+
+def flights_reference(
+    data: flights.Flights, odd: int, n: int
+) -> tuple[nulls.Reference, nulls.Floats, nulls.Floats]:
+    """Every other week; PSI and shift of all windows of n rows of the weeks between."""
+    fit = data.day // 7 % 2 == odd
+    reference = nulls.reference_in_rows(
+        data.blocks(fit, fit), flights.BASE, pooled=data.pooled, sums=data.sums(fit, fit)
+    )
+    windows = flights.sliding(data.blocks(fit, ~fit), n // flights.BASE)
+    sums = flights.sliding(data.sums(fit, ~fit), n // flights.BASE)
+    psi = nulls.psi(reference.totals, windows, data.pooled)
+    return reference, psi, nulls.shifts(reference, windows, sums)
 
 
 def flights_windows(data: flights.Flights, n: int) -> list[WindowJudgement]:
     """Overlapping windows of the odd weeks against the even weeks, and the other way round."""
     found: list[WindowJudgement] = []
     for odd in (0, 1):
-        fit = data.day // 7 % 2 == odd
-        reference = nulls.reference_in_rows(data.blocks(fit, fit), flights.BASE, pooled=data.pooled)
-        windows = flights.sliding(data.blocks(fit, ~fit), n // flights.BASE)
-        found += judged(Source.of(reference), nulls.psi(reference.totals, windows, data.pooled), n)
+        reference, psi, shift = flights_reference(data, odd, n)
+        found += judged(Source.of(reference), psi, shift, n)
     return found
 
 
@@ -176,7 +204,8 @@ def timed_reference(hourly: nulls.Ints, season: int) -> nulls.Reference:
     hours = nulls.scale(blocks, rows=RATE, seconds=HOUR, slots=slots, slot_seconds=HOUR if season else 0)
     days = nulls.scale(nulls.merged(blocks, 24), rows=24 * RATE, seconds=DAY)
     totals = {name: counts.sum(axis=0) for name, counts in blocks.items()}
-    return nulls.Reference(totals, len(hourly) * RATE, Calibration((hours, days), season))
+    sums = {name: values.sum(axis=0) for name, values in nulls.sums_of(blocks).items()}
+    return nulls.Reference(totals, len(hourly) * RATE, Calibration((hours, days), season), sums)
 
 
 def month(clock: Clock, reference: nulls.Reference, first: int) -> list[WindowJudgement]:
@@ -184,12 +213,10 @@ def month(clock: Clock, reference: nulls.Reference, first: int) -> list[WindowJu
     blocks = nulls.by_name(clock.hours(first, 720))
     found: list[WindowJudgement] = []
     for seconds, counts in ((HOUR, blocks), (DAY, nulls.merged(blocks, 24))):
-        psi = nulls.psi(reference.totals, counts)
-        rows = RATE * seconds // HOUR
-        found += judged(
-            Source.of(reference),
-            psi,
-            rows,
+        found += compared(
+            reference,
+            counts,
+            RATE * seconds // HOUR,
             seconds=seconds,
             first=first * HOUR,
             design_effect=clock.design_effect,
@@ -221,14 +248,12 @@ def flights_months(data: flights.Flights, n: int) -> Months:
     spent = 0.0
     step = max(1, n // (12 * flights.BASE))
     for odd in (0, 1):
-        fit = data.day // 7 % 2 == odd
-        reference = nulls.reference_in_rows(data.blocks(fit, fit), flights.BASE, pooled=data.pooled)
-        windows = flights.sliding(data.blocks(fit, ~fit), n // flights.BASE)
-        psi = nulls.psi(reference.totals, windows, data.pooled)[::step]
-        days = len(set(data.day[~fit]))
+        reference, values, moved = flights_reference(data, odd, n)
+        psi, shift = values[::step], moved[::step]
+        days = len(set(data.day[data.day // 7 % 2 != odd]))
         slide = days * DAY / len(psi)
         seconds = round(slide * n / (step * flights.BASE))
-        judgements = judged(Source.of(reference), psi, n, seconds=seconds, step=slide)
+        judgements = judged(Source.of(reference), psi, shift, n, seconds=seconds, step=slide)
         found = episodes(judgements, [seconds])
         pages, begun = pages + found[0], begun + found[1]
         spent += days / 30
@@ -255,9 +280,9 @@ def delays(rng: np.random.Generator, n: int, shift: float, runs: int, rows: int)
     """Windows (of a day) until a verdict, for runs of eight windows after the shift."""
     found = []
     for _ in range(runs):
-        reference, against = source(nulls.independent(rng, rows // 100, 100), 100)
-        psi = nulls.psi(reference.totals, nulls.by_name(nulls.independent(rng, 8, n, shift)))
-        found.append(delay(judged(against, psi, n, seconds=DAY), DAY))
+        against = source(nulls.independent(rng, rows // 100, 100), 100)
+        counts = nulls.by_name(nulls.independent(rng, 8, n, shift))
+        found.append(delay(compared(against, counts, n, seconds=DAY), DAY))
     return found
 
 

@@ -1,8 +1,9 @@
 """Cuts a reference into blocks while its rows stream by, and makes the `Calibration` out of them.
 
 Rows come once, in time order. Only the PSI's bins are counted per block (ten integers per numeric
-feature), and a scale keeps at most `MAX_BLOCKS` blocks, evenly thinned, so memory doesn't grow with the
-reference. Leaving a block out is a subtraction: the rest of the reference is its total minus the block.
+feature) and the scores of its mean added up, and a scale keeps at most `MAX_BLOCKS` blocks, evenly thinned,
+so memory doesn't grow with the reference. Leaving a block out is a subtraction: the rest of the reference is
+its total minus the block.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ from numpy.typing import NDArray
 
 from driftline.binning import Bins, shares_psi
 from driftline.calibration import MIN_BLOCKS, BlockDistribution, BlockScale, Calibration
-from driftline.columns import Batch
+from driftline.columns import Batch, NumericColumn
 from driftline.errors import DataError
+from driftline.grid import Grid
 from driftline.pane import FeatureAxis
-from driftline.spread import distribution, shrink
+from driftline.shift import STEPS, Score
+from driftline.spread import Floats, distribution, shift_distribution, shrink
 
 MAX_BLOCKS = 2500
 """Per scale. More would sharpen p-values that the fitted tail gives anyway."""
@@ -83,9 +86,11 @@ class _Scale:
     open_id: int | None = None
     open_rows: int = 0
     open_counts: Counts | None = None
+    open_sums: Totals | None = None
     ids: list[int] = field(default_factory=list)
     rows: list[int] = field(default_factory=list)
     counts: list[Counts] = field(default_factory=list)
+    sums: list[Totals] = field(default_factory=list)
 
     def block_of(self, first_row: int, rows: int, times: NDArray[np.float64] | None) -> NDArray[np.int64]:
         """The id of each row's block."""
@@ -95,31 +100,38 @@ class _Scale:
             return np.floor_divide(times, self.seconds).astype(np.int64)
         return (first_row + np.arange(rows, dtype=np.int64)) // self.size
 
-    def push(self, block: int, rows: int, counts: Counts) -> None:
+    def push(self, block: int, rows: int, counts: Counts, sums: Totals) -> None:
         """Add rows to a block; a later block closes the open one."""
-        if self.open_counts is not None and block == self.open_id:
+        if self.open_counts is not None and self.open_sums is not None and block == self.open_id:
             self.open_rows += rows
             self.open_counts += counts
+            self.open_sums += sums
             return
         if self.open_id is not None and block < self.open_id:
             raise DataError("the rows of a reference must come in time order to be cut into blocks")
         self.close()
-        self.open_id, self.open_rows, self.open_counts = block, rows, counts.copy()
+        self.open_id, self.open_rows, self.open_counts, self.open_sums = (
+            block,
+            rows,
+            counts.copy(),
+            sums.copy(),
+        )
 
     def close(self) -> None:
         """Keep the open block, and thin the kept ones evenly when there are too many."""
-        if self.open_id is None or self.open_counts is None:
+        if self.open_id is None or self.open_counts is None or self.open_sums is None:
             return
         if self.closed % self.stride == 0:
             self.ids.append(self.open_id)
             self.rows.append(self.open_rows)
             self.counts.append(self.open_counts)
+            self.sums.append(self.open_sums)
         self.closed += 1
         if len(self.ids) >= MAX_BLOCKS:
             self.ids, self.rows = self.ids[::THINNING], self.rows[::THINNING]
-            self.counts = self.counts[::THINNING]
+            self.counts, self.sums = self.counts[::THINNING], self.sums[::THINNING]
             self.stride *= THINNING
-        self.open_id, self.open_counts = None, None
+        self.open_id, self.open_counts, self.open_sums = None, None, None
 
 
 class BlockCollector:
@@ -129,8 +141,14 @@ class BlockCollector:
         self._bins = {name: Bins.of(axis) for name, axis in axes.items()}
         self._slices = _slices(self._bins)
         self._width = sum(bins.count for bins in self._bins.values())
+        self._scores = {
+            name: score
+            for name, axis in axes.items()
+            if isinstance(axis, Grid) and (score := Score.of(axis)) is not None
+        }
         self._plan = plan
         self._total: Totals = np.zeros(self._width, np.int64)
+        self._total_sums: Totals = np.zeros(len(self._scores), np.int64)
         self._row = 0
         self._first: float | None = None
         self._last = 0.0
@@ -149,12 +167,13 @@ class BlockCollector:
             self._last = float(times[-1])
         blocks = [scale.block_of(self._row, batch.rows, times) for scale in self._scales]
         starts = _starts(blocks, batch.rows)
-        counts = self._count(batch, starts)
+        counts, sums = self._count(batch, starts), self._sum(batch, starts)
         lengths = np.diff(np.append(starts, batch.rows))
         for scale, block in zip(self._scales, blocks, strict=True):
             for index, start in enumerate(starts):
-                scale.push(int(block[start]), int(lengths[index]), counts[index])
+                scale.push(int(block[start]), int(lengths[index]), counts[index], sums[index])
         self._total += counts.sum(axis=0)
+        self._total_sums += sums.sum(axis=0)
         self._row += batch.rows
 
     def finish(self) -> Calibration | None:
@@ -178,6 +197,15 @@ class BlockCollector:
             counts[:, self._slices[name]] = flat.reshape(len(starts), bins.count)
         return counts
 
+    def _sum(self, batch: Batch, starts: NDArray[np.intp]) -> Totals:
+        """Sums of scores, in steps, per run of rows: int64 of shape (runs, columns with a score)."""
+        sums = np.zeros((len(starts), len(self._scores)), np.int64)
+        for index, (name, score) in enumerate(self._scores.items()):
+            column = batch.columns.get(name)
+            if isinstance(column, NumericColumn):
+                sums[:, index] = np.add.reduceat(score.steps(column.values), starts)
+        return sums
+
     def _finish(self, scale: _Scale) -> BlockScale | None:
         self._close_last(scale)
         keep = np.flatnonzero(np.asarray(scale.rows) >= (self._plan.least_rows if scale.seconds else 1))
@@ -187,13 +215,12 @@ class BlockCollector:
             return None
         rows = np.asarray(scale.rows)[keep]
         counts = np.stack([scale.counts[index] for index in keep])
+        sums = np.stack([scale.sums[index] for index in keep])
         slots, slot_seconds = self._slots(scale.seconds, np.asarray(scale.ids)[keep])
-        features = distributions(
-            {name: counts[:, part].astype(np.int64) for name, part in self._slices.items()},
-            {name: self._total[part] for name, part in self._slices.items()},
-            {name: bins.pooled for name, bins in self._bins.items()},
-            slots,
-        )
+        blocks = {name: counts[:, part].astype(np.int64) for name, part in self._slices.items()}
+        totals = {name: self._total[part] for name, part in self._slices.items()}
+        pooled = {name: bins.pooled for name, bins in self._bins.items()}
+        features = distributions(blocks, totals, pooled, slots)
         if not features:
             return None
         return BlockScale(
@@ -204,6 +231,13 @@ class BlockCollector:
             slot_seconds=slot_seconds,
             slot_blocks=np.bincount(slots).astype("<u4").tobytes(),
             features=features,
+            shifts=shift_distributions(
+                blocks,
+                totals,
+                {name: sums[:, index] for index, name in enumerate(self._scores)},
+                dict(zip(self._scores, self._total_sums.tolist(), strict=True)),
+                slots,
+            ),
         )
 
     def _close_last(self, scale: _Scale) -> None:
@@ -246,11 +280,41 @@ def distributions(
     found = {}
     for name, block in counts.items():
         rest = totals[name] - block
-        held = (block.sum(axis=1) >= _LEAST_VALUES) & (rest.sum(axis=1) > 0)
+        held = _held(block.sum(axis=1), rest.sum(axis=1))
         if held.sum() >= MIN_BLOCKS:
             psi = shares_psi(rest[held], block[held], pooled=pooled[name])
             found[name] = distribution(psi, slots[held], int(slots.max()) + 1)
     return shrink(found)
+
+
+def shift_distributions(
+    counts: Mapping[str, Totals],
+    totals: Mapping[str, Totals],
+    sums: Mapping[str, Totals],
+    total_sums: Mapping[str, int],
+    slots: Totals,
+) -> dict[str, BlockDistribution]:
+    """The same of the shift: the mean score of each block, less that of the rest of the reference.
+
+    `sums`: per feature that has a score, in steps, of shape (blocks,). Spreads don't borrow from each
+    other: they are in the columns' own units, and one restless column says nothing of the next.
+    """
+    found = {}
+    for name, block in sums.items():
+        values = counts[name].sum(axis=1)
+        rest = int(totals[name].sum()) - values
+        held = _held(values, rest)
+        if held.sum() >= MIN_BLOCKS:
+            others: Floats = (total_sums[name] - block[held]) / rest[held]
+            shift = (block[held] / values[held] - others) / STEPS
+            found[name] = shift_distribution(shift, slots[held], int(slots.max()) + 1)
+    return found
+
+
+def _held(values: Totals, rest: Totals) -> NDArray[np.bool_]:
+    """The blocks with values enough, and with some left to compare them with."""
+    held: NDArray[np.bool_] = (values >= _LEAST_VALUES) & (rest > 0)
+    return held
 
 
 def _slices(bins: Mapping[str, Bins]) -> dict[str, slice]:

@@ -2,12 +2,13 @@
 
 A reference is cut into consecutive blocks as long as the windows it will be compared with (in seconds
 where its rows carry times, in rows otherwise). The PSI of every block against the rest of the reference
-is kept here in compact form, per feature and scale, with the p-value of a window against it.
-`blocks` makes it; this module must not know how.
+and, for numeric features, its shift (`shift`) are kept here in compact form, per feature and scale, with the
+p-value of a window against them. `blocks` makes it; this module must not know how.
 
 The p-value is conformal while a window stays within what the blocks show: (1 + blocks at or above it) /
 (1 + blocks). Beyond the largest block it is the tail of a Student-t prediction interval for the log of
-the PSI, never above 1 / (1 + blocks); `docs/design/2026-11-23-few-blocks.md` says why and how good it is.
+the PSI, or for the shift (two-sided), never above 1 / (1 + blocks). The smaller of the two counts twice
+(Bonferroni). `docs/design/2026-11-23-few-blocks.md` says why and how good it is.
 """
 
 from __future__ import annotations
@@ -34,24 +35,36 @@ _LEAST_SPREAD = 0.25
 feature) have 0, which would make any difference infinitely unusual."""
 
 
+_LEAST_SHIFT_SPREAD = 0.05
+"""In the shift's units, for the same reason."""
+
+_MOST_SHIFT_DEGREES = 5.0
+"""Means of delays, of visibility or of amounts have heavier tails than a normal's, and storms come alone:
+beyond the blocks their tail is taken as no lighter than this t's (`docs/verdicts.md`)."""
+
+
 class Tail(NamedTuple):
-    """How unusual a PSI is. `extrapolated`: beyond every block, from the fitted tail."""
+    """How unusual a window is. `extrapolated`: beyond every block, from the fitted tail."""
 
     p: float
     extrapolated: bool
 
 
 class BlockDistribution(msgspec.Struct, frozen=True, gc=False):
-    """The log PSI of one feature's blocks, centred per season slot. Arrays are little-endian bytes."""
+    """The log PSI (or the shift) of one feature's blocks, centred per season slot.
+
+    Arrays are little-endian bytes.
+    """
 
     location: bytes
-    """float32[slots]: mean log PSI of the slot's blocks."""
+    """float32[slots]: mean of the slot's blocks."""
     kept: bytes
-    """float32[k], descending: order statistics of the centred log PSI, the largest ones all."""
+    """float32[k], descending: order statistics of the centred values (of the shift: of their amounts), the
+    largest ones all."""
     ranks: bytes
     """uint32[k]: how many blocks are at or above each of `kept`."""
     spread: float
-    """Standard deviation of the centred log PSI."""
+    """Standard deviation of the centred values."""
     blocks: int
     """Blocks that have values of the feature."""
     degrees: float
@@ -75,23 +88,35 @@ class BlockScale(msgspec.Struct, frozen=True, gc=False):
     slot_blocks: bytes
     """uint32[slots]: blocks in each slot of the season; one slot without season."""
     features: dict[str, BlockDistribution]
+    """Of the log PSI."""
+    shifts: dict[str, BlockDistribution] = {}
+    """Of the shift, for the numeric features whose outer deciles differ."""
 
     @property
     def name(self) -> str:
         """`1h`, `24h` or `1000 rows`."""
         return _duration(self.seconds) if self.seconds else f"{self.rows} rows"
 
-    def tail(self, feature: str, psi: float, middle: float = 0.0) -> Tail | None:
-        """How unusual that PSI is for that feature; None where the reference has no blocks of it.
+    def tail(self, feature: str, psi: float, middle: float = 0.0, shift: float | None = None) -> Tail | None:
+        """How unusual that PSI and that shift are; None where the reference has no blocks of the feature.
 
-        `middle`: unix time of the middle of the window, which names its season slot.
+        `middle`: unix time of the middle of the window, which names its season slot. Without a `shift` (or
+        without blocks' shifts) the PSI speaks alone.
         """
         distribution = self.features.get(feature)
         if distribution is None:
             return None
         sizes = _uint32(self.slot_blocks)
         slot = int(middle // self.slot_seconds) % len(sizes) if self.slot_seconds else 0
-        return _tail(distribution, psi, slot, sizes[slot])
+        value = math.log(max(psi, FLOOR))
+        by_psi = _tail(_deviation(distribution, value, slot, sizes[slot]), distribution, _LEAST_SPREAD)
+        shifts = self.shifts.get(feature)
+        if shift is None or shifts is None:
+            return by_psi
+        moved = abs(_deviation(shifts, shift, slot, sizes[slot]))
+        by_shift = _tail(moved, shifts, _LEAST_SHIFT_SPREAD, _MOST_SHIFT_DEGREES, sides=2)
+        least = min(by_psi, by_shift)
+        return least._replace(p=min(1.0, 2 * least.p))
 
 
 class Calibration(msgspec.Struct, frozen=True, gc=False):
@@ -114,20 +139,27 @@ class Calibration(msgspec.Struct, frozen=True, gc=False):
         return max(sized, key=lambda scale: scale.rows, default=None)
 
 
-def _tail(d: BlockDistribution, psi: float, slot: int, slot_blocks: int) -> Tail:
+def _deviation(d: BlockDistribution, value: float, slot: int, slot_blocks: int) -> float:
+    """From the slot's mean, rounded as the kept values are."""
     location = _float32(d.location)
-    seasonal = len(location) > 1
     # With several slots each has its own mean from few blocks, and a new value deviates from that mean by
     # more than a block that took part in it: both are put on the scale of one free value.
-    widen = math.sqrt(1 + 1 / max(1, slot_blocks)) if seasonal else 1.0
-    z = _rounded((math.log(max(psi, FLOOR)) - location[slot]) / widen)
+    widen = math.sqrt(1 + 1 / max(1, slot_blocks)) if len(location) > 1 else 1.0
+    return _rounded((value - location[slot]) / widen)
+
+
+def _tail(
+    z: float, d: BlockDistribution, least_spread: float, most_degrees: float = math.inf, sides: int = 1
+) -> Tail:
+    """Of a deviation (of its amount, where `sides` is 2)."""
     at_or_above = _at_or_above(_float32(d.kept), _uint32(d.ranks), z, d.blocks)
     effective = d.effective_blocks
     p = (1 + at_or_above * effective / d.blocks) / (1 + effective)
     if at_or_above:
         return Tail(min(1.0, p), extrapolated=False)
-    spread = max(d.spread, _LEAST_SPREAD) * (1.0 if seasonal else math.sqrt(1 + 1 / effective))
-    beyond = math.exp(max(-700.0, student_log_sf(z / spread, d.degrees)))
+    seasonal = len(d.location) > 4
+    spread = max(d.spread, least_spread) * (1.0 if seasonal else math.sqrt(1 + 1 / effective))
+    beyond = sides * math.exp(max(-700.0, student_log_sf(z / spread, min(d.degrees, most_degrees))))
     return Tail(min(p, beyond), extrapolated=beyond < p)
 
 

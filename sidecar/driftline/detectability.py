@@ -140,7 +140,8 @@ def _p(column: Column, scale: BlockScale | None, rows: int, psi: float) -> float
     """In the season slot where the reference is most restless."""
     if scale is not None and column.name in scale.features:
         slots = range(len(scale.slot_blocks) // 4)
-        tails = (scale.tail(column.name, psi, slot * scale.slot_seconds) for slot in slots)
+        shift = shift_of(psi)
+        tails = (scale.tail(column.name, psi, slot * scale.slot_seconds, shift) for slot in slots)
         return max(tail.p for tail in tails if tail is not None)
     measured = Measurement(column.name, "feature", psi, column.bins, rows, rows, column.rows)
     return asymptotic(measured, psi, once=False).p

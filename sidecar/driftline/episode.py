@@ -132,8 +132,11 @@ class Verdicts:
 
 
 def dataset(judgement: WindowJudgement, policy: Drift) -> DatasetReport | None:
-    """The share of drifted features of a settled window; None where none could be judged."""
-    judged = [f for f in judgement.features if f.p is not None and f.role not in OUTPUTS]
+    """The share of drifted features of a settled window; None where none could be judged.
+
+    Outputs aren't features, nor is the multivariate column, which is made of all of them.
+    """
+    judged = [f for f in judgement.features if f.p is not None and f.role == "feature"]
     if not judged:
         return None
     share = sum(f.reason is Reason.DRIFTED for f in judged) / len(judged)

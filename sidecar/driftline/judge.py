@@ -41,7 +41,8 @@ class Measurement:
 
     `bins`: of the PSI, after pooling; `floor`: the PSI that noise alone reaches (categories), 0 where the
     asymptotic p-value says it. `rows`: valid values; `effective_rows`: after the design effect of requests.
-    `large_elsewhere`: another threshold the user gave is reached (whether that is unusual the PSI says).
+    `large_elsewhere`: another threshold the user gave is reached (PSI and shift say whether it is unusual).
+    `shift`: of a numeric feature's mean, in the units of `shift.Score`; None where there is none.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Measurement:
     psi_expected: float | None = None
     floor: float = 0.0
     large_elsewhere: bool = False
+    shift: float | None = None
 
 
 def judge(
@@ -132,7 +134,7 @@ def _judge(
         # Under half of the rows a verdict needs, the noise has doubled, and the blocks don't show it.
         reason = Reason.NO_REFERENCE if m.reference_rows == 0 else Reason.INSUFFICIENT_DATA
         return FeatureJudgement(m.name, m.role, reason, psi=m.psi, effective_rows=m.effective_rows)
-    tail = None if scale is None else scale.tail(m.name, m.psi, (window.start + window.end) / 2)
+    tail = None if scale is None else scale.tail(m.name, m.psi, (window.start + window.end) / 2, m.shift)
     if tail is None:
         tail = asymptotic(m, m.psi, once=once)
     return FeatureJudgement(

@@ -1,4 +1,4 @@
-"""From a window's counts to the measurements that `judge` decides on: the PSI of every column.
+"""From a window's counts to the measurements that `judge` decides on: PSI and shift of every column.
 
 Made once per profile; the reference's bins are counted then, and a window costs tens of microseconds per
 column.
@@ -21,6 +21,7 @@ from driftline.grid import Grid
 from driftline.judge import Measurement
 from driftline.pane import FeatureAxis, PaneCounts
 from driftline.profile import FeatureProfile, Profile
+from driftline.shift import Score
 from driftline.spec import Thresholds
 from driftline.tails import chi2_log_sf
 
@@ -37,21 +38,33 @@ class _Column:
     bins: Ints
     pooled: bool
     ranks: Floats | None
+    score: Score | None
+    mean: float
+    """The reference's mean score."""
+
+    @classmethod
+    def of(cls, feature: FeatureProfile) -> _Column:
+        score = Score.of(feature.axis) if isinstance(feature.axis, Grid) else None
+        return cls(
+            feature,
+            bin_counts(feature.axis, feature.counts),
+            pooled=not isinstance(feature.axis, Grid),
+            ranks=feature.ranks(),
+            score=score,
+            mean=_mean(score, feature, feature.counts) or 0.0,
+        )
+
+    def shift(self, counts: NumericCounts | CategoricalCounts) -> float | None:
+        """Of a window's mean from the reference's; None for categories and where there is no unit."""
+        mean = _mean(self.score, self.feature, counts)
+        return None if mean is None else mean - self.mean
 
 
 class Measurer:
     """Measures windows against one profile."""
 
     def __init__(self, profile: Profile) -> None:
-        self._columns = [
-            _Column(
-                feature,
-                bin_counts(feature.axis, feature.counts),
-                pooled=not isinstance(feature.axis, Grid),
-                ranks=feature.ranks(),
-            )
-            for feature in profile.features
-        ]
+        self._columns = [_Column.of(feature) for feature in profile.features]
 
     def measure(
         self,
@@ -72,7 +85,8 @@ class Measurer:
                 0.0 if counts is None else effective_rows(counts, window.clusters.get(name), column.ranks)
             )
             large = _large((statistics or {}).get(name, {}), thresholds)
-            found.append(_measure(column, current, effective, large_elsewhere=large))
+            shift = None if counts is None else column.shift(counts)
+            found.append(_measure(column, current, effective, shift, large_elsewhere=large))
         return tuple(found)
 
 
@@ -94,8 +108,16 @@ def bin_counts(axis: FeatureAxis, counts: NumericCounts | CategoricalCounts) -> 
     return found
 
 
+def _mean(
+    score: Score | None, feature: FeatureProfile, counts: NumericCounts | CategoricalCounts
+) -> float | None:
+    if score is None or not isinstance(feature.axis, Grid) or not isinstance(counts, NumericCounts):
+        return None
+    return score.mean(counts, feature.axis)
+
+
 def _measure(
-    column: _Column, current: Ints | None, effective: float, *, large_elsewhere: bool
+    column: _Column, current: Ints | None, effective: float, shift: float | None, *, large_elsewhere: bool
 ) -> Measurement:
     feature = column.feature
     rows = 0 if current is None else int(current.sum())
@@ -121,6 +143,7 @@ def _measure(
         psi_expected=floor if column.pooled else (bins - 1) * weight,
         floor=floor,
         large_elsewhere=large_elsewhere,
+        shift=shift,
     )
 
 

@@ -1,4 +1,4 @@
-"""From the PSI of consecutive blocks to the compact distribution a calibration keeps."""
+"""From the PSI and the shifts of consecutive blocks to the compact distribution a calibration keeps."""
 
 from __future__ import annotations
 
@@ -23,7 +23,17 @@ _REST = 12
 
 def distribution(psi: Floats, slots: NDArray[np.int64], slot_count: int) -> BlockDistribution:
     """`psi`: of consecutive blocks, shape (blocks,), in time order; `slots`: the season slot of each."""
-    x = np.log(np.maximum(psi, FLOOR))
+    return _distribution(np.log(np.maximum(psi, FLOOR)), slots, slot_count, two_sided=False)
+
+
+def shift_distribution(shift: Floats, slots: NDArray[np.int64], slot_count: int) -> BlockDistribution:
+    """The same of their shifts, of which the amounts are kept: a mean may move either way."""
+    return _distribution(shift, slots, slot_count, two_sided=True)
+
+
+def _distribution(
+    x: Floats, slots: NDArray[np.int64], slot_count: int, *, two_sided: bool
+) -> BlockDistribution:
     sizes = np.bincount(slots, minlength=slot_count)
     location = _means(x, slots, sizes)
     centred = x - location[slots]
@@ -33,7 +43,7 @@ def distribution(psi: Floats, slots: NDArray[np.int64], slot_count: int) -> Bloc
     effective = effective_size(centred)
     free = max(1.0, len(x) - 1.0 if slot_count == 1 else float(np.count_nonzero(sizes[slots] > 1)))
     spread = float(np.sqrt(np.sum(centred**2) / free))
-    kept, ranks = _order_statistics((x - location[slots] if slot_count == 1 else centred).astype("<f4"))
+    kept, ranks = _order_statistics((np.abs(centred) if two_sided else centred).astype("<f4"))
     return BlockDistribution(
         location=location.astype("<f4").tobytes(),
         kept=kept.tobytes(),

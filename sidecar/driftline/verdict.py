@@ -69,9 +69,9 @@ class FeatureJudgement:
     """One feature in one window.
 
     `psi_expected`: the mean PSI of independent rows without any drift (numeric), or the noise floor
-    (categories). `p`: the probability of a PSI like this without drift; `p_adjusted` is Benjamini and
-    Hochberg's; None where the feature can't be judged. `extrapolated`: the value lies beyond every
-    block of the reference, and `p` comes from the fitted tail. `effective_rows`: rows after the
+    (categories). `p`: the probability of a PSI or a shift like this without drift; `p_adjusted` is
+    Benjamini and Hochberg's; None where the feature can't be judged. `extrapolated`: the value lies beyond
+    every block of the reference, and `p` comes from the fitted tail. `effective_rows`: rows after the
     design effect of requests, the valid rows where requests are unknown.
     """
 

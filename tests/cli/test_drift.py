@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import gzip
 import subprocess
 import sys
 from pathlib import Path
@@ -222,3 +224,33 @@ def test_as_a_program() -> None:
     )
     assert found.returncode == 0
     assert "4   no verdict" in found.stdout
+
+
+FLIGHTS = Path(__file__).parents[2] / "examples" / "flights" / "flights.csv.gz"
+COLUMNS = ("sched_dep_time", "distance", "temp", "humid", "wind_speed", "pressure", "carrier", "origin")
+
+
+def months(directory: Path, name: str, first: tuple[int, int], last: tuple[int, int]) -> Path:
+    """The flights of those days (month, day), both included, in the order of time."""
+    with gzip.open(FLIGHTS, "rt", newline="") as file:
+        rows = [r for r in csv.DictReader(file) if first <= (int(r["month"]), int(r["day"])) <= last]
+    path = directory / name
+    with path.open("w", newline="") as out:
+        writer = csv.DictWriter(out, COLUMNS, extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def test_summer_is_found_though_winters_own_weeks_reach_its_psi(tmp_path: Path) -> None:
+    winter = months(tmp_path, "winter.csv", (1, 1), (3, 31))
+    july = driftline(
+        "drift", "--ordered", winter, months(tmp_path, "july.csv", (7, 1), (7, 31)), "--format", "json"
+    )
+    assert july.code == 3
+    assert [name for name, f in july.json["features"].items() if f["drifted"]] == ["temp"]
+    april = driftline(
+        "drift", "--ordered", winter, months(tmp_path, "april.csv", (4, 1), (4, 7)), "--format", "json"
+    )
+    assert april.code == 0
+    assert april.json["features"]["temp"]["reason"] == "UsualForReference"

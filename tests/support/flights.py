@@ -8,6 +8,8 @@ from datetime import date
 from pathlib import Path
 
 import numpy as np
+from driftline.grid import Grid
+from driftline.shift import Score
 from numpy.typing import NDArray
 
 from tests.support.nulls import Ints
@@ -52,6 +54,17 @@ class Flights:
             flat = np.repeat(np.arange(count), size) * (bins + 1) + codes[: count * size]
             counts = np.bincount(flat, minlength=count * (bins + 1)).reshape(count, bins + 1)
             found[name] = counts[:, :bins].astype(np.int64)
+        return found
+
+    def sums(self, fit: NDArray[np.bool_], rows: NDArray[np.bool_], size: int = BASE) -> dict[str, Ints]:
+        """Sums of scores of the same blocks, shape (blocks, 1), for the columns that have scores."""
+        found = {}
+        for name in NUMERIC:
+            score = Score.of(Grid.from_values(self.columns[name][fit]))
+            if score is not None:
+                steps = score.steps(self.columns[name][rows])
+                count = len(steps) // size
+                found[name] = steps[: count * size].reshape(count, size).sum(axis=1)[:, None]
         return found
 
 

@@ -2,6 +2,7 @@
 
 Counts are drawn on the bins directly: the bins are the population's deciles, the reference's shares are
 counted. That equals counting rows, but for which of the two, edges or shares, carries the reference's noise.
+A row's score is its bin's mean score, unless sums of scores come with the counts (as from flights).
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from statistics import NormalDist
 
 import numpy as np
 from driftline.binning import shares_psi
-from driftline.blocks import MAX_BLOCKS, THINNING, distributions, ladder
+from driftline.blocks import MAX_BLOCKS, THINNING, distributions, ladder, shift_distributions
 from driftline.calibration import BlockScale, Calibration
+from driftline.shift import STEPS
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
@@ -26,6 +28,11 @@ _NORMAL = NormalDist()
 DECILES = np.array([_NORMAL.inv_cdf(k / 10) for k in range(1, 10)])
 _GRID = np.linspace(-8.0, 8.0, 16001)
 _CDF = np.array([_NORMAL.cdf(x) for x in _GRID])
+
+
+_DENSITY = np.array([0.0, *(_NORMAL.pdf(x) for x in DECILES), 0.0])
+SCORES = np.rint(-np.diff(_DENSITY) / 0.1 * STEPS).astype(np.int64)
+"""The mean of a standard normal in each of its decile bins, in steps."""
 
 
 def phi(x: Floats) -> Floats:
@@ -48,6 +55,13 @@ class Reference:
     totals: dict[str, Ints]
     rows: int
     calibration: Calibration | None
+    sums: dict[str, Ints]
+    """Of scores, per numeric feature: shape (1,)."""
+
+
+def sums_of(counts: Mapping[str, Ints]) -> dict[str, Ints]:
+    """Sums of scores from counts on ten bins: (blocks, bins) to (blocks, 1)."""
+    return {name: (block @ SCORES)[:, None] for name, block in counts.items()}
 
 
 def scale(
@@ -58,15 +72,21 @@ def scale(
     slots: Ints | None = None,
     slot_seconds: int = 0,
     pooled: Mapping[str, bool] | None = None,
+    sums: Mapping[str, Ints] | None = None,
 ) -> BlockScale:
-    """A scale from consecutive blocks' counts, per feature of shape (blocks, bins)."""
+    """A scale from consecutive blocks' counts and sums of scores: (blocks, bins), (blocks, 1) per feature."""
+    scored = sums_of(blocks) if sums is None else sums
     count = len(next(iter(blocks.values())))
     stride = THINNING if count >= MAX_BLOCKS else 1
     slot = (np.zeros(count, np.int64) if slots is None else slots)[::stride]
-    found = distributions(
-        {name: counts[::stride] for name, counts in blocks.items()},
-        {name: counts.sum(axis=0) for name, counts in blocks.items()},
-        pooled or dict.fromkeys(blocks, False),
+    kept = {name: counts[::stride] for name, counts in blocks.items()}
+    totals = {name: counts.sum(axis=0) for name, counts in blocks.items()}
+    found = distributions(kept, totals, pooled or dict.fromkeys(blocks, False), slot)
+    shifts = shift_distributions(
+        kept,
+        totals,
+        {name: values[::stride, 0] for name, values in scored.items()},
+        {name: int(values.sum()) for name, values in scored.items()},
         slot,
     )
     return BlockScale(
@@ -77,6 +97,7 @@ def scale(
         slot_seconds=slot_seconds,
         slot_blocks=np.bincount(slot).astype("<u4").tobytes(),
         features=found,
+        shifts=shifts,
     )
 
 
@@ -99,13 +120,24 @@ def reference_in_rows(
     *,
     calibrated: bool = True,
     pooled: Mapping[str, bool] | None = None,
+    sums: Mapping[str, Ints] | None = None,
 ) -> Reference:
-    """From consecutive base blocks of `base_rows` rows, per feature of shape (blocks, bins)."""
+    """From consecutive base blocks of `base_rows` rows: counts (blocks, bins), sums (blocks, 1)."""
+    scored = sums_of(base) if sums is None else sums
     rows = len(next(iter(base.values()))) * base_rows
     sizes = [size for size in ladder(rows) if size % base_rows == 0] if calibrated else []
-    scales = [scale(merged(base, size // base_rows), rows=size, pooled=pooled) for size in sizes]
-    totals = {name: counts.sum(axis=0) for name, counts in base.items()}
-    return Reference(totals, rows, Calibration(tuple(scales)) if scales else None)
+    scales = [
+        scale(
+            merged(base, size // base_rows), rows=size, pooled=pooled, sums=merged(scored, size // base_rows)
+        )
+        for size in sizes
+    ]
+    return Reference(
+        {name: counts.sum(axis=0) for name, counts in base.items()},
+        rows,
+        Calibration(tuple(scales)) if scales else None,
+        {name: values.sum(axis=0) for name, values in scored.items()},
+    )
 
 
 def independent(rng: np.random.Generator, windows: int, rows: int, shift: float = 0.0) -> Ints:
@@ -179,3 +211,19 @@ def psi(
         ],
         axis=1,
     )
+
+
+def shifts(
+    reference: Reference, windows: Mapping[str, Ints], sums: Mapping[str, Ints] | None = None
+) -> Floats:
+    """(windows, features): mean score less the reference's, NaN where a feature has no scores or values."""
+    scored = sums_of(windows) if sums is None else sums
+    found = []
+    for name, totals in reference.totals.items():
+        if name not in scored:
+            found.append(np.full(len(windows[name]), np.nan))
+            continue
+        values = windows[name].sum(axis=1)
+        mean = np.where(values > 0, scored[name][:, 0] / np.maximum(values, 1), np.nan)
+        found.append((mean - reference.sums[name][0] / totals.sum()) / STEPS)
+    return np.stack(found, axis=1)

@@ -36,12 +36,13 @@ class Source:
 
 
 def judged(
-    source: Source, values: Floats, rows: int, *, seconds: int = 0, first: float = 0.0, step: float = 0.0,
+    source: Source, values: Floats, shifts: Floats, rows: int, *,
+    seconds: int = 0, first: float = 0.0, step: float = 0.0,
     requests: int = 1000, design_effect: float = 1.0, policy: Drift = POLICY,
 ) -> list[WindowJudgement]:  # fmt: skip
-    """Judge each row of `values` (PSI, shape (windows, features)) as a window of that many rows."""
+    """Judge each row of `values` (PSI) and `shifts`, shape (windows, features), as such a window."""
     found = []
-    for index, psi in enumerate(values.tolist()):
+    for index, (psi, moved) in enumerate(zip(values.tolist(), shifts.tolist(), strict=True)):
         start = first + index * (step or seconds)
         window = Window(seconds, start, start + seconds, rows, requests)
         measured = [
@@ -53,8 +54,9 @@ def judged(
                 rows,
                 rows / design_effect,
                 source.rows,
+                shift=None if isnan(shift) else shift,
             )
-            for name, bins, value in zip(source.names, source.bins, psi, strict=True)
+            for name, bins, value, shift in zip(source.names, source.bins, psi, moved, strict=True)
         ]
         found.append(judge(window, measured, source.calibration, policy))
     return found

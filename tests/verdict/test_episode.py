@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from driftline.episode import Verdicts, WindowRole, dataset, label, roles, shares
 from driftline.report import Report
@@ -90,6 +92,18 @@ def test_the_dataset_drifts_by_the_share_of_its_features() -> None:
     found = dataset(settled, Drift())
     assert found is not None
     assert (found.drifted, found.share) == (True, 1.0)
+
+
+def test_neither_outputs_nor_the_multivariate_column_count_in_the_share() -> None:
+    window = said(DAY, Effect.SMALL, seconds=DAY)
+    calm = window.features[0]
+    drifted = replace(calm, reason=Reason.DRIFTED)
+    roles = ("multivariate", "prediction", "score")
+    others = tuple(replace(drifted, name=role, role=role) for role in roles)
+    found = dataset(replace(window, features=(drifted, replace(calm, name="b"), *others)), Drift())
+    assert found is not None
+    assert found.share == 0.5
+    assert dataset(replace(window, features=others), Drift()) is None
 
 
 def test_windows_are_named_as_people_write_them() -> None:
