@@ -345,6 +345,9 @@ A false verdict is a window in which at least one undrifted feature is large *an
 Benjamini-Hochberg: what one window says before anything has to last. In flights every other week is the
 reference and the weeks between are the windows (they overlap, so their limit is optimistic). Windows of 200
 rows run with `minRows: 200`; of 20-row requests they are ten requests, too few to judge.
+
+Simulated rows are drawn as bins of deciles, and score as their bin's mean: their shifts are those of such
+means. The flights' shifts are of the values themselves.
 """
 
 
@@ -360,6 +363,7 @@ def main() -> None:
     windows = max(100, int(2_000 * options.scale))
     parts = [
         HEAD,
+        f"This run: `--scale {options.scale:g}`.\n",
         "## Without drift\n",
         *null_table(null_cases(rng, windows)),
         "\n## With drift\n\nThree of the 30 features are shifted; independent rows.\n",
