@@ -78,6 +78,8 @@ class Comparison:
     profile: Profile
     current: Mapping[str, ColumnCounts]
     notes: Mapping[str, Mapping[str, str]]
+    lacking: tuple[str, ...] = ()
+    """The reference's features that the current rows don't have: not compared, so no pass."""
 
     @property
     def drifted(self) -> list[str]:

@@ -14,6 +14,8 @@ EX_DATAERR = 65
 EX_NOINPUT = 66
 EX_UNAVAILABLE = 69
 EX_SOFTWARE = 70
+EX_OSERR = 71
+"""The system refused: what a sidecar program ends with where its address is taken."""
 EX_CANTCREAT = 73
 EX_IOERR = 74
 EX_CONFIG = 78
@@ -21,6 +23,12 @@ INTERRUPTED = 130
 """What a shell reports for SIGINT."""
 BROKEN_PIPE = 141
 """What a shell reports for SIGPIPE: the reader of the output has gone."""
+
+
+class WrongUsage(DriftlineError):
+    """Options that don't go together; the message says which and why."""
+
+    exit_code = EX_USAGE
 
 
 def exit_code(error: DriftlineError | OSError) -> int:

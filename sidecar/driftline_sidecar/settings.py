@@ -202,6 +202,8 @@ def _given(values: dict[str, object]) -> dict[str, object]:
 def _address(text: str) -> Address:
     text = text.removeprefix("http://").rstrip("/")
     host, colon, port_text = text.rpartition(":")
+    if "/" in text:
+        raise ValueError("must be HOST:PORT without a path: requests keep the path they came with")
     if not colon or not port_text.isascii() or not port_text.isdigit():
         raise ValueError("must be HOST:PORT")
     port = int(port_text)

@@ -292,3 +292,16 @@ class TestDesk:
 def test_a_clock_that_was_set_back_empties_no_window() -> None:
     exchanges = [predicted(NOON - 3600 + 1, 1.0)]
     assert by_pane(exchanges, 10, NOON + 2, behind=3600.0) == [(pytest.approx(NOON + 1), exchanges)]
+
+
+def test_a_fault_of_the_analysis_costs_its_batch_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = Desk(write_monitor(tmp_path / "monitor.yaml"), None, None, NOON)
+    analysis = desk.find("")
+    with monkeypatch.context() as broken:
+        broken.setattr(analysis, "take", lambda *_: 1 / 0)
+        desk.take([predicted(NOON, 1.0)] * 3, NOON)
+    desk.take([predicted(NOON, 1.0)] * 2, NOON)
+    assert analysis.tally.decode_errors == {"analysis_error": 3}
+    assert analysis.tally.rows == 2

@@ -109,6 +109,8 @@ def test_columns_of_one_file_only_are_told(tmp_path: Path) -> None:
     run = driftline("drift", reference, current, "--format", "json")
     assert run.json["features"].keys() == {"age", "code"}
     assert "lacks columns of" in run.err
+    assert run.code == NO_VERDICT, "a feature that is gone is no pass"
+    assert driftline("drift", reference, current, "--ignore", "height").code == 0
     assert "'height'" in run.err
     assert "not in the reference, so not compared: 'weight'" in run.err
 
@@ -254,3 +256,12 @@ def test_summer_is_found_though_winters_own_weeks_reach_its_psi(tmp_path: Path) 
     )
     assert april.code == 0
     assert april.json["features"]["temp"]["reason"] == "UsualForReference"
+
+
+@pytest.mark.parametrize("option", [["--time-column", "t"], ["--prediction-column", "p"], ["--ordered"]])
+def test_a_profile_is_not_read_anew(tmp_path: Path, option: list[str]) -> None:
+    data, profile = table(tmp_path / "ref.csv"), tmp_path / "ref.profile"
+    assert driftline("profile", "build", data, "-o", profile).code == 0
+    run = driftline("drift", profile, data, *option)
+    assert run.code == 64
+    assert f"{option[0]}: {profile} is a profile" in run.err

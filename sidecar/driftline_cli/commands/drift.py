@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +28,7 @@ from driftline_cli.dataset import (
     say,
 )
 from driftline_cli.drift_text import render
-from driftline_cli.exits import DRIFT, EX_OK, NO_VERDICT
+from driftline_cli.exits import DRIFT, EX_OK, NO_VERDICT, WrongUsage
 from driftline_cli.profile_files import is_profile, read_profile, write_whole
 from driftline_cli.readers.convert import Kind, convert
 from driftline_cli.readers.progress import progress
@@ -72,6 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
     current = open_table(arguments.current)
     path = Path(arguments.reference)
     if is_profile(path):
+        _refuse_reading_options(arguments)
         profile = _without(read_profile([path]), arguments.ignore, arguments.reference)
         comparison = _with_profile(profile, arguments.reference, current, monitor, policy)
     else:
@@ -81,18 +82,33 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def exit_code(comparison: Comparison) -> int:
-    """3 where anything drifted; 4 where nothing could be judged, or a column that has no values any more."""
+    """3 where anything drifted; 4 where nothing could be judged, or a column is gone or empty now."""
     if comparison.drifted:
         return DRIFT
     undecided = {Reason.INSUFFICIENT_DATA, Reason.INSUFFICIENT_REQUESTS, Reason.NO_REFERENCE}
     judged = [f for f in comparison.judgement.features if f.reason not in undecided]
-    return EX_OK if judged and not _emptied(comparison) else NO_VERDICT
+    whole = not comparison.lacking and not _emptied(comparison)
+    return EX_OK if judged and whole else NO_VERDICT
 
 
 def _emptied(comparison: Comparison) -> bool:
     """Whether a column had values in the reference and has none in the current rows."""
     ratios = [feature.missing_ratio for feature in comparison.result.features.values()]
     return any(r.current == 1.0 and (r.reference or 0.0) < 1.0 for r in ratios)
+
+
+def _refuse_reading_options(arguments: argparse.Namespace) -> None:
+    """A profile has its columns' roles and its rows' order in it. Raises WrongUsage."""
+    given = [
+        "--" + name.replace("_", "-")
+        for name in ("time_column", "prediction_column", "score_column", "ordered")
+        if getattr(arguments, name)
+    ]
+    if given:
+        raise WrongUsage(
+            f"{', '.join(given)}: {arguments.reference} is a profile, which says so itself; "
+            "build it with them"
+        )
 
 
 def _without(profile: Profile, ignored: list[str], name: str) -> Profile:
@@ -108,7 +124,8 @@ def _with_profile(
     profile: Profile, name: str, current: Table, monitor: ModelMonitor | None, policy: Drift
 ) -> Comparison:
     features = [f for f in profile.features if f.role is Role.MULTIVARIATE or f.name in current.columns]
-    _say_unshared(name, [f.name for f in profile.features if f not in features], current)
+    unshared = [f for f in profile.features if f not in features]
+    _say_unshared(name, [f.name for f in unshared], current)
     named = [f for f in features if f.role is not Role.MULTIVARIATE]
     if not named:
         raise DataError(f"{name} and {current.name} have no column in common")
@@ -116,7 +133,8 @@ def _with_profile(
     if profile.components is not None and not set(profile.components.features) <= {n for n, _ in kinds}:
         features = named
     shared = replace(profile, features=tuple(features))
-    return compare(shared, _count(shared, current, kinds, _limits(monitor)), policy)
+    compared = compare(shared, _count(shared, current, kinds, _limits(monitor)), policy)
+    return replace(compared, lacking=tuple(f.name for f in unshared if f.role is Role.FEATURE))
 
 
 def _with_data(
@@ -126,7 +144,7 @@ def _with_data(
     policy: Drift,
     arguments: argparse.Namespace,
 ) -> Comparison:
-    with _columns(reference, current, monitor, arguments) as columns:
+    with _columns(reference, current, monitor, arguments) as (columns, lacking):
         with read_reference(reference, columns) as rows:
             plan = BuildPlan(
                 columns=columns.profiled,
@@ -139,32 +157,38 @@ def _with_data(
         kinds = columns.kinds
         if columns.time is not None and columns.time not in current.columns:
             kinds = [(name, kind) for name, kind in kinds if kind is not Kind.TIME]
-        return compare(profile, _count(profile, current, kinds, _limits(monitor)), policy)
+        compared = compare(profile, _count(profile, current, kinds, _limits(monitor)), policy)
+        return replace(compared, lacking=lacking)
 
 
 @contextmanager
 def _columns(
     reference: Table, current: Table, monitor: ModelMonitor | None, arguments: argparse.Namespace
-) -> Iterator[Columns]:
+) -> Iterator[tuple[Columns, tuple[str, ...]]]:
     explicit = roles_of(arguments, None)
     columns = columns_of(reference, monitor, roles_of(arguments, monitor), explicit=explicit)
     if monitor is not None:
         current.require([feature.name for feature in monitor.spec.schema.features])
     current.require([name for name in (explicit.prediction, explicit.score) if name])
     shared = tuple(c for c in columns.profiled if c.name in current.columns)
-    _say_unshared(reference.name, [c.name for c in columns.profiled if c not in shared], current)
+    lacking = tuple(c.name for c in columns.profiled if c not in shared)
+    _say_unshared(reference.name, lacking, current)
     known = {*reference.columns}
     more = [name for name in current.columns if name not in known]
     if more:
         say(f"{current.name}: not in the reference, so not compared: {', '.join(map(repr, more))}")
     if not shared:
         raise DataError(f"{reference.name} and {current.name} have no column in common")
-    yield replace(columns, profiled=shared)
+    yield replace(columns, profiled=shared), lacking
 
 
-def _say_unshared(reference: str, names: list[str], current: Table) -> None:
+def _say_unshared(reference: str, names: Sequence[str], current: Table) -> None:
     if names:
-        say(f"{current.name}: lacks columns of {reference}, so not compared: {', '.join(map(repr, names))}")
+        listed = ", ".join(map(repr, names))
+        say(
+            f"{current.name}: lacks columns of {reference}, so not compared: {listed} "
+            "(leave them out with --ignore, or this is no pass)"
+        )
 
 
 def _count(

@@ -21,7 +21,7 @@ from driftline_sidecar.analyzer.history import HistoryReport
 from driftline_sidecar.settings import Address, parse_address
 
 from driftline_cli.children import Child
-from driftline_cli.exits import EX_OK, EX_SOFTWARE, EX_UNAVAILABLE
+from driftline_cli.exits import EX_OK, EX_OSERR, EX_SOFTWARE, EX_UNAVAILABLE
 from driftline_cli.gateway import Gateway
 from driftline_cli.report_html import write_report
 
@@ -213,7 +213,8 @@ async def _await_ready(child: Child, gateway: Gateway, url: str) -> None:
             await asyncio.wait({ended}, timeout=0.05)
             if ended.done():
                 failed = StartFailed(f"the {child.name} ended with {ended.result()} before it served")
-                failed.exit_code = ended.result() or EX_SOFTWARE
+                code = ended.result() or EX_SOFTWARE
+                failed.exit_code = EX_UNAVAILABLE if code == EX_OSERR else code
                 raise failed
         raise StartFailed(f"the {child.name} does not answer at {url}")
     finally:

@@ -27,6 +27,9 @@ from driftline_sidecar.exchange import Exchange
 from driftline_sidecar.logs import event
 from driftline_sidecar.reload import Refusal, Watched
 
+LOST = "analysis_error"
+"""The reason in `decode_errors_total` for exchanges that a fault of the analysis lost."""
+
 _MOST_PATHS = 1000
 """Request paths whose monitor is remembered; paths are the clients' to choose."""
 
@@ -55,6 +58,7 @@ class Desk:
         self.analyses: dict[str, Analysis] = {}
         self.unrouted = 0
         """Exchanges that no monitor claims."""
+        self._faults: set[tuple[str, str]] = set()
         self._override = profile
         self._state = state
         self._routes: dict[bytes, Analysis | None] = {}
@@ -74,12 +78,22 @@ class Desk:
             else:
                 shares.setdefault(analysis.monitor.key, []).append(exchange)
         for key, share in shares.items():
-            self.analyses[key].take(share, now, behind)
+            analysis = self.analyses[key]
+            try:
+                analysis.take(share, now, behind)
+            except Exception as error:  # noqa: BLE001 - one batch lost is better than every window
+                analysis.tally.failed({LOST: len(share)})
+                self._tell_fault(key, error)
 
     def step(self, now: float) -> None:
         """Windows and verdicts that are due by then."""
-        for analysis in self.analyses.values():
-            for change in analysis.step(now):
+        for key, analysis in self.analyses.items():
+            try:
+                changes = analysis.step(now)
+            except Exception as error:  # noqa: BLE001 - the other monitors' windows go on
+                self._tell_fault(key, error)
+                continue
+            for change in changes:
                 psi = "" if change.psi is None else f", psi {change.psi:.3f}"
                 event(
                     logging.WARNING if change.after in ("Drifted", "Warning") else logging.INFO,
@@ -88,6 +102,13 @@ class Desk:
                     monitor=analysis.monitor.key,
                     reason=change.after.value,
                 )
+
+    def _tell_fault(self, key: str, error: Exception) -> None:
+        """Once per monitor and kind, by its type only: the message may quote a body."""
+        kind = type(error).__name__
+        if (key, kind) not in self._faults:
+            self._faults.add((key, kind))
+            event(logging.ERROR, "analysis_error", f"the analysis failed: {kind}", monitor=key)
 
     # ---- files ----
 
