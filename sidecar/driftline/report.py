@@ -151,6 +151,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     profile: ProfileReport | None = None
     requests: RequestReport
     capture: CaptureReport
+    undecoded: dict[str, int] = {}
+    """Exchanges that gave no rows, or rows without their answer, by the decoders' reason."""
     windows: tuple[WindowReport, ...] = ()
     verdict: VerdictReport
     log: tuple[TransitionReport, ...] = ()

@@ -6,7 +6,7 @@ Pure: report and history in, renderables and text out.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from driftline.report import FeatureReport, Report, WindowReport
 from driftline.verdict import Effect, Reason
@@ -66,6 +66,8 @@ def line(report: Report) -> str:
     dropped = sum(report.capture.dropped.values()) + report.capture.lost
     if dropped:
         parts.append(f"dropped {dropped:,}")
+    if report.undecoded:
+        parts.append(f"not decoded {_counted(report.undecoded)}")
     return "  ".join(part for part in parts if part)
 
 
@@ -122,9 +124,16 @@ def _traffic(report: Report, history: HistoryReport, bars: str) -> Table:
 
 def _capture(report: Report) -> Text:
     capture = report.capture
-    dropped = ", ".join(f"{reason} {count:,}" for reason, count in sorted(capture.dropped.items()) if count)
+    dropped, undecoded = _counted(capture.dropped), _counted(report.undecoded)
     text = f"capture  seen {capture.seen:,}  analysed {capture.captured:,}  lost {capture.lost:,}  dropped "
-    return Text(text + (dropped or "none"), style="yellow" if dropped or capture.lost else "dim")
+    text += dropped or "none"
+    if undecoded:
+        text += f"  not decoded {undecoded}"
+    return Text(text, style="yellow" if dropped or undecoded or capture.lost else "dim")
+
+
+def _counted(reasons: Mapping[str, int]) -> str:
+    return ", ".join(f"{reason} {count:,}" for reason, count in sorted(reasons.items()) if count)
 
 
 def _windows(report: Report) -> Table:

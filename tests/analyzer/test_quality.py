@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 from driftline.quality import QualityReason
-from driftline_cli.top_view import quality
+from driftline_cli.top_view import frame, line, quality
 from driftline_sidecar.analyzer import exposure
 from driftline_sidecar.analyzer.monitor import Analysis
 from driftline_sidecar.analyzer.reporting import report_of
 from driftline_sidecar.exposition import render
+from rich.console import Console
 
 from tests.support.analysis import NOON, monitor, predicted, run
+from tests.support.reports import history
 
 
 def test_missing_values_and_a_column_that_stands_still_are_said_everywhere() -> None:
@@ -44,3 +48,14 @@ def test_good_rows_have_no_problem() -> None:
         "city": (),
     }
     assert "feature_quality_problem{" not in render(exposure.families(analysis)).decode()
+
+
+def test_what_could_not_be_decoded_is_shown() -> None:
+    analysis = Analysis(monitor(), None, NOON)
+    analysis.take([predicted(NOON, 1.0, status=500), predicted(NOON, 1.0)], NOON)
+    report = report_of(analysis, NOON)
+    assert report.undecoded == {"error_response": 1}
+    assert "not decoded error_response 1" in line(report)
+    shown = io.StringIO()
+    Console(width=200, file=shown).print(frame(report, history()))
+    assert "not decoded error_response 1" in shown.getvalue()

@@ -34,6 +34,7 @@ def report_of(analysis: Analysis, now: float) -> Report:
             error_ratio=error_ratio(traffic),
         ),
         capture=CaptureReport(seen=analysis.tally.exchanges, captured=analysis.tally.exchanges),
+        undecoded=dict(sorted(analysis.tally.decode_errors.items())),
         windows=_windows(analysis, now),
         verdict=_verdict(analysis),
         log=() if analysis.counting is None else tuple(analysis.counting.log),
