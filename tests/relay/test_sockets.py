@@ -9,6 +9,7 @@ import json
 import pytest
 from driftline_sidecar import counters as slots
 
+from tests.support.memory import fresh_peak, peak
 from tests.support.relays import free_port, relay_to, reset, through
 from tests.support.wire import answer, post
 
