@@ -1,6 +1,6 @@
 """Measures the verdicts: false ones without drift, those found with it, pages a month, and the delay.
 
-    python benchmarks/verdict_simulation.py [--out docs/verdicts.md] [--scale 1.0]
+    python -m benchmarks.verdict_simulation [--out docs/verdicts.md] [--scale 1.0]
 
 Runs the judge itself over simulated traffic (30 features) and the flights of 2013; about three minutes on
 one core. `--scale 0.1` runs a tenth of the windows.
