@@ -216,6 +216,22 @@ class TestReload:
         analysis.replace_monitor(monitor(("{name: city, type", "{name: town, type")), None, now)
         assert analysis.reference_state is ReferenceState.CAPTURING
 
+    @pytest.mark.parametrize("change", [("minRows: 100", "minRows: 50"), ("minRows: 100", "minRows: 100")])
+    def test_a_profile_that_changes_with_the_monitor_is_in_force(
+        self, rng: np.random.Generator, change: tuple[str, str]
+    ) -> None:
+        analysis, now = captured(rng)
+        other, _ = captured(np.random.default_rng(5))
+        analysis.replace_monitor(monitor(change), other.profile, now)
+        assert analysis.profile is other.profile
+
+    def test_a_profile_that_cannot_be_read_just_now_stays_in_force(self, rng: np.random.Generator) -> None:
+        source, now = captured(rng)
+        filed = ("{capture: {rows: 400}}", "{profile: {file: reference.profile}}")
+        analysis = Analysis(monitor(filed), source.profile, now)
+        analysis.replace_monitor(monitor(filed, ("windows: [1m, 2m]", "windows: [1m, 3m]")), None, now)
+        assert analysis.profile is source.profile
+
     def test_another_profile_starts_new_panes(self, rng: np.random.Generator) -> None:
         analysis, now = captured(rng)
         other, _ = captured(np.random.default_rng(5))

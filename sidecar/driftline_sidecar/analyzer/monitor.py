@@ -92,18 +92,19 @@ class Analysis:
         Panes and captured rows stay unless what is counted, or over which time, has changed.
         """
         before, self.monitor, self.spec = self.spec, monitor, monitor.spec
-        if monitor.spec == before:
-            return
         if any(getattr(before, part) != getattr(monitor.spec, part) for part in _COUNTED):
             same_reference = before.reference == self.spec.reference and before.schema == self.spec.schema
-            if profile is None and same_reference and self.spec.reference.capture is not None:
+            if profile is None and same_reference:  # captured, or its file can't be read just now
                 profile = self.profile
             self.traffic = RecentTraffic(float(min(self.spec.windows)), now)
             self._begin(profile, now)
             return
-        self._decoder = Decoder(self.spec, self._features)
-        if self.counting is not None:
-            self.counting.replace_policy(self.spec)
+        if monitor.spec != before:
+            self._decoder = Decoder(self.spec, self._features)
+            if self.counting is not None:
+                self.counting.replace_policy(self.spec)
+        if profile is not None:  # it may have changed at the same moment; an equal one changes nothing
+            self.replace_profile(profile, now)
 
     def take(self, exchanges: Sequence[Exchange], now: float, behind: float = 0.0) -> None:
         """Analyse exchanges, oldest first. Nothing in them can raise.
