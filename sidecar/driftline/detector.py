@@ -3,6 +3,8 @@
 Each disjoint window's p-value becomes an e-value, and the Shiryaev-Roberts sum of their products grows only
 where evidence keeps coming. Without drift the sum reaches a threshold c on average not before c evaluations
 (Shin, Ramdas and Rinaldo 2023, e-detectors: a nonparametric framework for sequential change detection).
+That holds for p-values that are valid given the past. Ours share one reference, and its tail is fitted beyond
+the largest block, so here it is a design and not a theorem: `docs/verdicts.md` has what was measured.
 """
 
 from __future__ import annotations
