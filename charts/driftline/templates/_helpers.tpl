@@ -1,0 +1,113 @@
+{{- define "driftline.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 40 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- define "driftline.fullname" -}}
+{{- default (include "driftline.name" .) .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- define "driftline.labels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+app.kubernetes.io/name: {{ include "driftline.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- with .Values.extraLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* Labels by which Services, budgets and policies find the pods of one program: (dict "root" . "part" "injector") */}}
+{{- define "driftline.selector" -}}
+app.kubernetes.io/name: {{ include "driftline.name" .root }}
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/component: {{ .part }}
+{{- end -}}
+
+{{/* metadata of an object: (dict "root" . "name" NAME "part" PART "annotations" DICT) */}}
+{{- define "driftline.metadata" -}}
+name: {{ .name }}
+labels:
+  {{- include "driftline.labels" .root | nindent 2 }}
+  {{- with .part }}
+  app.kubernetes.io/component: {{ . }}
+  {{- end }}
+{{- $annotations := merge (default dict .annotations) .root.Values.extraAnnotations }}
+{{- with $annotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{- define "driftline.controller" -}}{{ include "driftline.fullname" . }}-controller{{- end -}}
+{{- define "driftline.injector" -}}{{ include "driftline.fullname" . }}-injector{{- end -}}
+
+{{/* An image's reference: (dict "root" . "image" .Values.operator.image) */}}
+{{- define "driftline.image" -}}
+{{- with .root.Values.image.registry }}{{ trimSuffix "/" . }}/{{ end -}}
+{{- .image.repository -}}:{{ default .root.Chart.AppVersion .image.tag -}}
+{{- with .image.digest }}@{{ . }}{{ end -}}
+{{- end -}}
+
+{{- define "driftline.watchArgument" -}}
+{{- with .Values.watchNamespaces }}
+- --watch-namespaces={{ join "," . }}
+{{- end }}
+{{- end -}}
+
+{{/* What both programs' pods share, fit for the restricted level. (dict "root" . "part" PART "values" .Values.PART) */}}
+{{- define "driftline.podTop" -}}
+serviceAccountName: {{ include "driftline.fullname" .root }}-{{ .part }}
+automountServiceAccountToken: true
+{{- with .root.Values.image.pullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with .values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .values.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+topologySpreadConstraints:
+{{- if .values.topologySpreadConstraints }}
+  {{- toYaml .values.topologySpreadConstraints | nindent 2 }}
+{{- else }}
+  - maxSkew: 1
+    topologyKey: kubernetes.io/hostname
+    whenUnsatisfiable: ScheduleAnyway
+    labelSelector:
+      matchLabels:
+        {{- include "driftline.selector" . | nindent 8 }}
+{{- end }}
+securityContext:
+  runAsNonRoot: true
+  runAsUser: 65532
+  runAsGroup: 65532
+  fsGroup: 65532
+  seccompProfile: {type: RuntimeDefault}
+{{- end -}}
+
+{{- define "driftline.containerSecurity" -}}
+securityContext:
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities: {drop: [ALL]}
+{{- end -}}
+
+{{- define "driftline.environment" -}}
+env:
+  - name: POD_NAME
+    valueFrom: {fieldRef: {fieldPath: metadata.name}}
+  - name: POD_NAMESPACE
+    valueFrom: {fieldRef: {fieldPath: metadata.namespace}}
+{{- end -}}
