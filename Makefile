@@ -58,7 +58,7 @@ $(VENV)/bin/python:
 
 $(VENV)/.demo: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "install: Driftline, its command line and the demo's model server"
-	@$(PIP) --constraint constraints.txt --editable '.[cli]' --group demo
+	@$(PIP) --constraint constraints.txt --editable '.[cli,operator]' --group demo
 	@touch $@
 
 $(VENV)/.development: $(VENV)/.demo

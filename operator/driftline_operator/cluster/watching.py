@@ -1,0 +1,143 @@
+"""A cache of one kind's objects, kept by list and watch: what informers are in Go.
+
+Level-triggered: a listener is told which object changed, and reads the cache; a missed or doubled
+word costs nothing. After a lost connection the watch resumes; where that is no longer possible
+(410 Gone), all is listed again and what disappeared meanwhile is told as deleted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Iterator
+from typing import Final, Protocol
+
+from driftline_operator.cluster.api import Api, ApiError
+from driftline_operator.cluster.resources import Object, Resource
+
+_FIRST_WAIT: Final = 0.2
+_LONGEST_WAIT: Final = 30.0
+
+_log = logging.getLogger(__name__)
+
+Key = tuple[str, str]
+"""Namespace (empty for kinds without) and name."""
+
+
+class Clock(Protocol):
+    """Seconds that only go up."""
+
+    def __call__(self) -> float:
+        """Now."""
+
+
+def key_of(found: Object) -> Key:
+    """An object's namespace and name."""
+    metadata = found["metadata"]
+    return metadata.get("namespace", ""), metadata["name"]
+
+
+class Cache:
+    """The objects of one kind, in a namespace or in all (None), after labels or fields."""
+
+    def __init__(
+        self,
+        resource: Resource,
+        clock: Clock,
+        *,
+        namespace: str | None = None,
+        labels: str = "",
+        fields: str = "",
+        trim: Callable[[Object], Object] = lambda found: found,
+    ) -> None:
+        """`trim` keeps of an object what is needed: a cluster's pods whole are many megabytes."""
+        self.resource = resource
+        self.synced = asyncio.Event()
+        """Set once all objects were listed; it stays set through reconnections."""
+        self._namespace = namespace
+        self._labels = labels
+        self._fields = fields
+        self._trim = trim
+        self._clock = clock
+        self._objects: dict[Key, Object] = {}
+        self._listeners: list[Callable[[Key], None]] = []
+        self._heard: float | None = None
+        self._resume = ""
+        """The resource version to watch from; empty: list first."""
+
+    def __iter__(self) -> Iterator[Object]:
+        return iter(list(self._objects.values()))
+
+    def __len__(self) -> int:
+        return len(self._objects)
+
+    def get(self, namespace: str, name: str) -> Object | None:
+        """One object, if it is there."""
+        return self._objects.get((namespace, name))
+
+    def age(self) -> float | None:
+        """Seconds since the API server was last heard of; None before the first list."""
+        return None if self._heard is None else self._clock() - self._heard
+
+    def on_change(self, listener: Callable[[Key], None]) -> None:
+        """Call `listener` with the key of each object that came, changed or went."""
+        self._listeners.append(listener)
+
+    async def run(self, api: Api) -> None:
+        """Keep the cache until cancelled."""
+        wait = _FIRST_WAIT
+        while True:
+            try:
+                if not self._resume:
+                    await self._list(api)
+                await self._watch(api)
+                wait = _FIRST_WAIT
+            except ApiError as error:
+                if error.expired or error.status in (400, 404):
+                    self._resume = ""
+                if not error.expired:
+                    _log.warning("watch of %s lost, again in %.1f s: %s", self.resource.plural, wait, error)
+                    await asyncio.sleep(wait * random.uniform(0.8, 1.2))  # noqa: S311 - spreads the load
+                    wait = min(wait * 2, _LONGEST_WAIT)
+
+    async def _list(self, api: Api) -> None:
+        found, self._resume = await api.list(
+            self.resource, self._namespace, labels=self._labels, fields=self._fields
+        )
+        fresh = {key_of(each): self._trim(each) for each in found}
+        changed = [key for key, each in fresh.items() if _version(self._objects.get(key)) != _version(each)]
+        gone = [key for key in self._objects if key not in fresh]
+        self._objects = fresh
+        self._hear()
+        self.synced.set()
+        for key in (*changed, *gone):
+            self._tell(key)
+
+    async def _watch(self, api: Api) -> None:
+        events = api.watch(
+            self.resource, self._namespace, self._resume, labels=self._labels, fields=self._fields
+        )
+        async for kind, found in events:
+            self._resume = found["metadata"]["resourceVersion"]
+            self._hear()
+            if kind == "BOOKMARK":
+                continue
+            key = key_of(found)
+            if kind == "DELETED":
+                self._objects.pop(key, None)
+            else:
+                self._objects[key] = self._trim(found)
+            self._tell(key)
+        self._hear()
+
+    def _hear(self) -> None:
+        self._heard = self._clock()
+
+    def _tell(self, key: Key) -> None:
+        for listener in self._listeners:
+            listener(key)
+
+
+def _version(found: Object | None) -> str | None:
+    return None if found is None else found["metadata"].get("resourceVersion")

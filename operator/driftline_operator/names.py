@@ -1,0 +1,102 @@
+"""What things are called in a cluster: the one place. Nothing here is computed from a cluster's state."""
+
+from __future__ import annotations
+
+from typing import Final
+
+FIELD_MANAGER: Final = "driftline"
+"""The owner of what is written by server-side apply."""
+
+GROUP: Final = "driftline.io"
+VERSION: Final = "v1alpha1"
+PLURAL: Final = "modelmonitors"
+
+# ---- labels and annotations ----
+
+MANAGED_BY_LABEL: Final = "app.kubernetes.io/managed-by"
+MANAGED_BY: Final = "driftline"
+MONITOR_LABEL: Final = "driftline.io/monitor"
+"""On owned objects: the name of their monitor."""
+INJECT_LABEL: Final = "driftline.io/inject"
+"""On a pod: `false` keeps Driftline out of it."""
+INJECTED_LABEL: Final = "driftline.io/injected"
+"""On a pod: `true` once it has the sidecars."""
+MONITORS_ANNOTATION: Final = "driftline.io/monitors"
+"""On a pod: the monitors its sidecars serve, oldest first, joined by commas."""
+INJECTION_ANNOTATION: Final = "driftline.io/injection"
+"""On a pod: `Injected`, or the reason why not."""
+INJECTION_HASH_ANNOTATION: Final = "driftline.io/injection-hash"
+"""On a pod: the hash of what only a new pod can take over."""
+RESTARTED_ANNOTATION: Final = "driftline.io/restarted-for"
+"""On a workload's pod template: the injection hash its pods were last restarted for."""
+
+SCRAPE_ANNOTATIONS: Final = ("prometheus.io/scrape", "prometheus.io/port", "prometheus.io/path")
+
+# ---- in a pod ----
+
+PROXY_CONTAINER: Final = "driftline-proxy"
+ANALYZER_CONTAINER: Final = "driftline-analyzer"
+REDIRECT_CONTAINER: Final = "driftline-redirect"
+
+RUN_VOLUME: Final = "driftline-run"
+RUN_PATH: Final = "/run/driftline"
+CONFIG_VOLUME: Final = "driftline-config"
+CONFIG_PATH: Final = "/etc/driftline"
+TOKEN_VOLUME: Final = "driftline-token"  # noqa: S105 - a volume's name
+TOKEN_PATH: Final = "/etc/driftline-token"  # noqa: S105 - a directory
+
+PROXY_PORT: Final = 15080
+"""The first relayed port's; further ones are taken from FURTHER_PROXY_PORT on."""
+HEALTH_PORT: Final = 15081
+"""The proxy's supervisor: health and request metrics."""
+ADMIN_PORT: Final = 15082
+"""The analyzer: metrics, panes, report."""
+FURTHER_PROXY_PORT: Final = 15083
+
+# ---- objects in the monitors' namespaces ----
+
+TOKEN_SECRET: Final = "driftline-token"  # noqa: S105 - a Secret's name
+TOKEN_KEY: Final = "token"  # noqa: S105 - a key's name
+MONITOR_KEY: Final = "monitor.yaml"
+PROFILE_KEY: Final = "profile"
+CA_KEY: Final = "ca.crt"
+
+
+def config_map(monitor: str) -> str:
+    """The ConfigMap that the sidecars of a monitor mount."""
+    return f"driftline-{monitor}"
+
+
+def profile_config_map(monitor: str, profile_hash: str) -> str:
+    """The immutable copy of one of a monitor's profiles."""
+    return f"driftline-{monitor}-{profile_hash[:12]}"
+
+
+def panes_config_map(monitor: str) -> str:
+    """What departed pods of a monitor left."""
+    return f"driftline-{monitor}-panes"
+
+
+# ---- objects of the cluster and of the operator's own namespace ----
+
+LEASE: Final = "driftline-controller"
+SETTINGS_CONFIG_MAP: Final = "driftline-settings"
+SETTINGS_INJECTION_KEY: Final = "injection"
+"""`enabled`; anything else is the kill switch."""
+CERTIFICATE_SECRET: Final = "driftline-webhook-certs"  # noqa: S105 - a Secret's name
+CA_SECRET: Final = "driftline-webhook-ca"  # noqa: S105 - a Secret's name
+
+
+def webhook_configuration(namespace: str) -> str:
+    """The MutatingWebhookConfiguration of a namespace's monitors."""
+    return f"driftline-{namespace}"
+
+
+def webhook_entry(namespace: str, monitor: str) -> str:
+    """The name of one monitor's entry; the API server wants a domain of three parts or more."""
+    return f"{monitor}.{namespace}.inject.driftline.io"
+
+
+def webhook_path(namespace: str, monitor: str, uid: str, generation: int) -> str:
+    """The path at which the injector is asked about pods of that monitor."""
+    return f"/inject/{namespace}/{monitor}/{uid}/{generation}"
