@@ -32,7 +32,7 @@ JSON_PATCH: Final = "application/json-patch+json"
 
 
 class ApiError(Exception):
-    """The API server refused, or wasn't reached (`status` 0). `reason`: Kubernetes' word, such as Conflict."""
+    """The API server refused, or wasn't reached (`status` 0). `reason`: such as Conflict."""
 
     def __init__(self, status: int, reason: str, message: str, request: str) -> None:
         """`request`: method and path, for the log."""
@@ -157,7 +157,7 @@ class Api:
         fields: str = "",
         seconds: int = WATCH_SECONDS,
     ) -> AsyncIterator[tuple[str, Object]]:
-        """Changes after the version `since`, until the server ends it: (ADDED | MODIFIED | DELETED | BOOKMARK, object).
+        """Changes after the version `since`, until the server ends it: (ADDED | MODIFIED | …, object).
 
         Raises ApiError; `expired` where that version is too old.
         """
