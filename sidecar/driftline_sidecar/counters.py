@@ -56,8 +56,10 @@ OPAQUE_REASONS: Final = (
 )
 """Why a connection is relayed but no longer observed; a closed set, they are label values."""
 
-DROP_REASONS: Final = ("queue_full", "no_analyzer", "in_flight_full")
-"""Why a finished exchange was not handed to the analyzer; a closed set, they are label values."""
+DROP_REASONS: Final = ("queue_full", "no_analyzer", "in_flight_full", "no_model", "upgrade")
+"""Why a finished exchange was not handed to the analyzer; a closed set, they are label values.
+
+`no_model`: it couldn't be reached and the relay answered 502. `upgrade`: what follows is no HTTP."""
 
 UPSTREAM_ERRORS: Final = ("refused", "timeout", "reset", "unreachable")
 """How the model's side failed; a closed set, they are label values."""

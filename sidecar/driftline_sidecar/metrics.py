@@ -23,10 +23,11 @@ reference profile or a list in the code, never from a request. A test holds this
     capture_seen_total                 counter    proxy
     capture_captured_total             counter    proxy
     capture_sampled_out_total          counter    proxy
-    capture_dropped_total              counter    both      reason
+    capture_dropped_total              counter    proxy     reason
     capture_lost_total                 counter    proxy
     capture_bytes_total                counter    proxy
     exchanges_total                    counter    analyzer
+    unrouted_exchanges_total           counter    analyzer
     exchange_weight_total              counter    analyzer
     rows_total                         counter    analyzer
     predictions_total                  counter    analyzer  class
@@ -100,30 +101,6 @@ _CATALOGUE = (
         ("reason",),
     ),
     Series(
-        "interrupted_requests_total",
-        "counter",
-        "proxy",
-        "Requests that ended without a whole response: a side went away, or the worker died.",
-    ),
-    Series(
-        "upstream_errors_total", "counter", "proxy", "Failures of the model's side, by reason.", ("reason",)
-    ),
-    Series("client_connections", "gauge", "proxy", "Client connections open now."),
-    Series("client_connections_total", "counter", "proxy", "Client connections accepted."),
-    Series("received_bytes_total", "counter", "proxy", "Bytes from clients."),
-    Series("sent_bytes_total", "counter", "proxy", "Bytes to clients."),
-    Series("worker_restarts_total", "counter", "proxy", "Workers replaced, by reason.", ("reason",)),
-    Series(
-        "proxy_config_refused_total", "counter", "proxy", "Contents of the monitor file that were refused."
-    ),
-    Series(
-        "proxy_config_last_reload_successful",
-        "gauge",
-        "proxy",
-        "0 while a changed monitor file is refused and the older content stays in force.",
-    ),
-    Series("proxy_build_info", "gauge", "proxy", "1; the version that runs.", ("version",)),
-    Series(
         "capture_seen_total",
         "counter",
         "proxy",
@@ -131,16 +108,10 @@ _CATALOGUE = (
     ),
     Series("capture_captured_total", "counter", "proxy", "Exchanges that the analyzer has acknowledged."),
     Series(
-        "capture_sampled_out_total",
-        "counter",
-        "proxy",
-        "Exchanges that the sample (capture.sample) left out.",
-    ),
-    Series(
         "capture_dropped_total",
         "counter",
-        "both",
-        "Exchanges not analysed, by reason; they were answered all the same.",
+        "proxy",
+        "Exchanges not handed to the analyzer, by reason; they were answered all the same.",
         ("reason",),
     ),
     Series(
@@ -183,6 +154,12 @@ _CATALOGUE = (
         "0 while the proxy refuses the monitor file's content and keeps the older one.",
     ),
     Series("proxy_build_info", "gauge", "proxy", "1; the version of the proxy that runs.", ("version",)),
+    Series(
+        "unrouted_exchanges_total",
+        "counter",
+        "analyzer",
+        "Captured exchanges that no monitor in force claims: it has just been removed or changed.",
+    ),
     Series(
         "exchanges_total",
         "counter",

@@ -177,6 +177,11 @@ def test_a_batch_over_a_pane_edge_is_divided() -> None:
     ]
 
 
+def test_a_batch_is_divided_in_whatever_order_it_came() -> None:
+    exchanges = [predicted(NOON + at, 1.0) for at in (8.0, 10.5, 7.0)]
+    assert [(at, len(part)) for at, part in by_pane(exchanges, 10, NOON + 20)] == [(NOON, 2), (NOON + 10, 1)]
+
+
 def test_a_reference_built_while_the_monitor_changed_is_not_used(rng: np.random.Generator) -> None:
     analysis = Analysis(monitor(), None, NOON)
     for start in range(0, 40, 10):

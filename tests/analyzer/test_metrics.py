@@ -174,11 +174,11 @@ class TestText:
     def test_expositions_join_into_one_valid_one(self) -> None:
         one, two = Families(("ns", "a", "m")), Families(("ns", "b", "m"))
         one.add("capture_dropped_total", 1, ("queue_full",))
-        two.add("capture_dropped_total", 2, ("unrouted",))
+        two.add("capture_dropped_total", 2, ("no_analyzer",))
         two.add("rows_total", 5)
         joined = join([render(merge([one])).decode(), render(merge([two])).decode()])
         assert joined.count("# TYPE modelmonitor_capture_dropped_total") == 1
-        assert exposed(joined)["capture_dropped_total"] == {("queue_full",): 1, ("unrouted",): 2}
+        assert exposed(joined)["capture_dropped_total"] == {("queue_full",): 1, ("no_analyzer",): 2}
         assert joined == join([joined])
 
     def test_label_values_are_escaped(self) -> None:

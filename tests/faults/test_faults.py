@@ -150,6 +150,9 @@ async def test_a_model_that_goes_and_comes_back(tmp_path: Path) -> None:
                 pass
         assert set(up.outcomes) == {"200"}, up.failures
         assert running.count("upstream_errors_total", reason="refused") > 0
+        assert running.count("capture_dropped_total", reason="no_model") == down.outcomes["502"]
+        assert running.count("capture_sampled_out_total") == 0
+        assert adds_up(running)
 
 
 async def test_garbage_bodies_and_garbage_requests(tmp_path: Path, upstream: int) -> None:

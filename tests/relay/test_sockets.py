@@ -37,6 +37,8 @@ async def test_a_model_that_refuses_is_a_502_that_says_so(request_bytes: bytes) 
         assert json.loads(body)["upstream"] == f"127.0.0.1:{port}"
     assert relay.count(slots.STATUS + 402) == 1
     assert relay.count(slots.IN_FLIGHT) == 0
+    assert relay.count(slots.SEEN) == relay.count(slots.DROPPED["no_model"]) == 1
+    assert relay.count(slots.SAMPLED_OUT) == 0
     assert relay.relay.clients == set()
 
 

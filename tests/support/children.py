@@ -106,9 +106,9 @@ def taker(directory: Path, mode: str = "ack") -> Iterator[subprocess.Popen[bytes
 
 
 @contextlib.contextmanager
-def analyzer(directory: Path) -> Iterator[subprocess.Popen[bytes]]:
+def analyzer(directory: Path, port: int | None = None) -> Iterator[subprocess.Popen[bytes]]:
     """The real analyzer on the tee and the monitor file in `directory`."""
-    path, port = directory / "tee.sock", free_port()
+    path, port = directory / "tee.sock", port or free_port()
     command = python(
         "-m", "driftline_sidecar.main", "analyzer", "--monitor", str(directory / "monitor.yaml"),
         "--tee", str(path), "--admin", f"127.0.0.1:{port}",
@@ -116,6 +116,16 @@ def analyzer(directory: Path) -> Iterator[subprocess.Popen[bytes]]:
     with child(command, directory / "analyzer.log") as process:
         eventually(lambda: listens(port) and path.exists(), 20)
         yield process
+
+
+def count(exposition: str, name: str, **labels: str) -> float:
+    """The sum of a series' samples that carry these labels."""
+    return sum(
+        sample.value
+        for family in text_string_to_metric_families(exposition)
+        for sample in family.samples
+        if sample.name == "modelmonitor_" + name and labels.items() <= sample.labels.items()
+    )
 
 
 class Proxy:
@@ -147,12 +157,7 @@ class Proxy:
 
     def count(self, name: str, **labels: str) -> float:
         """The sum of a series' samples that carry these labels."""
-        return sum(
-            sample.value
-            for family in text_string_to_metric_families(self.ask("/metrics")[1])
-            for sample in family.samples
-            if sample.name == "modelmonitor_" + name and labels.items() <= sample.labels.items()
-        )
+        return count(self.ask("/metrics")[1], name, **labels)
 
     def pss(self) -> float:
         """MB of supervisor and worker together."""

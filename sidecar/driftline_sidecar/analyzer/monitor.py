@@ -221,13 +221,13 @@ def by_pane(
 ) -> list[tuple[float, Sequence[Exchange]]]:
     """The exchanges by the pane in which they ended, with a time in it; none lies after now.
 
-    A batch seldom crosses a pane's edge, so its first and last exchange are looked at before all.
+    A batch seldom crosses a pane's edge; its exchanges are as they ended on their connections, not sorted.
     """
-    first, last = (min(now, e.started + e.duration + behind) for e in (exchanges[0], exchanges[-1]))
-    if first // pane == last // pane:
+    ends = [min(now, e.started + e.duration + behind) for e in exchanges]
+    first = min(ends)
+    if first // pane == max(ends) // pane:
         return [(first, exchanges)]
     groups: dict[float, list[Exchange]] = {}
-    for exchange in exchanges:
-        at = min(now, exchange.started + exchange.duration + behind)
+    for at, exchange in zip(ends, exchanges, strict=True):
         groups.setdefault(at // pane * pane, []).append(exchange)
     return sorted(groups.items())

@@ -178,7 +178,7 @@ class Program:
         process = Families(("", "", ""))
         process.add("analyzer_backlog_bytes", self.intake.backlog_bytes)
         process.add("analyzer_loop_lag_seconds", self._heartbeat.lag)
-        process.add("capture_dropped_total", self._desk.unrouted, ("unrouted",))
+        process.add("unrouted_exchanges_total", self._desk.unrouted)
         process.add("build_info", 1, (__version__,))
         parts = [process]
         for kind, key, watched in self._desk.watched():

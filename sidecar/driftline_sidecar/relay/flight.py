@@ -21,7 +21,6 @@ from driftline_sidecar.tee import Tee
 HELD_BYTES: Final = 32 << 20
 """Bytes of bodies that unfinished exchanges may hold in all; beyond it an exchange is not captured."""
 
-_IN_FLIGHT_FULL: Final = slots.DROPPED["in_flight_full"]
 _NO_ANALYZER: Final = slots.DROPPED["no_analyzer"]
 
 
@@ -62,8 +61,13 @@ class Flight(msgspec.Struct, gc=False):
     """Bytes of the response's head."""
     status: int = 0
     """Of the final response; 0 until its head is whole."""
-    spared: bool = False
-    """Whether its bodies were let go for want of memory."""
+    dropped: int = 0
+    """The counters' slot for why it is not kept although the sample chose it; 0: it is kept."""
+
+    def drop(self, reason: str) -> None:
+        """It will not be captured; counted as dropped at its end, where the sample had chosen it."""
+        if self.keep:
+            self.keep, self.dropped = False, slots.DROPPED[reason]
 
 
 class Recorder:
@@ -137,7 +141,7 @@ class Recorder:
             part = part[:room]
         if self._held + len(part) > HELD_BYTES:
             self._release(flight)
-            flight.keep, flight.spared = False, True
+            flight.drop("in_flight_full")
             return
         parts.append(part)
         flight.held += len(part)
@@ -166,9 +170,9 @@ class Recorder:
         self._held -= flight.held
         if flight.keep:
             block[slots.SEEN] += 1
-        elif flight.spared:
+        elif flight.dropped:
             block[slots.SEEN] += 1
-            block[_IN_FLIGHT_FULL] += 1
+            block[flight.dropped] += 1
         elif flight.head.route is not None:
             block[slots.SAMPLED_OUT] += 1
 

@@ -315,7 +315,7 @@ class Observer:
     def _decide_upgrade(self, flight: Flight, status: int) -> None:
         if status == 101 or (status < 300 and flight.head.raw.startswith(b"CONNECT ")):
             self.pending.popleft()
-            flight.keep = False
+            flight.drop("upgrade")
             self._recorder.finish(flight)
             raise Opaque("upgrade")
         waiting, self._waiting = self._waiting, None
@@ -380,7 +380,8 @@ class Observer:
         if not self.pending:
             return None
         flight = self.pending.popleft()
-        flight.status, flight.first_byte, flight.keep = 502, time.monotonic(), False
+        flight.status, flight.first_byte = 502, time.monotonic()
+        flight.drop("no_model")
         self._recorder.finish(flight)
         self.close()
         return flight
