@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
-import shutil
 import subprocess
 import urllib.parse
 import urllib.request
@@ -24,6 +23,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.support.analysis import NOON, frames, monitor, predicted, run, traffic
 from tests.support.analyzers import REPO, analyzer
 from tests.support.children import child, eventually, free_port
+from tests.support.tools import need
 
 Samples = dict[str, dict[tuple[str, ...], float]]
 
@@ -188,16 +188,16 @@ class TestText:
         assert family.samples[0].labels["model"] == 'quo"te\\n\nline'
 
 
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="Debian's prometheus is not installed")
 def test_promtool_finds_nothing_to_say(drifted: Analysis) -> None:
+    need("promtool")
     text = render(exposure.families(drifted))
     said = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, check=False)
     assert (said.returncode, said.stdout + said.stderr) == (0, b"")
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(shutil.which("prometheus") is None, reason="Debian's prometheus is not installed")
 def test_prometheus_scrapes_the_analyzer(tmp_path: Path) -> None:
+    need("prometheus")
     port = free_port()
     with analyzer(tmp_path) as running:
         running.deliver(frames([predicted(running.now(), 1.0, sequence=i + 1) for i in range(30)]))

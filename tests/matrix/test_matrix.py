@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-import shutil
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,9 +17,12 @@ import websockets
 
 from tests.support.children import Proxy, free_port, proxy, taker
 from tests.support.servers import LARGE, serving
+from tests.support.tools import need
 
 HTTP_SERVERS = ("uvicorn", "aiohttp", "gunicorn", "nginx", "node")
 CHUNKED = b'5\r\n{"n":\r\n3\r\n 4}\r\n0\r\n\r\n'
+
+Headers = list[tuple[str, str]]
 
 _DATE = re.compile(rb"(?im)^date: [^\r]*")
 _ID = re.compile(rb"(?im)^x-driftline-id: [!-~]+\r\n")
@@ -36,8 +38,8 @@ class Pair(NamedTuple):
 
 @pytest.fixture(scope="module", params=HTTP_SERVERS)
 def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
-    if request.param in ("nginx", "node") and shutil.which(request.param) is None:
-        pytest.skip(f"no {request.param} here")
+    if request.param in ("nginx", "node"):
+        need(request.param)
     directory = tmp_path_factory.mktemp(request.param)
     with serving(request.param, directory) as port, proxy(directory, port) as sidecar, taker(directory):
         yield Pair(request.param, port, sidecar)
@@ -84,6 +86,8 @@ WIRE = {
         message("GET /empty", close=False),
         message("GET /same"),
     ],
+    "one-header-twice": [message("GET /twice")],
+    "headers-as-they-came": [message("GET /headers", "x-n: 1", "X-N: 2", "x-n: 1")],
     "own-id": [message("GET /echo", "x-request-id: abc")],
     "garbage": [b"\x00\x01 nonsense\r\n\r\n"],
 }
@@ -134,7 +138,7 @@ def test_curl_sends_a_large_body_and_expects_100(pair: Pair, tmp_path: Path) -> 
 
 
 def test_requests_keeps_a_session(pair: Pair) -> None:
-    def conversation(port: int) -> list[tuple[int, bytes, dict[str, str]]]:
+    def conversation(port: int) -> list[tuple[int, bytes, Headers]]:
         with requests.Session() as session:
             answers = [
                 session.request(method, f"http://127.0.0.1:{port}{path}", data=data, timeout=10)
@@ -144,48 +148,52 @@ def test_requests_keeps_a_session(pair: Pair) -> None:
                     ("HEAD", "/echo", None),
                     ("GET", "/empty", None),
                     ("GET", "/stream", None),
+                    ("GET", "/twice", None),
                 )
             ]
-            return [(a.status_code, a.content, _headers(dict(a.headers))) for a in answers]
+            return [(a.status_code, a.content, _headers(a.raw.headers.items())) for a in answers]
 
     assert conversation(pair.sidecar.port) == conversation(pair.direct)
 
 
 async def test_httpx_streams(pair: Pair) -> None:
-    async def conversation(port: int) -> list[tuple[int, bytes, dict[str, str]]]:
+    async def conversation(port: int) -> list[tuple[int, bytes, Headers]]:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
             answers = [
                 await client.get("/stream"),
                 await client.post("/echo", json={"n": 2}),
                 await client.get("/large"),
+                await client.get("/twice"),
             ]
-            return [(a.status_code, a.content, _headers(dict(a.headers))) for a in answers]
+            return [(a.status_code, a.content, _headers(a.headers.multi_items())) for a in answers]
 
     assert await conversation(pair.sidecar.port) == await conversation(pair.direct)
 
 
 async def test_aiohttp(pair: Pair) -> None:
-    async def conversation(port: int) -> list[tuple[int, bytes, dict[str, str]]]:
+    async def conversation(port: int) -> list[tuple[int, bytes, Headers]]:
         answers = []
         async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
             for method, path, body in (
                 ("POST", "/echo", b'{"n": 2}'),
                 ("GET", "/stream", None),
                 ("GET", "/same", None),
+                ("GET", "/twice", None),
             ):
                 async with session.request(method, path, data=body) as answer:
-                    answers.append((answer.status, await answer.read(), _headers(dict(answer.headers))))
+                    answers.append((answer.status, await answer.read(), _headers(answer.headers.items())))
         return answers
 
     assert await conversation(pair.sidecar.port) == await conversation(pair.direct)
 
 
-def _headers(headers: dict[str, str]) -> dict[str, str]:
-    return {name: value for name, value in headers.items() if name.lower() not in ("date", "x-driftline-id")}
+def _headers(pairs: Iterable[tuple[str, str]]) -> Headers:
+    """All of them, in order, those that come twice included; without the time of day and the id."""
+    return [(name, value) for name, value in pairs if name.lower() not in ("date", "x-driftline-id")]
 
 
-@pytest.mark.skipif(shutil.which("wrk") is None, reason="no wrk here")
 def test_wrk_sees_no_error(pair: Pair) -> None:
+    need("wrk")
     for port in (pair.direct, pair.sidecar.port):
         command = ["wrk", "-t1", "-c32", "-d1s", f"http://127.0.0.1:{port}/echo"]
         said = subprocess.run(command, capture_output=True, check=True, text=True).stdout
@@ -232,8 +240,8 @@ def _last_connection(server: socket.socket, expected: bytes) -> socket.socket:
     return sock
 
 
-@pytest.mark.skipif(shutil.which("node") is None, reason="no node here")
 def test_curl_speaks_http2_with_prior_knowledge(tmp_path: Path) -> None:
+    need("node")
     with serving("http2", tmp_path) as port, proxy(tmp_path, port) as sidecar:
         command = ["curl", "-sS", "--max-time", "10", "--http2-prior-knowledge", "-d", '{"n": 2}',
                    "-w", "%{http_version}", f"http://127.0.0.1:{sidecar.port}/"]  # fmt: skip

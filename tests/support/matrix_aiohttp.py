@@ -39,6 +39,17 @@ async def large(_request: web.Request) -> web.Response:
     return response
 
 
+async def twice(_request: web.Request) -> web.Response:
+    response = web.Response(body=b"twice")
+    response.headers.add("Set-Cookie", "a=1")
+    response.headers.add("Set-Cookie", "b=2")
+    return response
+
+
+async def headers(request: web.Request) -> web.Response:
+    return web.Response(body=b"\n".join(b"%b: %b" % pair for pair in request.raw_headers))
+
+
 async def ws(request: web.Request) -> web.WebSocketResponse:
     socket = web.WebSocketResponse()
     await socket.prepare(request)
@@ -52,7 +63,7 @@ def main(port: int) -> None:
     app = web.Application(client_max_size=1 << 28)
     app.router.add_route("*", "/echo", echo)
     for path, handler in {"stream": stream, "events": stream, "empty": empty, "same": same,
-                          "large": large, "ws": ws}.items():  # fmt: skip
+                          "large": large, "twice": twice, "headers": headers, "ws": ws}.items():  # fmt: skip
         app.router.add_get(f"/{path}", handler)
     web.run_app(app, host="127.0.0.1", port=port, print=None)
 

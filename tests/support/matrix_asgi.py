@@ -44,6 +44,19 @@ async def same() -> Response:
     return Response(status_code=304, headers={"etag": '"1"'})
 
 
+@app.get("/twice")
+async def twice() -> Response:
+    response = Response(b"twice")
+    response.headers.append("set-cookie", "a=1")
+    response.headers.append("set-cookie", "b=2")
+    return response
+
+
+@app.get("/headers")
+async def headers(request: Request) -> Response:
+    return Response(b"\n".join(b"%b: %b" % pair for pair in request.headers.raw))
+
+
 @app.get("/large")
 async def large() -> Response:
     return Response(LARGE, media_type="application/octet-stream")

@@ -27,6 +27,11 @@ function answer(request, response, body) {
     case '/same':
       response.writeHead(304, { etag: '"1"' });
       return response.end();
+    case '/twice':
+      response.writeHead(200, { 'set-cookie': ['a=1', 'b=2'] });
+      return response.end('twice');
+    case '/headers':
+      return response.end(request.rawHeaders.join('\n'));
     case '/large':
       return response.end(large);
     default:

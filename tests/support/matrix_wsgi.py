@@ -22,6 +22,12 @@ def app(environ: dict[str, Any], start: Start) -> Iterable[bytes]:
         case "/same":
             start("304 Not Modified", [("etag", '"1"')])
             return []
+        case "/twice":
+            start("200 OK", [("set-cookie", "a=1"), ("set-cookie", "b=2"), ("content-length", "5")])
+            return [b"twice"]
+        case "/headers":
+            seen = [f"{name}: {value}" for name, value in environ.items() if name.startswith("HTTP_")]
+            return _whole(start, "\n".join(seen).encode())
         case "/large":
             return _whole(start, LARGE)
     return _whole(start, environ["wsgi.input"].read() or b'{"n": 1}')

@@ -1,7 +1,8 @@
 """Real model servers of the matrix, each a child of the test on a free port.
 
 All of them answer the same paths as far as each can: `/echo` (the request's body), `/stream` (chunks as
-they are made), `/events` (SSE), `/empty` (204), `/same` (304), `/large` (1 MB), `/slow`.
+they are made), `/events` (SSE), `/empty` (204), `/same` (304), `/large` (1 MB), `/slow`, `/twice`
+(one header twice), `/headers` (the request's headers as they came).
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ http {{
   server {{
     listen 127.0.0.1:{port};
     location /empty {{ return 204; }}
+    location /twice {{ add_header Set-Cookie a=1; add_header Set-Cookie b=2; return 200 twice; }}
+    location /headers {{ return 200 "$http_x_n"; }}
     location /same {{ return 304; }}
     location /echo {{ default_type application/json; return 200 '{{"n": 1}}'; }}
     location / {{ root {directory}/files; default_type text/plain; }}
