@@ -140,6 +140,13 @@ class TransitionReport(msgspec.Struct, frozen=True, kw_only=True):
     p: float | None = None
 
 
+class RefusalReport(msgspec.Struct, frozen=True, kw_only=True):
+    """A changed file that is not in force: the content before it is."""
+
+    file: str
+    reason: str
+
+
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """All of it. `generated`: when, unix seconds."""
 
@@ -153,6 +160,11 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     capture: CaptureReport
     undecoded: dict[str, int] = {}
     """Exchanges that gave no rows, or rows without their answer, by the decoders' reason."""
+    unwatched_requests: int = 0
+    """Requests to the same port whose path is no monitor's (`endpoint.paths`): relayed, never analysed."""
+    unwatched_features: tuple[str, ...] = ()
+    """Features that the monitor names and the reference doesn't have: nothing to compare them with."""
+    refused: tuple[RefusalReport, ...] = ()
     windows: tuple[WindowReport, ...] = ()
     verdict: VerdictReport
     log: tuple[TransitionReport, ...] = ()

@@ -31,6 +31,7 @@ class Gateway:
         self._session: aiohttp.ClientSession | None = None
         self._runner: web.AppRunner | None = None
         self._captured: dict[tuple[str, str], CaptureReport] = {}
+        self._unwatched = 0
         """By namespace and monitor, what the proxy said last."""
 
     async def serve(self, host: str, port: int) -> int:
@@ -97,9 +98,11 @@ class Gateway:
         key = (report.namespace, report.monitor)
         if counted == 200:
             self._captured[key] = capture = captured(series.decode(), *key)
+            self._unwatched = unwatched(series.decode())
         else:
             capture = ended(report.capture, self._captured.get(key, CaptureReport()))
-        return status, msgspec.json.encode(msgspec.structs.replace(report, capture=capture)), headers
+        changed = msgspec.structs.replace(report, capture=capture, unwatched_requests=self._unwatched)
+        return status, msgspec.json.encode(changed), headers
 
     async def _report(self, request: web.Request) -> web.Response:
         return _response(await self.report("?" + request.query_string))
@@ -126,6 +129,16 @@ def captured(exposition: str, namespace: str, monitor: str) -> CaptureReport:
         captured=totals.get("capture_captured_total", 0),
         lost=totals.get("capture_lost_total", 0),
         dropped=dropped,
+    )
+
+
+def unwatched(exposition: str) -> int:
+    """Requests that were no monitor's, by the proxy's series."""
+    return sum(
+        int(sample.value)
+        for family in text_string_to_metric_families(exposition)
+        for sample in family.samples
+        if sample.name == f"{PREFIX}requests_total" and not sample.labels.get("monitor")
     )
 
 

@@ -42,6 +42,7 @@ def frame(report: Report, history: HistoryReport, *, ascii_only: bool = False) -
         _capture(report),
         _windows(report),
     ]
+    parts[1:1] = [Text(said, style="bold red") for said in warnings(report)]
     if any(window.features for window in report.windows):
         parts.append(_features(report, history, bars))
     if report.log:
@@ -68,6 +69,9 @@ def line(report: Report) -> str:
         parts.append(f"dropped {dropped:,}")
     if report.undecoded:
         parts.append(f"not decoded {_counted(report.undecoded)}")
+    if report.unwatched_requests:
+        parts.append(f"not watched {report.unwatched_requests:,}")
+    parts += warnings(report)
     return "  ".join(part for part in parts if part)
 
 
@@ -129,7 +133,18 @@ def _capture(report: Report) -> Text:
     text += dropped or "none"
     if undecoded:
         text += f"  not decoded {undecoded}"
+    if report.unwatched_requests:
+        text += f"  on other paths, not watched {report.unwatched_requests:,}"
     return Text(text, style="yellow" if dropped or undecoded or capture.lost else "dim")
+
+
+def warnings(report: Report) -> list[str]:
+    """What is not as its user wrote it."""
+    found = [f"refused, the older content stays: {each.file}: {each.reason}" for each in report.refused]
+    if report.unwatched_features:
+        names = ", ".join(report.unwatched_features)
+        found.append(f"not watched, the reference was made without: {names} (make a new reference)")
+    return found
 
 
 def _counted(reasons: Mapping[str, int]) -> str:

@@ -146,6 +146,19 @@ def test_a_missing_file_is_exit_66(tmp_path: Path) -> None:
     assert "no such file" in run.err
 
 
+def test_other_formats_are_told_what_is_read(tmp_path: Path) -> None:
+    (tmp_path / "rows.json").write_text('[{"age": 1}]')
+    run = driftline("drift", tmp_path / "rows.json", tmp_path / "rows.json")
+    assert run.code == 65
+    assert "rows.json: .json is not read; CSV (also .gz), Parquet and Arrow are" in run.err
+
+
+def test_rows_below_one_are_wrong_usage() -> None:
+    run = driftline("drift", "a.csv", "b.csv", "--min-rows", "-3")
+    assert run.code == 64
+    assert "a whole number of rows above 0, not '-3'" in run.err
+
+
 def test_the_monitor_names_columns_and_policy(tmp_path: Path) -> None:
     monitor = tmp_path / "monitor.yaml"
     monitor.write_text(MONITOR)

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -142,7 +143,7 @@ def test_the_children_end_with_a_killed_parent(tmp_path: Path) -> None:
 def test_what_is_wrong_is_said_before_anything_starts(tmp_path: Path) -> None:
     monitor = write_monitor(tmp_path / "monitor.yaml")
     wrong = driftline("run", "-f", monitor, "--upstream", "nowhere", "--listen", "127.0.0.1:x")
-    assert wrong.code == 78
+    assert wrong.code == 64
     assert "--upstream" in wrong.err
     assert "--listen" in wrong.err
     absent = driftline("run", "-f", tmp_path / "no.yaml", "--upstream", "127.0.0.1:1")
@@ -173,22 +174,33 @@ def test_a_captured_reference_survives_the_analyzer_and_with_state_the_run(tmp_p
         assert reference()["hash"] == made
 
 
-def test_an_address_in_use_is_said(tmp_path: Path) -> None:
-    with running(tmp_path) as found:
-        used = driftline(
-            "run",
-            "-f",
-            tmp_path / "monitor.yaml",
-            "--upstream",
-            "127.0.0.1:1",
-            "--listen",
-            f"127.0.0.1:{free_port()}",
-            "--admin",
-            f"127.0.0.1:{found.admin}",
-        )
-        assert used.code == 69
-        assert f"127.0.0.1:{found.admin}" in used.err
-        assert "in use" in used.err
+@pytest.mark.parametrize("option", ["--admin", "--listen"])
+def test_an_address_in_use_is_said(tmp_path: Path, option: str) -> None:
+    monitor = write_monitor(tmp_path / "monitor.yaml")
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        addresses = {"--listen": f"127.0.0.1:{free_port()}", "--admin": f"127.0.0.1:{free_port()}"}
+        addresses[option] = f"127.0.0.1:{other.getsockname()[1]}"
+        options = [word for pair in addresses.items() for word in pair]
+        used = driftline("run", "-f", monitor, "--upstream", "127.0.0.1:1", *options)
+    assert used.code == 69
+    said = f"{option} {addresses[option]}: another program listens there; choose another address"
+    assert used.err.splitlines() == [f"driftline: {said}"]
+
+
+def test_what_is_not_watched_is_told(tmp_path: Path) -> None:
+    outside = ("paths: [/predict]", "paths: [/other]")
+    with running(tmp_path, changes=(outside, *CHANGES[1:])) as found:
+        found.post(7)
+        eventually(lambda: found.json("/v1/report")["unwatched_requests"] == 7)
+        monitor = tmp_path / "monitor.yaml"
+        monitor.write_text(monitor.read_text().replace("type: numeric", "type: number"))
+        eventually(lambda: found.json("/v1/report")["refused"], 20)
+        (refused,) = found.json("/v1/report")["refused"]
+        assert refused["file"] == str(monitor)
+        assert "schema.features[0].type" in refused["reason"]
+        shown = driftline("top", "--admin", f"http://127.0.0.1:{found.admin}", "--once").out
+        assert "on other paths, not watched 7" in shown
+        assert "refused, the older content stays" in shown
 
 
 @pytest.mark.parametrize(("failures", "seconds"), [(1, 0.2), (2, 0.4), (5, 3.2), (50, 10.0)])

@@ -58,14 +58,14 @@ def run(arguments: argparse.Namespace) -> int:
             code = max(code, exit_code(error))
         else:
             for monitor in monitors:
-                for line in summary(monitor):
+                for line in summary(monitor, arguments.profile):
                     print(line)
                 if arguments.profile is not None:
                     _print_detectable(monitor, arguments.profile, arguments.rows_per_day)
     return code
 
 
-def summary(monitor: ModelMonitor) -> Iterator[str]:
+def summary(monitor: ModelMonitor, profile: Path | None = None) -> Iterator[str]:
     """What the monitor will do, a line per concern."""
     spec = monitor.spec
     endpoint, schema, drift = spec.endpoint, spec.schema, spec.drift
@@ -79,7 +79,7 @@ def summary(monitor: ModelMonitor) -> Iterator[str]:
     yield f"  endpoint    port {endpoint.port}, {endpoint.protocol}, {paths}"
     yield f"  features    {features if schema.features else 'those of the profile, or seen in traffic'}"
     yield f"  prediction  {schema.prediction.name}{score}"
-    yield f"  reference   {_reference(monitor)}"
+    yield f"  reference   {_reference(monitor, profile)}"
     yield f"  windows     {', '.join(map(str, spec.windows))} in panes of {spec.pane}"
     yield (
         f"  drift       PSI {drift.thresholds.psi:g} (warning {drift.thresholds.warning:g}) in "
@@ -92,9 +92,11 @@ def summary(monitor: ModelMonitor) -> Iterator[str]:
     yield f"  capture     {share}, bodies to {capture.max_body_bytes}, redacted: {redacted}"
 
 
-def _reference(monitor: ModelMonitor) -> str:
+def _reference(monitor: ModelMonitor, profile: Path | None) -> str:
     reference = monitor.spec.reference
     season = f", season {reference.season}" if reference.season != "none" else ""
+    if profile is not None:
+        return f"{profile} (--profile){season}"
     if reference.capture is not None:
         return f"the first {reference.capture.rows:,} rows of live traffic{season}"
     if reference.profile is None:

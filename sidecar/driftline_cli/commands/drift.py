@@ -54,13 +54,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", choices=("text", "json"), default="text", help="default: %(default)s")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="write there instead of to stdout")
     parser.add_argument(
-        "--min-rows", type=int, metavar="N", help="fewer rows give no verdict (default: the monitor's, 1000)"
+        "--min-rows",
+        type=_rows,
+        metavar="N",
+        help="fewer rows give no verdict (default: the monitor's, 1000)",
     )
     parser.add_argument(
         "--ordered",
         action="store_true",
         help="the reference's rows come in the order of time though no column says so",
     )
+
+
+def _rows(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 0 < int(text) < 10**15:
+        raise argparse.ArgumentTypeError(f"must be a whole number of rows above 0, not {text!r}")
+    return int(text)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import errno
 import signal
 import socket
 import sys
@@ -14,14 +15,14 @@ from pathlib import Path
 import aiohttp
 import msgspec
 from driftline.decoding import decode_monitors
-from driftline.errors import DataError, DriftlineError, InvalidSpec, Problem
+from driftline.errors import DataError, DriftlineError
 from driftline.report import Report
 from driftline.spec import ModelMonitor
 from driftline_sidecar.analyzer.history import HistoryReport
 from driftline_sidecar.settings import Address, parse_address
 
 from driftline_cli.children import Child
-from driftline_cli.exits import EX_OK, EX_OSERR, EX_SOFTWARE, EX_UNAVAILABLE
+from driftline_cli.exits import EX_OK, EX_OSERR, EX_SOFTWARE, EX_UNAVAILABLE, WrongUsage
 from driftline_cli.gateway import Gateway
 from driftline_cli.report_html import write_report
 
@@ -81,9 +82,9 @@ def _addresses(arguments: argparse.Namespace) -> dict[str, Address]:
         try:
             found[option] = parse_address(getattr(arguments, option))
         except ValueError as error:
-            problems.append(Problem(f"--{option}", f"{error} (got {getattr(arguments, option)!r})"))
+            problems.append(f"--{option}: {error} (got {getattr(arguments, option)!r})")
     if problems:
-        raise InvalidSpec(problems)
+        raise WrongUsage("\n".join(problems))
     return found
 
 
@@ -115,6 +116,7 @@ class _Run:
                 await gateway.close()
 
     async def _serve(self, proxy: Child, analyzer: Child, gateway: Gateway) -> int:
+        _probe(self._addresses["listen"])
         await self._open(gateway)
         await analyzer.start()
         await _await_ready(analyzer, gateway, gateway.analyzer + "/healthz")
@@ -147,7 +149,7 @@ class _Run:
         try:
             port = await gateway.serve(admin.host or "0.0.0.0", admin.port)  # noqa: S104  as was asked for
         except OSError as error:
-            raise StartFailed(f"--admin {admin}: {error.strerror or error}") from error
+            raise _not_to_be_had("--admin", admin, error) from error
         self._addresses["admin"] = Address(admin.host, port)
 
     def _children(self, tee: Path, health: int, admin: int) -> tuple[Child, Child]:
@@ -199,6 +201,25 @@ class _Run:
             return
         for written in write_report(path, report, history):
             say(f"the report is {written}")
+
+
+def _probe(listen: Address) -> None:
+    """Can `--listen` be had? Said here in a sentence, before the proxy fails at it."""
+    try:
+        with socket.create_server((listen.host, listen.port), family=_family(listen.host)):
+            pass
+    except OSError as error:
+        raise _not_to_be_had("--listen", listen, error) from error
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+def _not_to_be_had(option: str, address: Address, error: OSError) -> StartFailed:
+    if error.errno == errno.EADDRINUSE:
+        return StartFailed(f"{option} {address}: another program listens there; choose another address")
+    return StartFailed(f"{option} {address}: {error.strerror or error}")
 
 
 async def _await_ready(child: Child, gateway: Gateway, url: str) -> None:

@@ -14,6 +14,11 @@ from driftline.errors import DataError
 
 CHUNK_ROWS = 65_536
 
+_OTHERS = frozenset(
+    {".json", ".jsonl", ".ndjson", ".xls", ".xlsx", ".avro", ".orc", ".pkl", ".pickle", ".yaml"}
+)
+"""Suffixes of what would be read as a text table full of nonsense."""
+
 BytesRead = Callable[[int], None]
 """Told how many more bytes of the files have been read."""
 
@@ -129,6 +134,10 @@ def _open_file(path: Path) -> DataFile:
         return IpcFile(path)
     if path.suffix in {".parquet", ".pq"}:
         raise DataError(f"{path}: not a Parquet file (it doesn't begin with PAR1)")
+    if path.suffix in _OTHERS or magic.lstrip().startswith((b"{", b"[")):
+        raise DataError(
+            f"{path}: {path.suffix or 'this format'} is not read; CSV (also .gz), Parquet and Arrow are"
+        )
     return CsvFile(path, magic)
 
 

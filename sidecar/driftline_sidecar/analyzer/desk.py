@@ -154,6 +154,14 @@ class Desk:
         ]
         return Config(files, [config_of(analysis) for analysis in self.analyses.values()])
 
+    def refusals(self, key: str) -> list[Refusal]:
+        """What is not in force of the monitor file, and of that monitor's profile."""
+        return [
+            watched.refusal
+            for _, of, watched in self.watched()
+            if of in ("", key) and watched.refusal is not None
+        ]
+
     def panes(self, key: str, cursor: str, boot: str, now: float) -> PanesPage:
         """The panes that changed since the cursor. One of another boot or profile gets all of them."""
         counting = self.find(key).counting

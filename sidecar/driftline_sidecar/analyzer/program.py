@@ -191,7 +191,8 @@ class Program:
 
     def report(self, monitor: str) -> Report:
         """Windows and verdicts of a monitor."""
-        return report_of(self._desk.find(monitor), self.now)
+        analysis = self._desk.find(monitor)
+        return report_of(analysis, self.now, self._desk.refusals(analysis.monitor.key))
 
     def history(self, monitor: str) -> HistoryReport:
         """How they came to be."""

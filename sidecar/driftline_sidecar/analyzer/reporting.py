@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 from driftline.decoding import to_wire
 from driftline.episode import label
-from driftline.report import CaptureReport, ProfileReport, Report, RequestReport, VerdictReport, WindowReport
+from driftline.report import (
+    CaptureReport,
+    ProfileReport,
+    RefusalReport,
+    Report,
+    RequestReport,
+    VerdictReport,
+    WindowReport,
+)
 from driftline.verdict import State
 
 from driftline_sidecar.analyzer.history import error_ratio, milliseconds
 from driftline_sidecar.analyzer.monitor import Analysis
+from driftline_sidecar.reload import Refusal
 
 
-def report_of(analysis: Analysis, now: float) -> Report:
-    """Windows and verdicts as of the last step."""
+def report_of(analysis: Analysis, now: float, refusals: Iterable[Refusal] = ()) -> Report:
+    """Windows and verdicts as of the last step; `refusals`: of the files that it is made from."""
     traffic = analysis.traffic.read(now)
     metadata, model = analysis.monitor.metadata, analysis.spec.model
     return Report(
@@ -35,9 +45,24 @@ def report_of(analysis: Analysis, now: float) -> Report:
         ),
         capture=CaptureReport(seen=analysis.tally.exchanges, captured=analysis.tally.exchanges),
         undecoded=dict(sorted(analysis.tally.decode_errors.items())),
+        unwatched_features=unwatched(analysis),
+        refused=tuple(RefusalReport(file=each.path, reason=each.reason) for each in refusals),
         windows=_windows(analysis, now),
         verdict=_verdict(analysis),
         log=() if analysis.counting is None else tuple(analysis.counting.log),
+    )
+
+
+def unwatched(analysis: Analysis) -> tuple[str, ...]:
+    """Features of the monitor that its reference lacks: they came after it was made."""
+    profile = analysis.profile
+    if profile is None:
+        return ()
+    spec = analysis.spec
+    return tuple(
+        feature.name
+        for feature in spec.schema.features
+        if profile.feature(feature.name) is None and not spec.is_redacted(feature)
     )
 
 
