@@ -1,8 +1,8 @@
 """Takes redacted values out of an exchange before anything is kept of it or sent on.
 
 Columns need no redaction: the spec refuses to watch what is redacted, and the decoder makes no column of
-a redacted feature that a profile or the traffic brings. What is left are bodies and heads, for whatever
-mirrors or logs an exchange.
+a redacted feature that a profile or the traffic brings. What is left are bodies and heads: the two
+programs keep neither, and whatever sends them on (a mirror to a candidate) takes them from here.
 """
 
 from __future__ import annotations

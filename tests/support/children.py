@@ -106,12 +106,12 @@ def taker(directory: Path, mode: str = "ack") -> Iterator[subprocess.Popen[bytes
 
 
 @contextlib.contextmanager
-def analyzer(directory: Path, port: int | None = None) -> Iterator[subprocess.Popen[bytes]]:
+def analyzer(directory: Path, port: int | None = None, *options: str) -> Iterator[subprocess.Popen[bytes]]:
     """The real analyzer on the tee and the monitor file in `directory`."""
     path, port = directory / "tee.sock", port or free_port()
     command = python(
         "-m", "driftline_sidecar.main", "analyzer", "--monitor", str(directory / "monitor.yaml"),
-        "--tee", str(path), "--admin", f"127.0.0.1:{port}",
+        "--tee", str(path), "--admin", f"127.0.0.1:{port}", *options,
     )  # fmt: skip
     with child(command, directory / "analyzer.log") as process:
         eventually(lambda: listens(port) and path.exists(), 20)
@@ -189,5 +189,5 @@ def proxy(directory: Path, upstream: int, *options: str, monitor: str = MONITOR)
     log = directory / "proxy.log"
     with child(command, log) as process:
         running = Proxy(process, port, health, log)
-        eventually(lambda: running.ready() and "worker_ready" in log.read_text())
+        eventually(lambda: running.ready() and "the worker accepts" in log.read_text())
         yield running
