@@ -15,6 +15,15 @@ together on its `--admin` address. Every series starts with `{PREFIX}` and has t
 is one series per state with the value 0 or 1. What is undefined, such as a statistic of an empty window, is
 absent and never 0.
 
+Request series (the proxy's) are of all traffic. With `capture.sample` below 1 the analyzer's series are of the
+sample only: ratios, drift and verdicts need no scaling, for the sample is taken by id; counts such as
+`{PREFIX}rows_total` and `{PREFIX}predictions_total` are of the sample, and
+`{PREFIX}exchange_weight_total / {PREFIX}exchanges_total` is the factor from it to all that passed.
+
+Over both programs `{PREFIX}capture_seen_total` is captured, dropped (by reason) and lost together; what the
+sample left out is not among those seen; and `{PREFIX}exchanges_total` with
+`{PREFIX}unrouted_exchanges_total` are the captured ones, once the analyzer has caught up.
+
 `metrics.maxSeries` bounds the analyzer's series per monitor; `{PREFIX}series_cut` says how many were left
 out.
 """
