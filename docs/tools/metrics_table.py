@@ -15,8 +15,8 @@ together on its `--admin` address. Every series starts with `{PREFIX}` and has t
 is one series per state with the value 0 or 1. What is undefined, such as a statistic of an empty window, is
 absent and never 0.
 
-Request series (the proxy's) are of all traffic. With `capture.sample` below 1 the analyzer's series are of the
-sample only: ratios, drift and verdicts need no scaling, for the sample is taken by id; counts such as
+Request series (the proxy's) are of all traffic. With `capture.sample` below 1 the analyzer's series are of
+the sample only: ratios, drift and verdicts need no scaling, for the sample is taken by id; counts such as
 `{PREFIX}rows_total` and `{PREFIX}predictions_total` are of the sample, and
 `{PREFIX}exchange_weight_total / {PREFIX}exchanges_total` is the factor from it to all that passed.
 
