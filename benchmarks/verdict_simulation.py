@@ -339,8 +339,8 @@ def month_table(cases: Iterator[Months]) -> Iterator[str]:
 HEAD = """# What the verdicts are worth
 
 Written by `benchmarks/verdict_simulation.py`; the slow tests run the nulls at the same size and the rest
-smaller, and fail when a figure leaves its bounds. 30 features (12 in flights), `psi: 0.25`, `warning: 0.1`, 3 of
-4 windows.
+smaller, and fail when a figure leaves its bounds. 30 features (12 in flights), `psi: 0.25`, `warning: 0.1`,
+3 of 4 windows.
 
 A false verdict is a window in which at least one undrifted feature is large *and* unusual after
 Benjamini-Hochberg: what one window says before anything has to last. In flights every other week is the
@@ -349,6 +349,13 @@ rows run with `minRows: 200`; of 20-row requests they are ten requests, too few 
 
 Simulated rows are drawn as bins of deciles, and score as their bin's mean: their shifts are those of such
 means. The flights' shifts are of the values themselves.
+"""
+
+MONTHS_HEAD = f"""
+## False pages a month
+
+Simulated nulls: the default windows (5m, 1h, 24h), {RATE:,} rows an hour, 28 days of reference.
+Flights come too seldom for them: each window there holds the rows named. Wanted: below one page a month.
 """
 
 
@@ -369,10 +376,7 @@ def main() -> None:
         *null_table(null_cases(rng, windows)),
         "\n## With drift\n\nThree of the 30 features are shifted; independent rows.\n",
         *shift_table(rng, windows, max(20, int(200 * options.scale))),
-        "\n## False pages a month\n",
-        f"Simulated nulls: the default windows (5m, 1h, 24h), {RATE:,} rows an hour, 28 days of reference.\n"
-        + "Flights come too seldom for them: each window there holds the rows named. Wanted: below one page a\n"
-        + "month.\n",
+        MONTHS_HEAD,
         *month_table(month_cases(rng, max(2, int(40 * options.scale)))),
     ]
     tail = options.out.read_text().partition("\n## What this means")[1:] if options.out.exists() else ("", "")
