@@ -35,7 +35,7 @@ lint: $(VENV)/.development ## check style, types and the rules about who may imp
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV)/.demo $(BENCH_VENV)/.installed ## measure against nginx, Envoy, Evidently and others (an hour)
+bench: $(VENV)/.demo $(BENCH_VENV)/.installed ## measure against nginx, Envoy, Evidently and others (half an hour)
 	@scripts/bootstrap bench
 	@$(BIN)/python -m benchmarks
 

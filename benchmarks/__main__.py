@@ -23,7 +23,7 @@ PARTS = {"relay": relay, "latency": latency, "analysis": analysis, "memory": mem
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.partition("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="a few minutes instead of an hour")
+    parser.add_argument("--quick", action="store_true", help="a few minutes instead of half an hour")
     parser.add_argument(
         "--only", nargs="+", choices=PARTS, default=list(PARTS), help="these alone; nothing is written"
     )

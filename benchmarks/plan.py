@@ -20,5 +20,5 @@ class Plan:
     """Rows of the analysis measurements."""
 
 
-FULL = Plan(rounds=5, seconds=3, connections=(1, 32, 256), requests=5_000_000, rows=200_000)
+FULL = Plan(rounds=3, seconds=3, connections=(1, 32, 256), requests=5_000_000, rows=200_000)
 QUICK = Plan(rounds=1, seconds=1, connections=(1, 32, 256), requests=100_000, rows=50_000)

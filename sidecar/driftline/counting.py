@@ -6,6 +6,8 @@ instead of n searches of log m, and no row is touched by Python.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from driftline.categories import Categories, clip
@@ -20,15 +22,20 @@ from driftline.pane import Axes, FeatureAxis, Limits, PaneCounts
 _NO_LIMITS = Limits()
 
 
-def count(axes: Axes, batch: Batch) -> PaneCounts:
-    """The counts of a batch's rows. Columns the batch lacks are missing in every row; others are ignored."""
+def count(axes: Axes, batch: Batch, between: Callable[[], object] = lambda: None) -> PaneCounts:
+    """The counts of a batch's rows. Columns the batch lacks are missing in every row; others are ignored.
+
+    `between` is called between columns, for who shares a core with others.
+    """
     columns = _with_error(axes, batch)
+    features: dict[str, ColumnCounts] = {}
     with np.errstate(over="ignore"):
-        features = {
-            name: _count_column(axis, columns.get(name), batch.rows, axes.limits.get(name, _NO_LIMITS))
-            for name, axis in axes.features.items()
-        }
+        for name, axis in axes.features.items():
+            between()
+            limits = axes.limits.get(name, _NO_LIMITS)
+            features[name] = _count_column(axis, columns.get(name), batch.rows, limits)
     names = tuple(name for name in axes.features if name != MULTIVARIATE)
+    between()
     return PaneCounts(
         rows=batch.rows,
         requests=batch.requests,

@@ -25,6 +25,7 @@ from driftline_sidecar.analyzer.evaluation import Evaluator
 from driftline_sidecar.analyzer.history import History
 from driftline_sidecar.analyzer.reference import limits_of
 from driftline_sidecar.analyzer.tally import Tally
+from driftline_sidecar.courtesy import give_way
 
 LOG_LENGTH = 200
 
@@ -56,7 +57,7 @@ class Counting:
         """Count a batch of rows that came at that time (unix seconds)."""
         if batch.rows == 0:
             return
-        counts = count(self.axes, batch)
+        counts = count(self.axes, batch, give_way)
         self.panes.add(counts, at)
         tally.rows += batch.rows
         for name, column in counts.features.items():

@@ -23,6 +23,7 @@ from driftline_sidecar.admin import BadCursor, PanesPage, UnknownMonitor
 from driftline_sidecar.analyzer.monitor import Analysis
 from driftline_sidecar.analyzer.reference import load
 from driftline_sidecar.analyzer.reporting import MonitorConfig, config_of
+from driftline_sidecar.courtesy import courteously
 from driftline_sidecar.exchange import Exchange
 from driftline_sidecar.logs import event
 from driftline_sidecar.reload import Refusal, Watched
@@ -71,7 +72,7 @@ class Desk:
     def take(self, exchanges: Sequence[Exchange], now: float, behind: float = 0.0) -> None:
         """Hand exchanges to their monitors, in order; `behind`: how far their clock is behind `now`'s."""
         shares: dict[str, list[Exchange]] = {}
-        for exchange in exchanges:
+        for exchange in courteously(exchanges):
             analysis = self._route(exchange)
             if analysis is None:
                 self.unrouted += 1

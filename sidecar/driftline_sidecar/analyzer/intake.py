@@ -17,6 +17,7 @@ from collections import deque
 from pathlib import Path
 from typing import cast
 
+from driftline_sidecar.courtesy import give_way
 from driftline_sidecar.decoders.body import PLAIN
 from driftline_sidecar.exchange import Exchange
 from driftline_sidecar.frames import FrameError, FrameReader, Hello, encode_ack
@@ -152,6 +153,7 @@ class _Connection(asyncio.Protocol):
             event(logging.WARNING, "tee_damaged", f"closed a tee connection: {error}")
             self.end()
             return
+        give_way()
         self._intake.put([frame for frame in frames if type(frame) is Exchange])
         for frame in frames:
             if type(frame) is Hello:

@@ -21,12 +21,13 @@ from driftline_sidecar.analyzer.heartbeat import Heartbeat
 from driftline_sidecar.analyzer.history import HistoryReport
 from driftline_sidecar.analyzer.intake import Intake
 from driftline_sidecar.analyzer.reporting import report_of
+from driftline_sidecar.courtesy import give_way
 from driftline_sidecar.exposition import Families, merge, render
 from driftline_sidecar.logs import event
 from driftline_sidecar.settings import AnalyzerSettings
 
-BATCH = 1000
-"""Exchanges decoded and counted at once: enough to share the cost of a batch, few enough (some ms) that
+BATCH = 500
+"""Exchanges decoded and counted at once: enough to share the cost of a batch, few enough (a few ms) that
 the admin server answers in between."""
 
 BATCH_BYTES = 2 << 20
@@ -130,6 +131,7 @@ class Program:
                     await self.intake.wait(GATHER_SECONDS, BATCH)
                 self._desk.take(self.intake.take(BATCH, BATCH_BYTES), self.now, self.behind)
             left = len(self.intake)
+            give_way()
             await self._finish_captures()
             self._step()
             self._last_turn = self._monotonic()

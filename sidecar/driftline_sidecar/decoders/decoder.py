@@ -15,6 +15,7 @@ from driftline.errors import InvalidSpec
 from driftline.jsonpath import parse_path
 from driftline.spec import Feature, MonitorSpec
 
+from driftline_sidecar.courtesy import courteously, give_way
 from driftline_sidecar.decoders.answers import NOTHING, USUAL_KEYS, Answer, Answers
 from driftline_sidecar.decoders.auto import Auto
 from driftline_sidecar.decoders.body import content
@@ -68,7 +69,7 @@ class Decoder:
         counts: list[int] = []
         kept: list[Exchange] = []
         failures: dict[str, int] = {}
-        for exchange in exchanges:
+        for exchange in courteously(exchanges):
             try:
                 found = self._rows(exchange)
             except DecodeError as error:
@@ -86,6 +87,7 @@ class Decoder:
             kept.append(exchange)
             if len(rows) >= most:
                 break
+        give_way()
         return Decoded(self._batch(rows, answers, counts), tuple(kept), failures)
 
     def records(self, exchange: Exchange) -> list[object]:
@@ -115,6 +117,7 @@ class Decoder:
         if rows:
             for feature, values in zip(self._layout.features, zip(*rows, strict=True), strict=True):
                 if feature.name not in self._hidden:
+                    give_way()
                     columns[feature.name] = column(values, feature.type)
             predictions, scores = zip(*answers, strict=True)
             kind = "categorical" if self._classifies else "numeric"
