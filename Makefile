@@ -44,7 +44,7 @@ bench-quick: $(VENV)/.demo $(BENCH_VENV)/.installed ## the same in a few minutes
 	@$(BIN)/python -m benchmarks --quick
 
 crds: $(VENV)/.demo ## write the custom resource definitions from the spec types into crds/
-	$(BIN)/python -m driftline_cli.crds crds
+	$(BIN)/python -m driftline_cli.crds crds charts/driftline/files/crds
 
 clean: ## remove what the targets above made
 	rm -rf $(VENV) .bench .demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -52,6 +52,7 @@ HEALTH_PORT: Final = 15081
 ADMIN_PORT: Final = 15082
 """The analyzer: metrics, panes, report."""
 FURTHER_PROXY_PORT: Final = 15083
+LAST_PROXY_PORT: Final = 15099
 
 # ---- objects in the monitors' namespaces ----
 

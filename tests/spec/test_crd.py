@@ -8,7 +8,10 @@ import pytest
 import yaml
 from driftline.crd import crd, crd_yaml
 
-FILE = Path(__file__).parents[2] / "crds" / "modelmonitors.driftline.io.yaml"
+REPO = Path(__file__).parents[2]
+FILES = [
+    REPO / folder / "modelmonitors.driftline.io.yaml" for folder in ("crds", "charts/driftline/files/crds")
+]
 VALUE_KEYS = {"description", "default", "x-kubernetes-int-or-string", "anyOf"}
 
 
@@ -31,7 +34,8 @@ def at(path: str) -> dict[str, Any]:
 
 
 def test_the_checked_in_file_is_the_generated_one() -> None:
-    assert FILE.read_text(encoding="utf-8") == crd_yaml(), "run `make crds`"
+    for file in FILES:
+        assert file.read_text(encoding="utf-8") == crd_yaml(), f"{file}: run `make crds`"
     assert yaml.safe_load(crd_yaml()) == crd()
 
 
@@ -100,4 +104,7 @@ def test_what_a_schema_cannot_say_is_a_rule() -> None:
     }
     assert rules[".spec.schema.features[].range"] == ["max must be above min", "must have min or max"]
     assert rules[".spec"] == ["pane must divide an hour", "windows must be multiples of pane"]
-    assert rules[".spec.reference"] == ["has both profile and capture: choose one"]
+    assert rules[".spec.reference"] == [
+        "refresh is only read with capture",
+        "has both profile and capture: choose one",
+    ]

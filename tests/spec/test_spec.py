@@ -6,11 +6,13 @@ import pytest
 from driftline.errors import InvalidSpec
 from driftline.quantity import Duration, Size
 from driftline.spec import (
+    AppPort,
     Capture,
     CaptureReference,
     Drift,
     Endpoint,
     Feature,
+    Injection,
     JsonPaths,
     LabelExpression,
     LabelSelector,
@@ -19,6 +21,7 @@ from driftline.spec import (
     ProfileSource,
     Range,
     Reference,
+    Refresh,
     Schema,
     Sustain,
     Thresholds,
@@ -33,6 +36,25 @@ from tests.support.specs import categorical, monitor, numeric
         (lambda: Range(min=130, max=120), "max: must be above min (120 < 130)"),
         (lambda: Range(min=1, max=1), "max: must be above min (1 = 1)"),
         (Range, "must have min or max"),
+        (lambda: AppPort(port=8081), "must have exactly one of env and args"),
+        (lambda: AppPort(port=8081, env="PORT", args=("x",)), "must have exactly one of env and args"),
+        (
+            lambda: AppPort(port=15080, env="PORT"),
+            "port: must not be one of the sidecar's, 15080 to 15099 (15080)",
+        ),
+        (
+            lambda: Injection(mode="PortSwap"),
+            "app: is needed with mode PortSwap, and only read with it (mode PortSwap)",
+        ),
+        (
+            lambda: Injection(app=AppPort(port=8081, env="PORT")),
+            "app: is needed with mode PortSwap, and only read with it (mode PortRename)",
+        ),
+        (lambda: Refresh(after=Duration(3600)), "after: must be at least 24h (1h)"),
+        (
+            lambda: Reference(refresh=Refresh(after=Duration(86400))),
+            "refresh: is only read with capture",
+        ),
         (lambda: Range(min=float("nan")), "min: must be a finite number, not nan"),
         (lambda: Endpoint(port=0), "port: must be at least 1 (0)"),
         (lambda: Endpoint(port=True), "port: must be a whole number or text, not true"),

@@ -14,6 +14,13 @@ from driftline.spec.endpoint import (
     ModelType,
     Protocol,
 )
+from driftline.spec.injection import (
+    AppPort,
+    ContainerResources,
+    Injection,
+    InjectionMode,
+    SidecarContainer,
+)
 from driftline.spec.monitor import API_VERSION, KIND, Metadata, ModelMonitor, MonitorSpec
 from driftline.spec.part import Part, Rule
 from driftline.spec.policy import (
@@ -24,6 +31,7 @@ from driftline.spec.policy import (
     ProfileSource,
     Quality,
     Reference,
+    Refresh,
     Season,
     Sustain,
     Thresholds,
@@ -35,14 +43,18 @@ from driftline.spec.status import Condition, ConditionType, MonitorStatus
 __all__ = [
     "API_VERSION",
     "KIND",
+    "AppPort",
     "Capture",
     "CaptureReference",
     "Condition",
     "ConditionType",
+    "ContainerResources",
     "Drift",
     "Endpoint",
     "Feature",
     "FeatureType",
+    "Injection",
+    "InjectionMode",
     "JsonPaths",
     "LabelExpression",
     "LabelSelector",
@@ -60,9 +72,11 @@ __all__ = [
     "Quality",
     "Range",
     "Reference",
+    "Refresh",
     "Rule",
     "Schema",
     "Season",
+    "SidecarContainer",
     "Sustain",
     "Thresholds",
     "VolumeProfile",

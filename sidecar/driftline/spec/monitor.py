@@ -11,6 +11,7 @@ from driftline.errors import Problem
 from driftline.jsonpath import JsonPath, of_key, parse_path
 from driftline.quantity import Duration
 from driftline.spec.endpoint import Endpoint, JsonPaths, LabelSelector, Model
+from driftline.spec.injection import Injection
 from driftline.spec.part import Part, Rule
 from driftline.spec.policy import Capture, Drift, Metrics, ObjectName, Quality, Reference
 from driftline.spec.schema import Feature, Schema
@@ -101,6 +102,9 @@ class MonitorSpec(Part, frozen=True, kw_only=True):
         Capture, Meta(description="What of the traffic is looked at, and what never kept.")
     ] = Capture()
     metrics: Annotated[Metrics, Meta(description="What is exposed to Prometheus.")] = Metrics()
+    injection: Annotated[
+        Injection, Meta(description="How pods get their sidecar; read in a cluster only.")
+    ] = Injection()
 
     RULES: ClassVar = (
         Rule(

@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar, Literal
 from msgspec import Meta
 
 from driftline.errors import Problem
-from driftline.quantity import Size
+from driftline.quantity import Duration, Size
 from driftline.spec.endpoint import HeaderName, PathText, path_problems
 from driftline.spec.part import Part, Rule
 
@@ -74,6 +74,28 @@ class CaptureReference(Part, frozen=True, kw_only=True):
     ] = 10_000
 
 
+class Refresh(Part, frozen=True, kw_only=True):
+    """When a captured reference is made anew."""
+
+    after: Annotated[
+        Duration,
+        Meta(description="Age from which on it is made anew, such as 720h (30 days); at least 24h."),
+    ]
+    require_stable: Annotated[
+        bool,
+        Meta(
+            description="Only while nothing drifts, so that a slow drift doesn't become the reference. "
+            "Default true."
+        ),
+    ] = True
+
+    RULES: ClassVar = (Rule("duration(self.after) >= duration('24h')", "after must be at least 24h"),)
+
+    def _check_after(self) -> Iterator[Problem]:
+        if self.after < 24 * 3600:
+            yield Problem("after", f"must be at least 24h ({self.after})")
+
+
 class Reference(Part, frozen=True, kw_only=True):
     """What live traffic is compared with."""
 
@@ -93,14 +115,27 @@ class Reference(Part, frozen=True, kw_only=True):
             "(`daily`: of the day, `weekly`: of the week). Default `none`."
         ),
     ] = "none"
+    refresh: Annotated[
+        Refresh | None,
+        Meta(description="Make a captured reference anew now and then; only with `capture`. Default: never."),
+    ] = None
+    history: Annotated[
+        Annotated[int, Meta(ge=1, le=50)],
+        Meta(description="Captured references that are kept beside the one in force. Default 5."),
+    ] = 5
 
     RULES: ClassVar = (
+        Rule("!has(self.refresh) || has(self.capture)", "refresh is only read with capture"),
         Rule("!(has(self.profile) && has(self.capture))", "has both profile and capture: choose one"),
     )
 
     def _check_one(self) -> Iterator[Problem]:
         if self.profile is not None and self.capture is not None:
             yield Problem("", "has both profile and capture: choose one")
+
+    def _check_refresh(self) -> Iterator[Problem]:
+        if self.refresh is not None and self.capture is None:
+            yield Problem("refresh", "is only read with capture")
 
 
 class Thresholds(Part, frozen=True, kw_only=True):

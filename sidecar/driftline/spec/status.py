@@ -45,6 +45,54 @@ class Condition(Part, frozen=True, kw_only=True):
     ] = 0
 
 
+class PodCounts(Part, frozen=True, kw_only=True):
+    """The selected pods."""
+
+    expected: Annotated[
+        Annotated[int, Meta(ge=0)], Meta(description="Pods that should carry the sidecar.")
+    ] = 0
+    injected: Annotated[Annotated[int, Meta(ge=0)], Meta(description="Those that do.")] = 0
+    outdated: Annotated[
+        Annotated[int, Meta(ge=0)],
+        Meta(description="Those whose sidecar is of an older form; a restart renews it."),
+    ] = 0
+
+
+class WindowStatus(Part, frozen=True, kw_only=True):
+    """One window over all pods."""
+
+    window: Annotated[Annotated[str, Meta(max_length=32)], Meta(description="Its length.")]
+    state: Annotated[
+        Annotated[str, Meta(max_length=64)],
+        Meta(description="Judged, or why it isn't. No data is never a pass."),
+    ]
+    rows: Annotated[Annotated[int, Meta(ge=0)], Meta(description="Rows in it.")] = 0
+    requests: Annotated[Annotated[int, Meta(ge=0)], Meta(description="Requests in it.")] = 0
+    coverage: Annotated[
+        Annotated[float, Meta(ge=0, le=1)],
+        Meta(description="Share of the pods' time of which the counts are there."),
+    ] = 0.0
+    drifted: Annotated[Annotated[int, Meta(ge=0)], Meta(description="Features that drift in it.")] = 0
+
+
+class DriftedFeature(Part, frozen=True, kw_only=True):
+    """A feature that moved, with its numbers."""
+
+    feature: Annotated[Annotated[str, Meta(max_length=253)], Meta(description="Its name.")]
+    window: Annotated[Annotated[str, Meta(max_length=32)], Meta(description="Where it moved most.")]
+    psi: Annotated[float, Meta(description="Population stability index there.")]
+    p: Annotated[float | None, Meta(description="How unusual that is for the reference's own blocks.")] = None
+    reason: Annotated[Annotated[str, Meta(max_length=64)], Meta(description="The verdict, in one word.")] = ""
+
+
+class Outlier(Part, frozen=True, kw_only=True):
+    """A pod that sees something else than the others."""
+
+    pod: Annotated[Annotated[str, Meta(max_length=253)], Meta(description="Its name.")]
+    feature: Annotated[Annotated[str, Meta(max_length=253)], Meta(description="What differs most.")]
+    psi: Annotated[float, Meta(description="Its PSI against the other pods.")]
+
+
 class MonitorStatus(Part, frozen=True, kw_only=True):
     """What is known about the monitored model; written by Driftline, never by hand."""
 
@@ -68,6 +116,23 @@ class MonitorStatus(Part, frozen=True, kw_only=True):
     profile_hash: Annotated[
         Annotated[str, Meta(max_length=128)], Meta(description="Hash of the reference profile in force.")
     ] = ""
+    pods: Annotated[PodCounts, Meta(description="The selected pods, counted.")] = PodCounts()
+    windows: Annotated[
+        Annotated[tuple[WindowStatus, ...], Meta(max_length=8)],
+        Meta(description="The windows over all pods, shortest first."),
+    ] = ()
+    worst_features: Annotated[
+        Annotated[tuple[DriftedFeature, ...], Meta(max_length=10)],
+        Meta(description="The features that moved most, with their numbers."),
+    ] = ()
+    outliers: Annotated[
+        Annotated[tuple[Outlier, ...], Meta(max_length=10)],
+        Meta(description="Pods that see something else than the others."),
+    ] = ()
+    last_change: Annotated[
+        Annotated[str, Meta(max_length=64)] | None,
+        Meta(description="When a verdict last changed.", extra_json_schema={"format": "date-time"}),
+    ] = None
 
     SCHEMA: ClassVar = {
         "conditions": {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},

@@ -1,0 +1,53 @@
+"""`python -m e2e.cluster build | control-plane`: the cluster's programs, and a control plane by hand."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import signal
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+from e2e.cluster.build import binary
+from e2e.cluster.control_plane import running
+from e2e.cluster.report import ClusterError, say
+
+
+def main() -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m e2e.cluster", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="build|control-plane")
+    commands.add_parser("build", help="build the programs if they aren't there, and print where they are")
+    plane = commands.add_parser("control-plane", help="run an API server until Ctrl-C; prints its kubeconfig")
+    plane.add_argument(
+        "--directory", type=Path, metavar="DIR", help="for its files (default: a temporary one)"
+    )
+    options = parser.parse_args()
+    try:
+        if options.command == "build":
+            print(binary())
+        else:
+            _control_plane(options.directory)
+    except ClusterError as error:
+        say(str(error))
+        return 69
+    return 0
+
+
+def _control_plane(directory: Path | None) -> None:
+    stopped = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.set())
+    with contextlib.ExitStack() as stack:
+        if directory is None:
+            directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="driftline-cluster-")))
+        plane = stack.enter_context(running(directory))
+        print(plane.kubeconfig, flush=True)
+        say(f"running at {plane.server}; Ctrl-C ends it")
+        stopped.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,81 @@
+"""Builds the cluster's binary once, and keeps it outside the checkout.
+
+One Go program holds etcd and all Kubernetes components. What it is made from is hashed; a changed go.mod,
+go.sum or main.go is built anew beside the older ones.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from e2e.cluster.report import ClusterError, step
+
+SOURCE = Path(__file__).parent
+INPUTS = ("go.mod", "go.sum", "main.go")
+
+
+def cache() -> Path:
+    """Where binaries are kept: DRIFTLINE_CACHE, else below the user's cache directory."""
+    named = os.environ.get("DRIFTLINE_CACHE")
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    found = Path(named) if named else base / "driftline"
+    found.mkdir(parents=True, exist_ok=True)
+    return found
+
+
+def kubernetes_version() -> str:
+    """The version in go.mod, such as v1.36.3."""
+    match = re.search(r"k8s\.io/kubernetes (v[0-9.]+)", (SOURCE / "go.mod").read_text())
+    if match is None:
+        raise ClusterError(f"{SOURCE / 'go.mod'}: requires no k8s.io/kubernetes")
+    return match[1]
+
+
+def binary() -> Path:
+    """The program, built if need be (minutes the first time). Raises ClusterError where it can't be built."""
+    digest = hashlib.sha256(b"".join((SOURCE / name).read_bytes() for name in INPUTS)).hexdigest()[:16]
+    path = cache() / f"kube-{kubernetes_version()}-{digest}"
+    if path.exists():
+        return path
+    with locked(cache() / "build.lock"):
+        if not path.exists():
+            _build(path)
+    return path
+
+
+def _build(path: Path) -> None:
+    go = shutil.which("go")
+    if go is None:
+        raise ClusterError("Go is not on the path; the cluster's programs are built with Go 1.26 or newer")
+    version = kubernetes_version()
+    _, minor, _ = version.split(".")
+    flags = ["-s", "-w"]
+    for package in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version"):
+        values = {"gitVersion": version, "gitMajor": "1", "gitMinor": minor}
+        flags += [f"-X {package}.{name}={value}" for name, value in values.items()]
+    made = path.with_suffix(".part")
+    command = [go, "build", "-trimpath", "-ldflags", " ".join(flags), "-o", str(made), "."]
+    with step(f"building Kubernetes {version} (about 8 minutes on two cores, once)"):
+        environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly"}
+        ended = subprocess.run(
+            command, cwd=SOURCE, env=environment, capture_output=True, text=True, check=False
+        )
+        if ended.returncode:
+            raise ClusterError(f"go build ended with {ended.returncode}:\n{ended.stderr[-3000:]}")
+        made.rename(path)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a lock among processes, for as long as the block lasts."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
