@@ -1,4 +1,4 @@
-"""Why something is as it is, in one word: the same in the pod's annotation, the Event, the condition and the metric."""
+"""Why something is as it is, in one word: the same in annotation, Event, condition and metric."""
 
 from __future__ import annotations
 
@@ -35,5 +35,7 @@ class SkipReason(StrEnum):
     MODE_CONFLICT = "ModeConflict"
     """An older monitor takes the same port over in another mode."""
     TOO_MANY_PORTS = "TooManyPorts"
+    MODE_UNAVAILABLE = "ModeUnavailable"
+    """This version can't do that mode yet."""
     INVALID_POD = "InvalidPod"
     """The pod's own fields contradict each other; the API server will say more."""

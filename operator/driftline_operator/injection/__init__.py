@@ -1,8 +1,8 @@
 """What becomes of a pod when it is created: a decision with its reasons, and the patch. Pure.
 
-    pod         reads a pod's JSON: containers, ports, quality of service
-    takeover    how the sidecar comes before one port: PortRename, PortSwap
-    sidecars    the two native sidecar containers and their volumes
-    decide      all of it together: Inject or Skip, each with a reason
-    patch       the difference of two documents as a JSON Patch
+pod         reads a pod's JSON: containers, ports, quality of service
+takeover    how the sidecar comes before one port: PortRename, PortSwap
+sidecars    the two native sidecar containers and their volumes
+decide      all of it together: Inject or Skip, each with a reason
+patch       the difference of two documents as a JSON Patch
 """

@@ -17,7 +17,7 @@ class PortEntry(NamedTuple):
 
     container: int
     """Index in `spec.containers`."""
-    index: int
+    place: int
     """Index in its `ports`."""
     entry: Mapping[str, Any]
 

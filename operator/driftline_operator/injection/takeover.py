@@ -3,8 +3,8 @@
 PortRename: the container's entry keeps its name and gets the sidecar's number; the app's own number stays as
 an entry without name. Services that point at the name follow it to the sidecar, the app is not touched.
 
-PortSwap: the sidecar listens on the app's number and the app is told another one, by an environment variable or
-its arguments. For Services, NetworkPolicies and platforms that go by number.
+PortSwap: the sidecar listens on the app's number and the app is told another one, by an environment variable
+or its arguments. For Services, NetworkPolicies and platforms that go by number.
 
 Probes and lifecycle hooks go on to the app itself: what they name, by name or number, becomes its number.
 """
@@ -47,8 +47,9 @@ class Relay(NamedTuple):
 
     @property
     def argument(self) -> str:
-        """The proxy's `--relay`: `:15080=127.0.0.1:8080,port=http`."""
-        return f":{self.listen}=127.0.0.1:{self.upstream},port={self.found.name or self.found.number}"
+        """The proxy's `--relay`: `:15080=127.0.0.1:8080,port=8080/http`, the port as monitors may name it."""
+        name = f"/{self.found.name}" if self.found.name else ""
+        return f":{self.listen}=127.0.0.1:{self.upstream},port={self.found.number}{name}"
 
 
 def find(pod: Mapping[str, Any], monitor: ModelMonitor) -> PortEntry:
@@ -76,7 +77,9 @@ def find(pod: Mapping[str, Any], monitor: ModelMonitor) -> PortEntry:
             f"{len(found)} entries are port {wanted!r}: name the container (injection.container)",
         )
     if found[0].protocol != "TCP":
-        raise Refused(SkipReason.PORT_PROTOCOL, f"port {wanted!r} is {found[0].protocol}: only TCP is relayed")
+        raise Refused(
+            SkipReason.PORT_PROTOCOL, f"port {wanted!r} is {found[0].protocol}: only TCP is relayed"
+        )
     return found[0]
 
 
@@ -86,6 +89,8 @@ def relay(found: PortEntry, monitor: ModelMonitor, listen: int, taken: set[int])
     `taken`: numbers that containers of the pod declare.
     """
     injection = monitor.spec.injection
+    if injection.mode == "Redirect":
+        raise Refused(SkipReason.MODE_UNAVAILABLE, "Redirect can't be done yet: use PortRename or PortSwap")
     if injection.mode == "PortSwap" and injection.app is not None:
         app = injection.app
         if found.number < _FIRST_UNPRIVILEGED:
@@ -94,13 +99,15 @@ def relay(found: PortEntry, monitor: ModelMonitor, listen: int, taken: set[int])
                 f"the sidecar runs without root and can't listen on {found.number}: use mode PortRename",
             )
         if app.port in taken:
-            raise Refused(SkipReason.PORT_TAKEN, f"injection.app.port {app.port} is another container's already")
+            raise Refused(
+                SkipReason.PORT_TAKEN, f"injection.app.port {app.port} is another container's already"
+            )
         return Relay("PortSwap", found, found.number, app.port, app)
     if not found.name:
         raise Refused(
             SkipReason.UNNAMED_PORT,
-            f"port {found.number} has no name that Services could follow: give it one, and point the Service's "
-            "targetPort at it, or use mode PortSwap",
+            f"port {found.number} has no name that Services could follow: give it one, and point the "
+            "Service's targetPort at it, or use mode PortSwap",
         )
     if listen in taken:
         raise Refused(SkipReason.PORT_TAKEN, f"a container declares port {listen}, which is the sidecar's")
@@ -114,7 +121,7 @@ def apply(container: Json, taken: Relay) -> None:
         if handler.get("port") in ({old, name} - {""}):
             handler["port"] = taken.upstream
     if taken.mode == "PortRename":
-        entry = container["ports"][taken.found.index]
+        entry = container["ports"][taken.found.place]
         own = {key: value for key, value in entry.items() if key not in ("name", "hostPort", "hostIP")}
         entry["containerPort"] = taken.listen
         container["ports"].append(own)
@@ -141,7 +148,8 @@ def _set_variable(container: Json, name: str, value: str) -> None:
 
 def next_port(used: set[int]) -> int:
     """The sidecar's next own port: 15080, then 15083 and on. Raises Refused where none is left."""
-    for port in (names.PROXY_PORT, *range(names.FURTHER_PROXY_PORT, names.LAST_PROXY_PORT + 1)):
-        if port not in used:
-            return port
-    raise Refused(SkipReason.TOO_MANY_PORTS, "no port is left for the sidecar: at most 18 of a pod are relayed")
+    own: list[int] = [names.PROXY_PORT, *range(names.FURTHER_PROXY_PORT, names.LAST_PROXY_PORT + 1)]
+    free: int | None = next((port for port in own if port not in used), None)
+    if free is None:
+        raise Refused(SkipReason.TOO_MANY_PORTS, f"no port is left: at most {len(own)} of a pod are relayed")
+    return free
