@@ -21,8 +21,9 @@ install: $(VENV)/.development ## install Driftline and all its tools into .venv
 demo: $(VENV)/.demo ## train a model, put Driftline in front, replay a year of flights, say what drifted
 	@$(BIN)/python -m examples.flights.demo
 
-test: $(VENV)/.development ## run the tests that take seconds (under five minutes)
+test: $(VENV)/.development ## run the tests that take seconds (minutes more the first time: it builds an API server)
 	@scripts/bootstrap test
+	@$(BIN)/python -m e2e.cluster build >/dev/null || [ -z "$$CI" ]
 	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) -m "not slow"
 
 test-slow: $(VENV)/.development ## run the slow tests: simulations, faults under load, large bodies

@@ -1,0 +1,218 @@
+"""The custom resource definition on a real API server: what it takes, refuses and shows."""
+
+from __future__ import annotations
+
+import copy
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import yaml
+from driftline.decoding import decode_monitors
+from driftline.errors import InvalidSpec
+from driftline_operator.cluster.api import Api, ApiError
+from driftline_operator.cluster.resources import MODEL_MONITORS
+
+Json = dict[str, Any]
+EXAMPLES = sorted((Path(__file__).parents[2] / "examples").rglob("*.yaml"))
+
+BASE: Json = yaml.safe_load("""
+apiVersion: driftline.io/v1alpha1
+kind: ModelMonitor
+metadata: {name: census}
+spec:
+  selector: {matchLabels: {app: census}}
+  endpoint: {port: http}
+  model: {name: census, type: classification}
+  schema:
+    features: [{name: age, type: numeric}, {name: sex, type: categorical}]
+    prediction: {name: employed}
+""")
+
+
+def changed(change: Callable[[Json], object]) -> Json:
+    document = copy.deepcopy(BASE)
+    change(document["spec"])
+    return document
+
+
+def setting(path: str, value: object) -> Callable[[Json], object]:
+    """Set what a dotted path names, making the objects on the way."""
+
+    def change(spec: Json) -> None:
+        *parents, last = path.split(".")
+        place = spec
+        for part in parents:
+            place = place.setdefault(part, {})
+        place[last] = value
+
+    return change
+
+
+GOOD: dict[str, Callable[[Json], object]] = {
+    "as it is": lambda spec: None,
+    "a port by number": setting("endpoint.port", 8080),
+    "windows": setting("windows", ["10m", "2h"]),
+    "a pane": lambda spec: spec.update(pane="10s", windows=["1m", "10m"]),
+    "sizes": setting("capture.maxBodyBytes", "512Ki"),
+    "a size in bytes": setting("capture.maxBodyBytes", 65536),
+    "a range": setting("schema.features", [{"name": "a", "type": "numeric", "range": {"min": 0, "max": 9}}]),
+    "half a range": setting("schema.features", [{"name": "age", "type": "numeric", "range": {"min": 0.5}}]),
+    "a captured reference": setting("reference.capture", {"rows": 500}),
+    "a refresh": setting("reference", {"capture": {}, "refresh": {"after": "720h"}}),
+    "a profile": setting("reference.profile", {"configMap": "census-profile"}),
+    "port swap": setting("injection", {"mode": "PortSwap", "app": {"port": 8081, "env": "PORT"}}),
+    "resources": setting("injection.proxy.resources", {"requests": {"cpu": "50m"}, "limits": {"cpu": "1"}}),
+    "thresholds": setting("drift.thresholds", {"psi": 0.3, "warning": 0.2}),
+    "expressions": setting(
+        "selector", {"matchExpressions": [{"key": "app", "operator": "In", "values": ["census"]}]}
+    ),
+}
+
+BAD: dict[str, Callable[[Json], object]] = {
+    "no selector": lambda spec: spec.pop("selector"),
+    "an empty selector": setting("selector", {}),
+    "no model": lambda spec: spec.pop("model"),
+    "no prediction": setting("schema", {"features": []}),
+    "port 0": setting("endpoint.port", 0),
+    "a protocol that is none": setting("endpoint.protocol", "grpc"),
+    "a path without slash": setting("endpoint.paths", ["predict"]),
+    "paths in json of oip": lambda spec: spec["endpoint"].update(
+        protocol="oip-v2", json={"records": "$.rows"}
+    ),
+    "a type that is none": setting("model.type", "clustering"),
+    "a feature twice": setting("schema.features", [{"name": "a", "type": "numeric"}] * 2),
+    "a range upside down": setting(
+        "schema.features", [{"name": "a", "type": "numeric", "range": {"min": 130, "max": 120}}]
+    ),
+    "an empty range": setting("schema.features", [{"name": "a", "type": "numeric", "range": {}}]),
+    "a range of words": setting(
+        "schema.features", [{"name": "a", "type": "categorical", "range": {"min": 1}}]
+    ),
+    "categories of numbers": setting(
+        "schema.features", [{"name": "a", "type": "numeric", "categories": ["x"]}]
+    ),
+    "a pane that doesn't divide": lambda spec: spec.update(pane="7m", windows=["7m"]),
+    "a window between panes": setting("windows", ["90s"]),
+    "no window": setting("windows", []),
+    "a window of days": setting("windows", ["5m", "1d"]),
+    "thresholds upside down": setting("drift.thresholds", {"psi": 0.1, "warning": 0.2}),
+    "a threshold below zero": setting("drift.thresholds.psi", -1),
+    "sustain": setting("drift.sustain", {"windows": 5, "of": 4}),
+    "two references": setting("reference", {"capture": {}, "profile": {"configMap": "a"}}),
+    "two sources": setting("reference.profile", {"configMap": "a", "file": "b"}),
+    "no source": setting("reference.profile", {}),
+    "few captured rows": setting("reference.capture", {"rows": 1}),
+    "a refresh without capture": setting("reference.refresh", {"after": "720h"}),
+    "a refresh every hour": setting("reference", {"capture": {}, "refresh": {"after": "1h"}}),
+    "a sample of nothing": setting("capture.sample", 0),
+    "a season that is none": setting("reference.season", "yearly"),
+    "swap without app": setting("injection.mode", "PortSwap"),
+    "app without swap": setting("injection.app", {"port": 8081, "env": "PORT"}),
+    "app with nothing to tell it": setting("injection", {"mode": "PortSwap", "app": {"port": 8081}}),
+    "app on the sidecar's port": setting(
+        "injection", {"mode": "PortSwap", "app": {"port": 15080, "env": "PORT"}}
+    ),
+    "a quantity that is none": setting("injection.proxy.resources.requests", {"cpu": "lots"}),
+}
+
+ONLY_PYTHON: dict[str, Callable[[Json], object]] = {
+    # What CEL would have to parse a JSON path for.
+    "a path that is no JSON path": setting("capture.redact", ["$.a["]),
+    "a watched feature that is redacted": setting("capture.redact", ["$.age"]),
+    # A bound over two quantities that a schema can't compare.
+    "bodies beyond 64Mi": setting("capture.maxBodyBytes", "1Gi"),
+    "windows out of order": setting("windows", ["1h", "5m"]),
+}
+
+
+async def create(api: Api, namespace: str, document: Json) -> Json:
+    body = copy.deepcopy(document)
+    body["metadata"]["namespace"] = namespace
+    return dict(await api.create(MODEL_MONITORS, namespace, body))
+
+
+def refused_by_python(document: Json) -> bool:
+    try:
+        decode_monitors(yaml.safe_dump(document).encode())
+    except InvalidSpec:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("name", GOOD)
+async def test_what_the_sidecar_takes_the_api_server_takes(api: Api, namespace: str, name: str) -> None:
+    document = changed(GOOD[name])
+    assert not refused_by_python(document)
+    stored = await create(api, namespace, document)
+    # Defaults come out the same: what is stored means what was written.
+    (written,) = decode_monitors(yaml.safe_dump(document).encode())
+    (read,) = decode_monitors(msgspec.json.encode(stored))
+    assert read.spec == written.spec
+
+
+@pytest.mark.parametrize("name", BAD)
+async def test_what_the_sidecar_refuses_the_api_server_refuses(api: Api, namespace: str, name: str) -> None:
+    document = changed(BAD[name])
+    assert refused_by_python(document)
+    with pytest.raises(ApiError) as refused:
+        await create(api, namespace, document)
+    assert (refused.value.status, refused.value.reason) == (422, "Invalid")
+
+
+@pytest.mark.parametrize("name", ONLY_PYTHON)
+async def test_what_only_the_sidecar_can_tell(api: Api, namespace: str, name: str) -> None:
+    """Kept here so that it is known: the operator says these in the monitor's `Ready` condition."""
+    document = changed(ONLY_PYTHON[name])
+    assert refused_by_python(document)
+    await create(api, namespace, document)
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+async def test_the_examples_are_taken(api: Api, namespace: str, path: Path) -> None:
+    for document in yaml.safe_load_all(path.read_text()):
+        stored = await create(api, namespace, document)
+        (read,) = decode_monitors(msgspec.json.encode(stored))
+        (written,) = decode_monitors(yaml.safe_dump(document).encode())
+        assert read.spec == written.spec
+
+
+async def test_columns_and_status(api: Api, namespace: str, kubectl: list[str]) -> None:
+    await create(api, namespace, BASE)
+    status = {
+        "conditions": [
+            {
+                "type": kind,
+                "status": "True",
+                "reason": "Tested",
+                "message": "by a test",
+                "lastTransitionTime": "2026-11-24T12:00:00Z",
+            }
+            for kind in ("Ready", "DataDrift")
+        ],
+        "injected": "3/5",
+        "worstFeature": "age psi 0.41",
+        "rows": 12345,
+    }
+    document = {**BASE, "metadata": {"name": "census", "namespace": namespace}, "status": status}
+    document.pop("spec")
+    await api.apply(MODEL_MONITORS, namespace, document, subresource="status")
+    command = [*kubectl, "get", "mm", "-n", namespace]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert shown[0].split() == ["NAME", "READY", "INJECTED", "DRIFT", "WORST", "FEATURE", "ROWS", "AGE"]
+    assert shown[1].split()[:8] == ["census", "True", "3/5", "True", "age", "psi", "0.41", "12345"]
+    listed = subprocess.run([*kubectl, "get", "driftline", "-A"], capture_output=True, text=True, check=True)
+    assert "census" in listed.stdout
+
+
+def test_kubectl_explains(kubectl: list[str]) -> None:
+    def explained(what: str) -> str:
+        found = subprocess.run([*kubectl, "explain", what], capture_output=True, text=True, check=True)
+        return " ".join(found.stdout.split())
+
+    assert "When a window has drifted" in explained("mm.spec.drift")
+    assert "Rows a window needs for a verdict" in explained("mm.spec.drift")
+    assert "PortSwap" in explained("mm.spec.injection.mode")
