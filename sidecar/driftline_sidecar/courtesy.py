@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 give_way = os.sched_yield
 
-_EVERY: Final = 8
+_EVERY: Final = 16
 """Items of some ten microseconds each."""
 
 

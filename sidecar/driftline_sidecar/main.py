@@ -77,7 +77,7 @@ def _add_proxy(proxy: argparse.ArgumentParser) -> None:
     add("--monitor", metavar="FILE", help="ModelMonitor document(s); reloaded when changed")
     add("--tee", metavar="SOCKET", help="the analyzer's Unix socket (/run/driftline/tee.sock)")
     add("--backlog", metavar="N", help="connections the kernel holds while no worker accepts (4096)")
-    add("--queue-bytes", metavar="N", help="what may wait for the analyzer before it is dropped (16777216)")
+    add("--queue-bytes", metavar="N", help="what may wait for the analyzer before it is dropped (4194304)")
     add("--connect-seconds", metavar="S", help="how long the model may take to accept, else 502 (5)")
     add("--drain-seconds", metavar="S", help="how long SIGTERM waits for requests in flight (25)")
     add("--hang-seconds", metavar="S", help="a worker that stands still so long is replaced (30)")

@@ -100,8 +100,9 @@ class ProxySettings(msgspec.Struct, frozen=True, kw_only=True):
     """The ModelMonitor document(s). Absent or broken: traffic is relayed, nothing is captured."""
     backlog: int = 4096
     """Connections the kernel holds while no worker accepts; Linux' own default limit."""
-    queue_bytes: int = 16 << 20
-    """Bytes of exchanges that may wait for the analyzer; beyond that they are dropped and counted."""
+    queue_bytes: int = 4 << 20
+    """Bytes of exchanges that may wait for the analyzer; beyond that they are dropped and counted. A tenth of a
+    second at full speed, seconds at a thousand requests a second; the worker keeps the memory once it was used."""
     connect_seconds: float = 5.0
     """How long the model may take to accept a connection before the client gets a 502."""
     drain_seconds: float = 25.0

@@ -34,7 +34,7 @@ async def _install(plane: ControlPlane) -> None:
         await api.apply(CRDS, None, crd())
         for _ in range(200):
             found = await api.get(CRDS, None, crd()["metadata"]["name"])
-            conditions = {c["type"]: c for c in found.get("status", {}).get("conditions", [])}
+            conditions = {c["type"]: c for c in found.get("status", {}).get("conditions") or []}
             if conditions.get("Established", {}).get("status") == "True":
                 assert conditions["NamesAccepted"]["status"] == "True"
                 return
