@@ -101,8 +101,9 @@ class ProxySettings(msgspec.Struct, frozen=True, kw_only=True):
     backlog: int = 4096
     """Connections the kernel holds while no worker accepts; Linux' own default limit."""
     queue_bytes: int = 4 << 20
-    """Bytes of exchanges that may wait for the analyzer; beyond that they are dropped and counted. A tenth of a
-    second at full speed, seconds at a thousand requests a second; the worker keeps the memory once it was used."""
+    """Bytes of exchanges that may wait for the analyzer; beyond that they are dropped and counted.
+
+    A tenth of a second at full speed, seconds at a thousand requests a second. Once used, it is kept."""
     connect_seconds: float = 5.0
     """How long the model may take to accept a connection before the client gets a 502."""
     drain_seconds: float = 25.0
