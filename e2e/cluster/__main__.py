@@ -10,7 +10,7 @@ import tempfile
 import threading
 from pathlib import Path
 
-from e2e.cluster.build import binary
+from e2e.cluster.build import binary, helm
 from e2e.cluster.control_plane import running
 from e2e.cluster.report import ClusterError, say
 
@@ -28,6 +28,7 @@ def main() -> int:
     try:
         if options.command == "build":
             print(binary())
+            print(helm())
         else:
             _control_plane(options.directory)
     except ClusterError as error:

@@ -20,6 +20,7 @@ from e2e.cluster.report import ClusterError, step
 
 SOURCE = Path(__file__).parent
 INPUTS = ("go.mod", "go.sum", "main.go")
+HELM_VERSION = "v3.22.0"
 
 
 def cache() -> Path:
@@ -51,10 +52,21 @@ def binary() -> Path:
     return path
 
 
+def helm() -> Path:
+    """Helm's command, built if need be. Raises ClusterError where it can't be built."""
+    path = cache() / f"helm-{HELM_VERSION}"
+    if path.exists():
+        return path
+    with locked(cache() / "helm.lock"), step(f"building Helm {HELM_VERSION} (a minute, once)"):
+        if not path.exists():
+            folder = cache() / "helm.part"
+            environment = {**os.environ, "CGO_ENABLED": "0", "GOBIN": str(folder)}
+            _go(["install", f"helm.sh/helm/v3/cmd/helm@{HELM_VERSION}"], environment)
+            (folder / "helm").rename(path)
+    return path
+
+
 def _build(path: Path) -> None:
-    go = shutil.which("go")
-    if go is None:
-        raise ClusterError("Go is not on the path; the cluster's programs are built with Go 1.26 or newer")
     version = kubernetes_version()
     _, minor, _ = version.split(".")
     flags = ["-s", "-w"]
@@ -62,15 +74,21 @@ def _build(path: Path) -> None:
         values = {"gitVersion": version, "gitMajor": "1", "gitMinor": minor}
         flags += [f"-X {package}.{name}={value}" for name, value in values.items()]
     made = path.with_suffix(".part")
-    command = [go, "build", "-trimpath", "-ldflags", " ".join(flags), "-o", str(made), "."]
     with step(f"building Kubernetes {version} (about 8 minutes on two cores, once)"):
         environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly"}
-        ended = subprocess.run(
-            command, cwd=SOURCE, env=environment, capture_output=True, text=True, check=False
-        )
-        if ended.returncode:
-            raise ClusterError(f"go build ended with {ended.returncode}:\n{ended.stderr[-3000:]}")
+        _go(["build", "-trimpath", "-ldflags", " ".join(flags), "-o", str(made), "."], environment)
         made.rename(path)
+
+
+def _go(arguments: list[str], environment: dict[str, str]) -> None:
+    go = shutil.which("go")
+    if go is None:
+        raise ClusterError("Go is not on the path; the cluster's programs are built with Go 1.26 or newer")
+    ended = subprocess.run(
+        [go, *arguments], cwd=SOURCE, env=environment, capture_output=True, text=True, check=False
+    )
+    if ended.returncode:
+        raise ClusterError(f"go {arguments[0]} ended with {ended.returncode}:\n{ended.stderr[-3000:]}")
 
 
 @contextmanager

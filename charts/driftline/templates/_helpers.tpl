@@ -24,13 +24,16 @@ app.kubernetes.io/instance: {{ .root.Release.Name }}
 app.kubernetes.io/component: {{ .part }}
 {{- end -}}
 
-{{/* metadata of an object: (dict "root" . "name" NAME "part" PART "annotations" DICT) */}}
+{{/* metadata of an object: (dict "root" . "name" NAME "part" PART "labels" DICT "annotations" DICT) */}}
 {{- define "driftline.metadata" -}}
 name: {{ .name }}
 labels:
   {{- include "driftline.labels" .root | nindent 2 }}
   {{- with .part }}
   app.kubernetes.io/component: {{ . }}
+  {{- end }}
+  {{- with .labels }}
+  {{- toYaml . | nindent 2 }}
   {{- end }}
 {{- $annotations := merge (default dict .annotations) .root.Values.extraAnnotations }}
 {{- with $annotations }}
