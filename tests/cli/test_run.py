@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -222,3 +223,19 @@ def test_the_account_of_captures() -> None:
     assert found == CaptureReport(seen=10, captured=6, lost=1, dropped={"queue_full": 3})
     assert captured(text, "ml", "other") == CaptureReport()
     assert ended(CaptureReport(seen=7, captured=7), found).seen == 11
+
+
+def test_port_0_is_any_free_one_and_named(tmp_path: Path) -> None:
+    monitor = write_monitor(tmp_path / "monitor.yaml")
+    command = [sys.executable, "-m", "driftline_cli.main", "run", "-f", str(monitor)]
+    command += ["--upstream", "127.0.0.1:1", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]
+    log = tmp_path / "run.log"
+    with child(command, log) as process:
+        eventually(lambda: "Ctrl-C ends it" in log.read_text() or process.poll() is not None, 30)
+        said = log.read_text()
+        (listen,) = re.findall(r"requests +http://127\.0\.0\.1:(\d+)", said)
+        assert int(listen) > 0
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(f"http://127.0.0.1:{listen}/predict", data=b"{}", timeout=5)
+        with refused.value:
+            assert refused.value.code == 502

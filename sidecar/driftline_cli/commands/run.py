@@ -104,6 +104,7 @@ class _Run:
         loop = asyncio.get_running_loop()
         for number in _SIGNALS:
             loop.add_signal_handler(number, self._stop.set)
+        self._addresses["listen"] = _probe(self._addresses["listen"])
         with tempfile.TemporaryDirectory(prefix="driftline-") as directory:
             health, admin = _free_port(), _free_port()
             proxy, analyzer = self._children(Path(directory) / "tee.sock", health, admin)
@@ -116,7 +117,6 @@ class _Run:
                 await gateway.close()
 
     async def _serve(self, proxy: Child, analyzer: Child, gateway: Gateway) -> int:
-        _probe(self._addresses["listen"])
         await self._open(gateway)
         await analyzer.start()
         await _await_ready(analyzer, gateway, gateway.analyzer + "/healthz")
@@ -206,11 +206,11 @@ class _Run:
             say(f"the report is {written}")
 
 
-def _probe(listen: Address) -> None:
-    """Can `--listen` be had? Said here in a sentence, before the proxy fails at it."""
+def _probe(listen: Address) -> Address:
+    """Can `--listen` be had? Said here in a sentence, before the proxy fails; port 0 becomes a free one."""
     try:
-        with socket.create_server((listen.host, listen.port), family=_family(listen.host)):
-            pass
+        with socket.create_server((listen.host, listen.port), family=_family(listen.host)) as found:
+            return Address(listen.host, found.getsockname()[1])
     except OSError as error:
         raise _not_to_be_had("--listen", listen, error) from error
 
