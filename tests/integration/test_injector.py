@@ -1,0 +1,193 @@
+"""A real API server asks the injector about pods: what comes back fits the restricted level."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import datetime as dt
+import ssl
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from driftline_operator import names
+from driftline_operator.certificates.plan import Held, renew
+from driftline_operator.cluster.api import Api, ApiError
+from driftline_operator.cluster.resources import MODEL_MONITORS, NAMESPACES, PODS, WEBHOOKS, Resource
+from driftline_operator.cluster.watching import Cache
+from driftline_operator.injection.decide import Decision, decide
+from driftline_operator.injection.sidecars import Settings
+from driftline_operator.injector.monitors import Monitors
+from driftline_operator.injector.review import Question
+from driftline_operator.injector.server import Series, application, serve
+from prometheus_client import CollectorRegistry
+
+ACCOUNTS = Resource("", "v1", "serviceaccounts", "ServiceAccount")
+SETTINGS = Settings(image="driftline-sidecar:test")
+Json = dict[str, Any]
+
+MONITOR: Json = {
+    "apiVersion": "driftline.io/v1alpha1",
+    "kind": "ModelMonitor",
+    "metadata": {"name": "census"},
+    "spec": {
+        "selector": {"matchLabels": {"app": "census"}},
+        "endpoint": {"port": "http"},
+        "model": {"name": "census", "type": "classification"},
+        "schema": {"prediction": {"name": "employed"}},
+    },
+}
+
+
+def model_pod(name: str, **labels: str) -> Json:
+    """A pod that fits the restricted level."""
+    context = {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "runAsNonRoot": True,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    container = {
+        "name": "model",
+        "image": "model:1",
+        "ports": [{"name": "http", "containerPort": 8080}],
+        "readinessProbe": {"httpGet": {"path": "/healthz", "port": "http"}},
+        "securityContext": context,
+    }
+    spec = {"containers": [container], "automountServiceAccountToken": False}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": labels}, "spec": spec}
+
+
+def certificates(directory: Path) -> tuple[ssl.SSLContext, Held]:
+    held = renew(None, ["localhost"], dt.datetime.now(dt.UTC))
+    (directory / "tls.crt").write_bytes(held.serving.pem)
+    (directory / "tls.key").write_bytes(held.serving.key_pem)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(directory / "tls.crt", directory / "tls.key")
+    return context, held
+
+
+def configuration(namespace: str, port: int, held: Held) -> Json:
+    path = names.webhook_path(namespace, "census", "uid", 1)
+    entry = {
+        "name": names.webhook_entry(namespace, "census"),
+        "clientConfig": {
+            "url": f"https://localhost:{port}{path}",
+            "caBundle": base64.b64encode(held.bundle).decode(),
+        },
+        "rules": [
+            {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
+        ],
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
+        "objectSelector": MONITOR["spec"]["selector"],
+        "failurePolicy": "Ignore",
+        "sideEffects": "None",
+        "timeoutSeconds": 5,
+        "reinvocationPolicy": "IfNeeded",
+        "admissionReviewVersions": ["v1"],
+    }
+    kind = {"apiVersion": WEBHOOKS.api_version, "kind": WEBHOOKS.kind}
+    return {**kind, "metadata": {"name": names.webhook_configuration(namespace)}, "webhooks": [entry]}
+
+
+@contextlib.asynccontextmanager
+async def injector(
+    api: Api, namespace: str, directory: Path, decided: Callable[[Monitors, Question], Decision]
+) -> AsyncIterator[CollectorRegistry]:
+    """The injector's parts as its program puts them together, and the entry that leads to them."""
+    tls, held = certificates(directory)
+    monitors, registry = Monitors(), CollectorRegistry()
+    cache = Cache(MODEL_MONITORS, time.monotonic)
+    cache.on_change(lambda _: monitors.replace(cache))
+    watching = asyncio.create_task(cache.run(api))
+    async with asyncio.timeout(10):
+        await cache.synced.wait()
+    app = application(lambda question: decided(monitors, question), Series(registry))
+    runner, port = await serve(app, "127.0.0.1", 0, tls)
+    await api.apply(WEBHOOKS, None, configuration(namespace, port, held))
+    try:
+        yield registry
+    finally:
+        await runner.cleanup()
+        watching.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await watching
+
+
+def usual(monitors: Monitors, question: Question) -> Decision:
+    labels = question.pod["metadata"].get("labels") or {}
+    return decide(question.pod, monitors.selecting(question.namespace, labels), SETTINGS)
+
+
+def broken(monitors: Monitors, question: Question) -> Decision:
+    raise RuntimeError("a fault")
+
+
+@pytest.fixture
+async def restricted(api: Api, namespace: str) -> str:
+    """A namespace that takes only pods of the restricted level, with its service account."""
+    label = {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}
+    await api.patch(NAMESPACES, None, namespace, label)
+    async with asyncio.timeout(30):
+        while True:
+            with contextlib.suppress(ApiError):
+                await api.get(ACCOUNTS, namespace, "default")
+                return namespace
+            await asyncio.sleep(0.1)
+
+
+def reviews(registry: CollectorRegistry, result: str) -> float:
+    return registry.get_sample_value("modelmonitor_injector_reviews_total", {"result": result}) or 0.0
+
+
+async def created(api: Api, namespace: str, name: str, **labels: str) -> Json:
+    return dict(await api.create(PODS, namespace, model_pod(name, **labels)))
+
+
+async def injected_within_seconds(api: Api, namespace: str) -> Json:
+    """A webhook is in force a moment after it was written."""
+    for number in range(50):
+        found = await created(api, namespace, f"census-{number}", app="census")
+        if found["spec"].get("initContainers"):
+            return found
+        await asyncio.sleep(0.1)
+    raise AssertionError("no pod was injected")
+
+
+async def test_a_pod_comes_back_with_its_sidecar(api: Api, restricted: str, tmp_path: Path) -> None:
+    await api.create(MODEL_MONITORS, restricted, MONITOR)
+    async with injector(api, restricted, tmp_path, usual) as registry:
+        found = await injected_within_seconds(api, restricted)
+        first, second = found["spec"]["initContainers"]
+        assert (first["name"], second["name"]) == (names.PROXY_CONTAINER, names.ANALYZER_CONTAINER)
+        assert first["restartPolicy"] == second["restartPolicy"] == "Always"
+        ports = found["spec"]["containers"][0]["ports"]
+        assert [(each.get("name"), each["containerPort"]) for each in ports] == [
+            ("http", 15080),
+            (None, 8080),
+        ]
+        assert found["spec"]["containers"][0]["readinessProbe"]["httpGet"]["port"] == 8080
+        assert found["metadata"]["annotations"][names.MONITORS_ANNOTATION] == "census"
+        assert reviews(registry, "Injected") == 1
+        other = await created(api, restricted, "other", app="fares")
+        assert "initContainers" not in other["spec"]
+        await created(api, restricted, "out", app="census", **{names.INJECT_LABEL: "false"})
+        assert reviews(registry, "OptOut") == 1
+        assert reviews(registry, "NoMonitor") == 0
+    bare = await created(api, restricted, "while-none-answers", app="census")
+    assert "initContainers" not in bare["spec"]
+
+
+async def test_a_fault_inside_lets_the_pod_start(api: Api, restricted: str, tmp_path: Path) -> None:
+    await api.create(MODEL_MONITORS, restricted, MONITOR)
+    async with injector(api, restricted, tmp_path, broken) as registry:
+        for number in range(50):
+            found = await created(api, restricted, f"census-{number}", app="census")
+            assert "initContainers" not in found["spec"]
+            if reviews(registry, "InternalError"):
+                return
+            await asyncio.sleep(0.1)
+    raise AssertionError("the injector was never asked")
