@@ -7,8 +7,11 @@ import base64
 import contextlib
 import datetime as dt
 import ssl
+import sys
 import time
-from collections.abc import AsyncIterator, Callable
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +19,15 @@ import pytest
 from driftline_operator import names
 from driftline_operator.certificates.plan import Held, renew
 from driftline_operator.cluster.api import Api, ApiError
-from driftline_operator.cluster.resources import MODEL_MONITORS, NAMESPACES, PODS, WEBHOOKS, Resource
+from driftline_operator.cluster.resources import (
+    CONFIG_MAPS,
+    MODEL_MONITORS,
+    NAMESPACES,
+    PODS,
+    SECRETS,
+    WEBHOOKS,
+    Resource,
+)
 from driftline_operator.cluster.watching import Cache
 from driftline_operator.injection.decide import Decision, decide
 from driftline_operator.injection.sidecars import Settings
@@ -24,6 +35,9 @@ from driftline_operator.injector.monitors import Monitors
 from driftline_operator.injector.review import Question
 from driftline_operator.injector.server import Series, application, serve
 from prometheus_client import CollectorRegistry
+
+from e2e.cluster.control_plane import ControlPlane
+from tests.support.children import child, count, free_port
 
 ACCOUNTS = Resource("", "v1", "serviceaccounts", "ServiceAccount")
 SETTINGS = Settings(image="driftline-sidecar:test")
@@ -191,3 +205,83 @@ async def test_a_fault_inside_lets_the_pod_start(api: Api, restricted: str, tmp_
                 return
             await asyncio.sleep(0.1)
     raise AssertionError("the injector was never asked")
+
+
+def certificate_secret(held: Held) -> Json:
+    data = {"tls.crt": held.serving.pem, "tls.key": held.serving.key_pem, "ca.crt": held.bundle}
+    encoded = {name: base64.b64encode(value).decode() for name, value in data.items()}
+    kind = {"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls"}
+    return {**kind, "metadata": {"name": names.CERTIFICATE_SECRET}, "data": encoded}
+
+
+def switch(word: str) -> Json:
+    kind = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": names.SETTINGS_CONFIG_MAP}}
+    return {**kind, "data": {names.SETTINGS_INJECTION_KEY: word}}
+
+
+def asked(port: int, path: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=2) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+    except OSError:
+        return 0, ""
+
+
+async def within_seconds(holds: Callable[[], Awaitable[object]], seconds: float = 15.0) -> None:
+    async with asyncio.timeout(seconds):
+        while not await holds():
+            await asyncio.sleep(0.1)
+
+
+async def test_the_program_serves_renews_and_obeys_the_switch(
+    api: Api, plane: ControlPlane, restricted: str, tmp_path: Path
+) -> None:
+    listen, metrics = free_port(), free_port()
+    command = [sys.executable, "-c", "import sys; from driftline_operator.main import main; sys.exit(main())"]
+    command += ["injector", f"--namespace={restricted}", f"--kubeconfig={plane.kubeconfig}"]
+    command += [f"--listen=127.0.0.1:{listen}", f"--metrics=127.0.0.1:{metrics}"]
+    command += ["--sidecar-image=sidecar:program", '--proxy-resources={"requests": {"cpu": "70m"}}']
+    await api.create(MODEL_MONITORS, restricted, MONITOR)
+    number = iter(range(1000))
+
+    async def injected() -> bool:
+        found = await created(api, restricted, f"census-{next(number)}", app="census")
+        return bool(found["spec"].get("initContainers"))
+
+    with child(command, tmp_path / "injector.log") as process:
+        await within_seconds(lambda: asyncio.to_thread(lambda: asked(metrics, "/readyz")[0] == 503))
+        assert asked(metrics, "/readyz")[1] == "waiting for a certificate\n"
+        _, held = certificates(tmp_path)
+        await api.apply(SECRETS, restricted, certificate_secret(held))
+        await within_seconds(lambda: asyncio.to_thread(lambda: asked(metrics, "/readyz")[0] == 200))
+        await api.apply(WEBHOOKS, None, configuration(restricted, listen, held))
+        await within_seconds(injected)
+        last = await api.get(PODS, restricted, f"census-{next(number) - 1}")
+        proxy = last["spec"]["initContainers"][0]
+        assert proxy["image"] == "sidecar:program"
+        assert proxy["resources"]["requests"] == {"cpu": "70m"}
+        assert last["metadata"]["annotations"]["prometheus.io/port"] == str(names.ADMIN_PORT)
+        # Another certificate of another authority, in force without a restart.
+        _, other = certificates(tmp_path)
+        await api.apply(SECRETS, restricted, certificate_secret(other))
+        await api.apply(WEBHOOKS, None, configuration(restricted, listen, other))
+        await within_seconds(injected)
+        text = asked(metrics, "/metrics")[1]
+        ends = other.expires.timestamp()
+        assert count(text, "injector_certificate_expiry_timestamp_seconds") == pytest.approx(ends)
+        # The kill switch, and back.
+        await api.apply(CONFIG_MAPS, restricted, switch("disabled"))
+        await within_seconds(lambda: negated(injected))
+        assert count(asked(metrics, "/metrics")[1], "injector_reviews_total", result="Disabled") >= 1
+        await api.apply(CONFIG_MAPS, restricted, switch("enabled"))
+        await within_seconds(injected)
+        process.terminate()
+        assert await asyncio.to_thread(process.wait, 10) == 0
+    assert "Traceback" not in (tmp_path / "injector.log").read_text()
+
+
+async def negated(holds: Callable[[], Awaitable[bool]]) -> bool:
+    return not await holds()

@@ -239,11 +239,16 @@ def _refusal(answer: bytes | Object, status: int, request: str) -> ApiError:
 async def load(kubeconfig: str | None = None) -> client.Configuration:
     """The cluster's address and credentials: from a file, else from within the pod.
 
-    Raises `kubernetes.aio.config.ConfigException` where there are none.
+    Raises ApiError where there are none.
     """
     configuration = client.Configuration()
-    if kubeconfig is None:
-        config.load_incluster_config(client_configuration=configuration)
-    else:
-        await config.load_kube_config(config_file=kubeconfig, client_configuration=configuration)
+    try:
+        if kubeconfig is None:
+            config.load_incluster_config(client_configuration=configuration)
+        else:
+            await config.load_kube_config(config_file=kubeconfig, client_configuration=configuration)
+    except config.ConfigException as error:
+        raise ApiError(
+            0, "NoConfiguration", str(error), kubeconfig or "this pod's service account"
+        ) from error
     return configuration

@@ -62,8 +62,8 @@ def application(decide: Callable[[Question], Decision], series: Series) -> web.A
 
 
 async def serve(app: web.Application, host: str, port: int, tls: ssl.SSLContext) -> tuple[web.AppRunner, int]:
-    """Listen with TLS; the runner to clean up, and the port."""
+    """Listen with TLS, on every interface where the host is empty; the runner to clean up, and the port."""
     runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=5.0)
     await runner.setup()
-    await web.TCPSite(runner, host, port, ssl_context=tls).start()
+    await web.TCPSite(runner, host or None, port, ssl_context=tls).start()
     return runner, runner.addresses[0][1]
