@@ -1,6 +1,6 @@
 """Who may act: the rules of a Lease, pure. No clock is ever compared with another machine's.
 
-A holder may act until `duration` after it *began* its last successful renewal. Another may take over once it has
+A holder may act until `duration` after it *began* its last renewal. Another may take over once it has
 seen the lease unchanged for that long by its own clock: it saw it after it was written, so never too early.
 """
 
