@@ -103,7 +103,8 @@ class ProxySettings(msgspec.Struct, frozen=True, kw_only=True):
     queue_bytes: int = 4 << 20
     """Bytes of exchanges that may wait for the analyzer; beyond that they are dropped and counted.
 
-    A tenth of a second at full speed, seconds at a thousand requests a second. Once used, it is kept."""
+    A tenth of a second at full speed, seconds at a thousand requests a second. Once used, it is kept. An
+    exchange alone may be larger: `capture.maxBodyBytes` of request and response."""
     connect_seconds: float = 5.0
     """How long the model may take to accept a connection before the client gets a 502."""
     drain_seconds: float = 25.0

@@ -38,7 +38,7 @@ class Tee:
     """The worker's side of the socket. `connected` is False while frames would be dropped anyway."""
 
     def __init__(self, path: str, hello: Hello, capacity: int) -> None:
-        """`capacity`: bytes that may wait in the queue. Does nothing before `start`."""
+        """`capacity`: bytes that may wait in the queue, or one frame alone. Does nothing before `start`."""
         self.connected = False
         self._path = path
         self._hello = hello
@@ -68,7 +68,7 @@ class Tee:
         if not self.connected:
             block[_NO_ANALYZER] += 1
             return
-        if self._bytes + size > self._capacity:
+        if self._bytes and self._bytes + size > self._capacity:  # alone, a frame may be larger than the queue
             block[_QUEUE_FULL] += 1
             return
         self._queue += parts

@@ -140,6 +140,23 @@ async def test_what_is_acknowledged_is_captured_in_its_block(tmp_path: Path) -> 
     analyzer.transport.close()
 
 
+async def test_an_exchange_larger_than_the_queue_goes_alone(tmp_path: Path) -> None:
+    block, analyzer, path = Counters().block(1), Analyzer(), str(tmp_path / "tee.sock")
+    loop = asyncio.get_running_loop()
+    server = await loop.create_unix_server(lambda: analyzer, path)
+    tee = Tee(path, HELLO, 65_536)
+    tee.start(loop)
+    send(tee, block, 2, 1_000_000)
+    await until(lambda: tee.queued == 0)
+    assert (block[slots.CAPTURED], block[slots.DROPPED["queue_full"]]) == (1, 1)
+    send(tee, block, 1, 1_000_000)
+    await until(lambda: tee.queued == 0)
+    assert block[slots.CAPTURED] == len(analyzer.exchanges) == 2
+    tee.close()
+    server.close()
+    analyzer.transport.close()
+
+
 async def test_a_hung_analyzer_fills_the_queue_and_its_death_loses_the_rest(tmp_path: Path) -> None:
     block, analyzer, path = Counters().block(1), Analyzer(hangs=True), str(tmp_path / "tee.sock")
     loop = asyncio.get_running_loop()
