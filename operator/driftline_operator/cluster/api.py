@@ -26,6 +26,8 @@ _QUIET_SECONDS: Final = 60.0
 _PAGE: Final = 500
 
 _JSON: Final = "application/json"
+_METADATA_LIST: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+_METADATA: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 _APPLY: Final = "application/apply-patch+yaml"
 MERGE: Final = "application/merge-patch+json"
 JSON_PATCH: Final = "application/json-patch+json"
@@ -70,13 +72,20 @@ class Api:
         return await self._object("GET", resource.path(namespace, name))
 
     async def list(
-        self, resource: Resource, namespace: str | None = None, *, labels: str = "", fields: str = ""
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        *,
+        labels: str = "",
+        fields: str = "",
+        metadata_only: bool = False,
     ) -> tuple[list[Object], str]:
-        """All objects, and the resource version to watch from."""
+        """All objects, and the resource version to watch from. `metadata_only`: nothing else of each."""
         query = {"limit": str(_PAGE), "labelSelector": labels, "fieldSelector": fields}
         found: list[Object] = []
         while True:
-            page = await self._object("GET", resource.path(namespace), query)
+            accept = _METADATA_LIST if metadata_only else _JSON
+            page = await self._object("GET", resource.path(namespace), query, accept=accept)
             found += page.get("items") or []
             metadata = page.get("metadata") or {}
             if not metadata.get("continue"):
@@ -156,6 +165,7 @@ class Api:
         labels: str = "",
         fields: str = "",
         seconds: int = WATCH_SECONDS,
+        metadata_only: bool = False,
     ) -> AsyncIterator[tuple[str, Object]]:
         """Changes after the version `since`, until the server ends it: (ADDED | MODIFIED | …, object).
 
@@ -173,7 +183,8 @@ class Api:
         limits = aiohttp.ClientTimeout(
             total=None, sock_connect=REQUEST_SECONDS, sock_read=seconds + _QUIET_SECONDS
         )
-        response = await self._request("GET", path, query, None, _JSON, limits)
+        accept = _METADATA if metadata_only else _JSON
+        response = await self._request("GET", path, query, None, _JSON, limits, accept)
         try:
             async for line in response.content:
                 event = msgspec.json.decode(line)
@@ -192,9 +203,10 @@ class Api:
         query: Mapping[str, str] | None = None,
         body: object = None,
         content_type: str = _JSON,
+        accept: str = _JSON,
     ) -> Object:
         limits = aiohttp.ClientTimeout(total=REQUEST_SECONDS)
-        response = await self._request(method, path, query or {}, body, content_type, limits)
+        response = await self._request(method, path, query or {}, body, content_type, limits, accept)
         try:
             decoded: Object = msgspec.json.decode(await response.read())
         except (aiohttp.ClientError, TimeoutError, msgspec.DecodeError) as error:
@@ -209,9 +221,10 @@ class Api:
         body: object,
         content_type: str,
         limits: aiohttp.ClientTimeout,
+        accept: str,
     ) -> aiohttp.ClientResponse:
         given = urlencode({key: value for key, value in query.items() if value})
-        headers = {"Accept": _JSON, "Content-Type": content_type}
+        headers = {"Accept": accept, "Content-Type": content_type}
         url = self._client.configuration.host + path + (f"?{given}" if given else "")
         try:
             await self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)

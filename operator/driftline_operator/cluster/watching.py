@@ -50,8 +50,12 @@ class Cache:
         labels: str = "",
         fields: str = "",
         trim: Callable[[Object], Object] = lambda found: found,
+        metadata_only: bool = False,
     ) -> None:
-        """`trim` keeps of an object what is needed: a cluster's pods whole are many megabytes."""
+        """`trim` keeps of an object what is needed: a cluster's pods whole are many megabytes.
+
+        With `metadata_only` the API server sends no more than metadata: a cluster's ConfigMaps are many too.
+        """
         self.resource = resource
         self.synced = asyncio.Event()
         """Set once all objects were listed; it stays set through reconnections."""
@@ -59,6 +63,7 @@ class Cache:
         self._labels = labels
         self._fields = fields
         self._trim = trim
+        self._metadata_only = metadata_only
         self._clock = clock
         self._objects: dict[Key, Object] = {}
         self._listeners: list[Callable[[Key], None]] = []
@@ -103,7 +108,11 @@ class Cache:
 
     async def _list(self, api: Api) -> None:
         found, self._resume = await api.list(
-            self.resource, self._namespace, labels=self._labels, fields=self._fields
+            self.resource,
+            self._namespace,
+            labels=self._labels,
+            fields=self._fields,
+            metadata_only=self._metadata_only,
         )
         fresh = {key_of(each): self._trim(each) for each in found}
         changed = [key for key, each in fresh.items() if _version(self._objects.get(key)) != _version(each)]
@@ -116,7 +125,12 @@ class Cache:
 
     async def _watch(self, api: Api) -> None:
         events = api.watch(
-            self.resource, self._namespace, self._resume, labels=self._labels, fields=self._fields
+            self.resource,
+            self._namespace,
+            self._resume,
+            labels=self._labels,
+            fields=self._fields,
+            metadata_only=self._metadata_only,
         )
         async for kind, found in events:
             self._resume = found["metadata"]["resourceVersion"]

@@ -40,6 +40,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """Those that its sidecar serves, oldest first."""
     refused: tuple[Refusal, ...] = ()
     patch: tuple[Operation, ...] = ()
+    digest: str = ""
+    """The injection hash; empty where nothing is injected."""
 
     @property
     def injects(self) -> bool:
@@ -66,7 +68,8 @@ def decide(
     if not relays:
         first = refused[0]
         return Decision(reason=first.reason, message=first.message, refused=tuple(refused))
-    after = _injected(pod, accepted, relays, settings)
+    digest = injection_hash(accepted, relays, settings)
+    after = _injected(pod, accepted, relays, settings, digest)
     served = tuple(monitor.metadata.name for monitor in accepted)
     return Decision(
         reason=None,
@@ -74,6 +77,7 @@ def decide(
         monitors=served,
         refused=tuple(refused),
         patch=tuple(difference(pod, after)),
+        digest=digest,
     )
 
 
@@ -146,7 +150,11 @@ def _check_against(monitor: ModelMonitor, known: Relay, older: Sequence[ModelMon
 
 
 def _injected(
-    pod: Mapping[str, Any], monitors: Sequence[ModelMonitor], relays: Sequence[Relay], settings: Settings
+    pod: Mapping[str, Any],
+    monitors: Sequence[ModelMonitor],
+    relays: Sequence[Relay],
+    settings: Settings,
+    digest: str,
 ) -> Json:
     after: Json = copy.deepcopy(dict(pod))
     spec = after["spec"]
@@ -160,7 +168,7 @@ def _injected(
     ]
     spec["volumes"] = [*(spec.get("volumes") or []), *sidecars.volumes(monitors)]
     _add_pull_secrets(spec, monitors, settings)
-    _mark(after, monitors, injection_hash(monitors, relays, settings), settings)
+    _mark(after, monitors, digest, settings)
     return after
 
 
