@@ -29,6 +29,13 @@ INJECTION_HASH_ANNOTATION: Final = "driftline.io/injection-hash"
 """On a pod: the hash of what only a new pod can take over."""
 RESTARTED_ANNOTATION: Final = "driftline.io/restarted-for"
 """On a workload's pod template: the injection hash its pods were last restarted for."""
+RESTARTED_AT_ANNOTATION: Final = "driftline.io/restarted-at"
+"""Beside it: when."""
+SUSPENDED_ANNOTATION: Final = "driftline.io/suspended"
+"""On a monitor's ConfigMap: the injection whose sidecars failed to start, as a key."""
+PROFILE_HASH_ANNOTATION: Final = "driftline.io/profile-hash"
+MADE_ANNOTATION: Final = "driftline.io/made"
+"""On a profile's immutable copy: when it came into force."""
 
 SCRAPE_ANNOTATIONS: Final = ("prometheus.io/scrape", "prometheus.io/port", "prometheus.io/path")
 
@@ -77,6 +84,9 @@ def panes_config_map(monitor: str) -> str:
     """What departed pods of a monitor left."""
     return f"driftline-{monitor}-panes"
 
+
+POD_MONITOR: Final = "driftline-sidecars"
+"""The PodMonitor of a namespace's sidecars."""
 
 # ---- objects of the cluster and of the operator's own namespace ----
 

@@ -1,0 +1,112 @@
+"""What was gathered of one namespace: plain data, from which everything is planned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import msgspec
+from driftline.decoding import build_monitor, encode_monitor
+from driftline.errors import InvalidSpec
+from driftline.spec import Metadata, ModelMonitor
+
+from driftline_operator.cluster.resources import Object
+from driftline_operator.conditions import ReferenceReason
+from driftline_operator.injection.sidecars import Settings
+
+
+class Observed(NamedTuple):
+    """One ModelMonitor as the API server has it."""
+
+    body: Object
+    monitor: ModelMonitor | None
+    """None: its spec is no good; `problem` says why."""
+    problem: str = ""
+    document: str = ""
+    """The monitor as its sidecars read it: YAML, with nothing of its metadata but name and namespace."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return str(self.body["metadata"]["name"])
+
+    @property
+    def namespace(self) -> str:
+        """Its namespace."""
+        return str(self.body["metadata"]["namespace"])
+
+    @property
+    def uid(self) -> str:
+        """Its identity: a monitor deleted and made anew is another."""
+        return str(self.body["metadata"]["uid"])
+
+    @property
+    def generation(self) -> int:
+        """Of its spec."""
+        return int(self.body["metadata"].get("generation") or 0)
+
+    @property
+    def age_order(self) -> tuple[str, str]:
+        """Sorts the older first."""
+        return str(self.body["metadata"].get("creationTimestamp") or ""), self.uid
+
+
+def observe(body: Object) -> Observed:
+    """Decode a monitor; what Python refuses and the API server took is kept with its problem."""
+    try:
+        monitor = build_monitor(body)
+        named = Metadata(name=monitor.metadata.name, namespace=monitor.metadata.namespace)
+        document = encode_monitor(msgspec.structs.replace(monitor, metadata=named))
+        return Observed(body, monitor, document=document)
+    except InvalidSpec as error:
+        return Observed(body, None, str(error))
+
+
+class Reference(NamedTuple):
+    """What a monitor's traffic is compared with, as far as it could be had."""
+
+    reason: ReferenceReason
+    message: str
+    profile: bytes = b""
+    """Encoded; empty: none."""
+    profile_hash: str = ""
+
+
+class Installation(msgspec.Struct, frozen=True, kw_only=True):
+    """What is the same for all monitors."""
+
+    sidecar: Settings
+    enabled: bool = True
+    """False while the kill switch is on."""
+    bundle: bytes = b""
+    """Authorities of the webhook's certificate, PEM; empty while there is none."""
+    service: tuple[str, str] = ("", "")
+    """Namespace and name of the injector's Service."""
+    url: str = ""
+    """Instead of the Service: an injector outside of the cluster."""
+    failure_policy: str = "Ignore"
+    pod_monitors: bool = False
+    """Are the sidecars announced by a PodMonitor?"""
+    may_restart: bool = True
+
+
+class NamespaceState(NamedTuple):
+    """All that is planned from, for the monitors of one namespace."""
+
+    name: str
+    labels: Mapping[str, str]
+    alive: bool
+    """False: it is being deleted, and takes no new objects."""
+    monitors: tuple[Observed, ...]
+    """Oldest first."""
+    pods: tuple[Object, ...] = ()
+    services: tuple[Object, ...] = ()
+    policies: tuple[Object, ...] = ()
+    workloads: Mapping[tuple[str, str], Object] = {}
+    """By kind and name: Deployments, ReplicaSets, StatefulSets, DaemonSets."""
+    references: Mapping[str, Reference] = {}
+    """By monitor."""
+    suspended: Mapping[str, str] = {}
+    """By monitor: the injection that failed to start, as its key (`plan.suspension`)."""
+    published: bool = False
+    """Is the namespace's webhook configuration there already?"""

@@ -1,0 +1,106 @@
+"""The conditions Ready, Injected and ReferenceReady, found from what was planned. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from driftline_operator.conditions import (
+    Aspect,
+    Finding,
+    InjectedReason,
+    ReadyReason,
+    ReferenceReason,
+    Status,
+)
+from driftline_operator.controller.observed import Observed, Reference
+from driftline_operator.controller.plan.pods import Survey
+from driftline_operator.controller.plan.suspension import Suspension
+
+
+class Hindrance(NamedTuple):
+    """Why a monitor has no webhook entry: a SkipReason's word, or one of InjectedReason."""
+
+    reason: str
+    message: str
+
+
+def injected(
+    observed: Observed, survey: Survey, hindrances: Sequence[Hindrance], suspension: Suspension
+) -> Finding:
+    """The condition Injected: what hinders it first, else the pods counted."""
+    if observed.monitor is None:
+        return _injected(Status.FALSE, InjectedReason.INVALID_SPEC, observed.problem)
+    if suspension.key:
+        return _injected(Status.FALSE, InjectedReason.SUSPENDED, suspension.message)
+    if hindrances:
+        said = "; ".join(each.message for each in hindrances)
+        return _injected(Status.FALSE, hindrances[0].reason, said)
+    counted = f"{survey.injected}/{survey.expected} pods"
+    if survey.opted_out:
+        counted += f", {survey.opted_out} kept out by their label"
+    if not survey.expected:
+        return _injected(Status.UNKNOWN, InjectedReason.NO_PODS, f"the selector means no pod ({counted})")
+    if survey.bare:
+        return _bare(survey, counted)
+    if survey.outdated:
+        said = f"{counted}, {survey.outdated} of an older form: restart them to renew it"
+        return _injected(Status.TRUE, InjectedReason.OUTDATED, said)
+    return _injected(Status.TRUE, InjectedReason.ALL_INJECTED, counted)
+
+
+def _bare(survey: Survey, counted: str) -> Finding:
+    why = "; ".join(f"{count} {word} ({survey.words[word]})" for word, count in sorted(survey.bare.items()))
+    # One reason for all is the reason; of several none is.
+    only = next(iter(survey.bare)) if len(survey.bare) == 1 and not survey.injected else ""
+    reason = only or InjectedReason.PARTLY_INJECTED
+    hint = ": `kubectl rollout restart` brings it, or injection.restart: OnChange"
+    return _injected(
+        Status.FALSE, reason, f"{counted}: {why}{hint if 'StartedEarlier' in survey.bare else ''}"
+    )
+
+
+def reference_ready(observed: Observed, reference: Reference | None) -> Finding:
+    """The condition ReferenceReady."""
+    if observed.monitor is None:
+        return Finding(Aspect.REFERENCE_READY, Status.UNKNOWN, ReferenceReason.INVALID_SPEC, observed.problem)
+    if reference is None:
+        return Finding(
+            Aspect.REFERENCE_READY, Status.UNKNOWN, ReferenceReason.NO_REFERENCE, "not looked at yet"
+        )
+    good = reference.reason in (
+        ReferenceReason.PROFILE_LOADED,
+        ReferenceReason.CAPTURED,
+        ReferenceReason.PROFILE_OUTSIDE,
+    )
+    status = Status.TRUE if good else Status.FALSE
+    return Finding(Aspect.REFERENCE_READY, status, reference.reason, reference.message)
+
+
+def ready(
+    observed: Observed, injection: Finding, survey: Survey, reference: Finding, answered: int | None
+) -> Finding:
+    """The condition Ready. `answered`: pods whose panes came; None: none was asked yet."""
+
+    def found(status: Status, reason: ReadyReason, message: str) -> Finding:
+        return Finding(Aspect.READY, status, reason, message)
+
+    if observed.monitor is None:
+        return found(Status.FALSE, ReadyReason.INVALID_SPEC, observed.problem)
+    if not survey.injected:
+        said = f"{injection.reason}: {injection.message}"
+        return found(Status.FALSE, ReadyReason.NOT_INJECTED, said)
+    if reference.status is not Status.TRUE:
+        said = f"{reference.reason}: {reference.message}"
+        return found(Status.FALSE, ReadyReason.NO_REFERENCE, said)
+    if answered is None:
+        said = f"none of {survey.injected} pods has been asked yet"
+        return found(Status.UNKNOWN, ReadyReason.NO_ANSWER, said)
+    if not answered:
+        said = f"none of {survey.injected} pods' analyzers answers: see their log, and NetworkPolicies"
+        return found(Status.FALSE, ReadyReason.NO_ANSWER, said)
+    return found(Status.TRUE, ReadyReason.MONITORING, f"{answered} of {survey.injected} pods answer")
+
+
+def _injected(status: Status, reason: str, message: str) -> Finding:
+    return Finding(Aspect.INJECTED, status, reason, message)

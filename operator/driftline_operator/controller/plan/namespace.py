@@ -1,0 +1,99 @@
+"""The plan for one namespace: objects, webhook entries, pods, and what hinders each monitor. Pure."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from driftline_operator.conditions import InjectedReason
+from driftline_operator.controller.observed import Installation, NamespaceState, Observed
+from driftline_operator.controller.plan import objects, webhooks
+from driftline_operator.controller.plan.findings import Hindrance
+from driftline_operator.controller.plan.objects import Desired
+from driftline_operator.controller.plan.pods import GRACE, Survey, survey
+from driftline_operator.controller.plan.restarts import Restart, restarts
+from driftline_operator.controller.plan.suspension import Suspension, suspension
+from driftline_operator.reasons import SkipReason
+
+
+class MonitorPlan(NamedTuple):
+    """What was planned for one monitor."""
+
+    observed: Observed
+    survey: Survey
+    suspension: Suspension
+    hindrances: tuple[Hindrance, ...]
+    """Why it has no webhook entry; empty: it has one."""
+
+
+class Plan(NamedTuple):
+    """What should be in a namespace."""
+
+    objects: tuple[Desired, ...]
+    webhooks: Desired | None
+    """None: the namespace has no entry, and the configuration goes."""
+    monitors: Mapping[str, MonitorPlan]
+    restarts: tuple[Restart, ...]
+    again: dt.timedelta | None = None
+    """To be looked at again then, whatever happens: only time has to pass."""
+
+
+def plan(state: NamespaceState, installation: Installation, now: dt.datetime) -> Plan:
+    """Plan all of it. A namespace that is being deleted gets nothing: it would refuse it."""
+    if not state.alive or not state.monitors:
+        return Plan((), None, {}, ())
+    surveys = survey(state, installation, now)
+    planned: dict[str, MonitorPlan] = {}
+    wanted: dict[tuple[str, str, str], Desired] = {}
+    for observed in state.monitors:
+        each = _monitor(observed, state, installation, surveys.get(observed.name, Survey()))
+        mine = _objects(each, state, installation)
+        if any(one.key in wanted for one in mine):
+            why = "an older monitor's objects have the names that this one's would have: rename it"
+            each = each._replace(hindrances=(Hindrance(InjectedReason.NAME_CONFLICT, why),))
+        else:
+            wanted.update((one.key, one) for one in mine)
+        planned[observed.name] = each
+    entering = [each.observed for each in planned.values() if not each.hindrances]
+    configuration, without_room = webhooks.configuration(state.name, entering, installation)
+    for name in without_room:
+        why = f"the webhook entries of {len(entering)} monitors don't fit one object: use fewer selectors"
+        planned[name] = planned[name]._replace(hindrances=(Hindrance(InjectedReason.TOO_MANY_MONITORS, why),))
+    shared = [objects.pod_monitor(state.monitors)] if installation.pod_monitors else []
+    entered = {each.observed.name for each in planned.values() if not each.hindrances}
+    asked = (
+        restarts(state, installation, entered, now) if state.published and installation.may_restart else []
+    )
+    waiting = any(each.survey.hiccups for each in planned.values())
+    return Plan((*wanted.values(), *shared), configuration, planned, tuple(asked), GRACE if waiting else None)
+
+
+def _monitor(
+    observed: Observed, state: NamespaceState, installation: Installation, found: Survey
+) -> MonitorPlan:
+    if observed.monitor is None:
+        why = (Hindrance(InjectedReason.INVALID_SPEC, observed.problem),)
+        return MonitorPlan(observed, found, Suspension(""), why)
+    remembered = state.suspended.get(observed.name, "")
+    suspended = suspension(observed.monitor, installation.sidecar, found, remembered)
+    return MonitorPlan(observed, found, suspended, tuple(_hindrances(installation, suspended)))
+
+
+def _hindrances(installation: Installation, suspended: Suspension) -> list[Hindrance]:
+    found = []
+    if not installation.enabled:
+        why = "ConfigMap driftline-settings has injection disabled: new pods start without sidecar"
+        found.append(Hindrance(SkipReason.DISABLED.value, why))
+    if suspended.key:
+        found.append(Hindrance(InjectedReason.SUSPENDED, suspended.message))
+    if not installation.bundle:
+        found.append(Hindrance(InjectedReason.NO_CERTIFICATE, "the webhook has no certificate yet"))
+    return found
+
+
+def _objects(each: MonitorPlan, state: NamespaceState, installation: Installation) -> list[Desired]:
+    if each.observed.monitor is None:
+        return []  # what its sidecars have stays in force
+    reference = state.references.get(each.observed.name)
+    return [objects.config_map(each.observed, reference, installation, each.suspension.key)]

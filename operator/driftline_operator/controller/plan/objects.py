@@ -1,0 +1,113 @@
+"""The objects that a monitor owns in its namespace: what its sidecars mount, and its profiles' copies."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from driftline_operator import names
+from driftline_operator.cluster.resources import (
+    CONFIG_MAPS,
+    MODEL_MONITORS,
+    POD_MONITORS,
+    Object,
+    Resource,
+)
+from driftline_operator.controller.observed import Installation, Observed, Reference
+
+MOST_PROFILE_BYTES: Final = 720_000
+"""A ConfigMap holds 1,048,576 bytes, base64 and monitor included."""
+
+
+class Desired(NamedTuple):
+    """An object as it should be, for server-side apply."""
+
+    resource: Resource
+    namespace: str | None
+    body: Object
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """Plural, namespace and name."""
+        return self.resource.plural, self.namespace or "", self.body["metadata"]["name"]
+
+
+def labels(monitor: str = "") -> dict[str, str]:
+    """What all owned objects carry."""
+    return {names.MANAGED_BY_LABEL: names.MANAGED_BY} | ({names.MONITOR_LABEL: monitor} if monitor else {})
+
+
+def owner(observed: Observed) -> dict[str, Any]:
+    """The reference by which the cluster removes what a deleted monitor leaves.
+
+    `blockOwnerDeletion` stays off: nobody should wait for us.
+    """
+    return {
+        "apiVersion": MODEL_MONITORS.api_version,
+        "kind": MODEL_MONITORS.kind,
+        "name": observed.name,
+        "uid": observed.uid,
+    }
+
+
+def _object(
+    resource: Resource,
+    name: str,
+    owners: Sequence[Observed],
+    marked: Mapping[str, str],
+    annotations: Mapping[str, str],
+    content: Mapping[str, Any],
+) -> Desired:
+    namespace = owners[0].namespace
+    metadata = {
+        "name": name,
+        "namespace": namespace,
+        "labels": dict(marked),
+        "annotations": dict(annotations),
+        "ownerReferences": [owner(each) for each in owners],
+    }
+    kind = {"apiVersion": resource.api_version, "kind": resource.kind}
+    return Desired(resource, namespace, {**kind, "metadata": metadata, **content})
+
+
+def config_map(
+    observed: Observed, reference: Reference | None, installation: Installation, suspended: str
+) -> Desired:
+    """What the sidecars mount, changed under them as the monitor, the profile or the authorities change."""
+    annotations = {names.SUSPENDED_ANNOTATION: suspended} if suspended else {}
+    data = {names.MONITOR_KEY: observed.document}
+    if installation.bundle:
+        data[names.CA_KEY] = installation.bundle.decode()
+    content: dict[str, Any] = {"data": data}
+    if reference is not None and reference.profile:
+        annotations[names.PROFILE_HASH_ANNOTATION] = reference.profile_hash
+        content["binaryData"] = {names.PROFILE_KEY: base64.b64encode(reference.profile).decode()}
+    name = names.config_map(observed.name)
+    return _object(CONFIG_MAPS, name, [observed], labels(observed.name), annotations, content)
+
+
+def profile_copy(observed: Observed, reference: Reference, made: str) -> Desired:
+    """The immutable copy of a profile. `made`: when it came into force, RFC 3339."""
+    annotations = {names.PROFILE_HASH_ANNOTATION: reference.profile_hash, names.MADE_ANNOTATION: made}
+    content = {
+        "immutable": True,
+        "binaryData": {names.PROFILE_KEY: base64.b64encode(reference.profile).decode()},
+    }
+    name = names.profile_config_map(observed.name, reference.profile_hash)
+    return _object(CONFIG_MAPS, name, [observed], labels(observed.name), annotations, content)
+
+
+def token_secret(owners: Sequence[Observed], token: str) -> Desired:
+    """The one token of a namespace's sidecars; it goes with the last of its monitors."""
+    resource = Resource("", "v1", "secrets", "Secret")
+    content = {"data": {names.TOKEN_KEY: base64.b64encode(token.encode()).decode()}}
+    return _object(resource, names.TOKEN_SECRET, owners, labels(), {}, content)
+
+
+def pod_monitor(owners: Sequence[Observed]) -> Desired:
+    """How the Prometheus Operator finds every sidecar of a namespace; it goes with the last monitor."""
+    endpoints = [{"port": port, "path": "/metrics"} for port in ("dl-metrics", "dl-health")]
+    selector = {"matchLabels": {names.INJECTED_LABEL: "true"}}
+    content = {"spec": {"selector": selector, "podMetricsEndpoints": endpoints}}
+    return _object(POD_MONITORS, names.POD_MONITOR, owners, labels(), {}, content)

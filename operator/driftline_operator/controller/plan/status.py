@@ -1,0 +1,178 @@
+"""The status as it should be, and whether it is worth a write. Pure."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import msgspec
+from driftline.spec.status import (
+    Condition,
+    DriftedFeature,
+    MonitorStatus,
+    Outlier,
+    PodCounts,
+    WindowStatus,
+)
+
+from driftline_operator import names
+from driftline_operator.cluster.resources import MODEL_MONITORS
+from driftline_operator.conditions import Aspect, Finding
+from driftline_operator.controller.observed import Observed
+from driftline_operator.controller.plan.pods import Survey
+
+_MOST_MESSAGE: Final = 1024
+_VERDICTS: Final = (Aspect.DATA_DRIFT, Aspect.PREDICTION_DRIFT, Aspect.DATA_QUALITY)
+
+
+class FleetView(NamedTuple):
+    """What the fleet's panes say about one monitor, ready to be written."""
+
+    findings: tuple[Finding, ...] = ()
+    """DataDrift, PredictionDrift, DataQuality."""
+    windows: tuple[WindowStatus, ...] = ()
+    worst: tuple[DriftedFeature, ...] = ()
+    outliers: tuple[Outlier, ...] = ()
+    rows: int = 0
+    profile_hash: str = ""
+    answered: int | None = None
+    """Pods whose panes came in the last cycle; None: none was asked."""
+
+
+class Transition(NamedTuple):
+    """A condition whose status or reason changed: what an Event says."""
+
+    aspect: str
+    status: str
+    reason: str
+    message: str
+
+
+def status(
+    observed: Observed, findings: Sequence[Finding], survey: Survey, fleet: FleetView, now: dt.datetime
+) -> Mapping[str, Any]:
+    """The whole status, as JSON. A condition keeps the time of its last transition."""
+    before = _conditions(observed)
+    written = now.strftime("%Y-%m-%dT%H:%M:%SZ")
+    conditions = []
+    verdict_changed = False
+    for finding in findings:
+        old = before.get(finding.aspect, {})
+        same = old.get("status") == finding.status
+        verdict_changed |= finding.aspect in _VERDICTS and not same and bool(old)
+        since = str(old.get("lastTransitionTime") or written) if same else written
+        conditions.append(
+            Condition(
+                type=finding.aspect,
+                status=finding.status.value,
+                reason=finding.reason,
+                message=finding.message[:_MOST_MESSAGE],
+                last_transition_time=since,
+                observed_generation=observed.generation,
+            )
+        )
+    last = written if verdict_changed else (observed.body.get("status") or {}).get("lastChange")
+    worst = fleet.worst[0] if fleet.worst else None
+    made = MonitorStatus(
+        observed_generation=observed.generation,
+        conditions=tuple(conditions),
+        injected=f"{survey.injected}/{survey.expected}",
+        worst_feature="" if worst is None else f"{worst.feature} (PSI {worst.psi:.2f})",
+        rows=fleet.rows,
+        profile_hash=fleet.profile_hash,
+        pods=PodCounts(expected=survey.expected, injected=survey.injected, outdated=survey.outdated),
+        windows=fleet.windows,
+        worst_features=fleet.worst,
+        outliers=fleet.outliers,
+        last_change=last,
+    )
+    # What is default is left out by the struct; a server-side apply then removes what was there.
+    wire: Mapping[str, Any] = msgspec.to_builtins(made)
+    return wire
+
+
+def transitions(observed: Observed, findings: Sequence[Finding]) -> list[Transition]:
+    """What changed against the status that is there; of a new monitor nothing but what is wrong."""
+    before = _conditions(observed)
+    changed = []
+    for finding in findings:
+        old = before.get(finding.aspect)
+        if old is None and finding.status == "Unknown":
+            continue
+        if old is None or (old["status"], old["reason"]) != (finding.status, finding.reason):
+            message = finding.message[:_MOST_MESSAGE]
+            changed.append(Transition(finding.aspect, finding.status, finding.reason, message))
+    return changed
+
+
+class Worth(NamedTuple):
+    """Is a status worth a write?"""
+
+    changed: bool
+    urgent: bool
+    """Conditions, counts of pods or the generation changed, not only numbers and messages."""
+
+
+def worth(observed: Observed, wanted: Mapping[str, Any]) -> Worth:
+    """Against the status that is there."""
+    present = observed.body.get("status") or {}
+    if present == wanted:
+        return Worth(changed=False, urgent=False)
+    return Worth(changed=True, urgent=_gist(present) != _gist(wanted))
+
+
+def body(observed: Observed, wanted: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What server-side apply of the status subresource wants. With the UID: never of a namesake."""
+    metadata = {"name": observed.name, "namespace": observed.namespace, "uid": observed.uid}
+    return {
+        "apiVersion": MODEL_MONITORS.api_version,
+        "kind": MODEL_MONITORS.kind,
+        "metadata": metadata,
+        "status": wanted,
+    }
+
+
+def is_bad_news(transition: Transition) -> bool:
+    """Is it a Warning? Drift that begins, and any of the others that ceases to hold."""
+    if transition.aspect in (Aspect.DATA_DRIFT, Aspect.PREDICTION_DRIFT):
+        return transition.status == "True"
+    return transition.status == "False"
+
+
+def event(observed: Observed, transition: Transition, identity: str, now: dt.datetime) -> dict[str, Any]:
+    """An Event about the monitor, `events.k8s.io/v1`. Its name is the transition's: said twice, it is one."""
+    stamp = now.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    name = f"{observed.name[:200]}.{transition.aspect.lower()}.{int(now.timestamp() * 1000):x}"
+    return {
+        "apiVersion": "events.k8s.io/v1",
+        "kind": "Event",
+        "metadata": {"name": name, "namespace": observed.namespace},
+        "eventTime": stamp,
+        "reportingController": f"{names.GROUP}/controller",
+        "reportingInstance": identity[:128] or "controller",
+        "action": transition.aspect,
+        "reason": transition.reason,
+        "note": f"{transition.aspect} is {transition.status}: {transition.message}"[:1024],
+        "type": "Warning" if is_bad_news(transition) else "Normal",
+        "regarding": {
+            "apiVersion": MODEL_MONITORS.api_version,
+            "kind": MODEL_MONITORS.kind,
+            "name": observed.name,
+            "namespace": observed.namespace,
+            "uid": observed.uid,
+        },
+    }
+
+
+def _conditions(observed: Observed) -> dict[str, Mapping[str, Any]]:
+    found = (observed.body.get("status") or {}).get("conditions") or []
+    return {str(each["type"]): each for each in found}
+
+
+def _gist(given: Mapping[str, Any]) -> object:
+    conditions = [(each["type"], each["status"], each["reason"]) for each in given.get("conditions") or []]
+    worst = [each["feature"] for each in given.get("worstFeatures") or []]
+    outliers = [each["pod"] for each in given.get("outliers") or []]
+    generation, counts = given.get("observedGeneration"), given.get("pods")
+    return sorted(conditions), generation, counts, given.get("profileHash"), worst[:1], outliers
