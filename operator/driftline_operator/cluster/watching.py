@@ -65,21 +65,25 @@ class Cache:
         self._trim = trim
         self._metadata_only = metadata_only
         self._clock = clock
-        self._objects: dict[Key, Object] = {}
+        self._objects: dict[str, dict[str, Object]] = {}
         self._listeners: list[Callable[[Key], None]] = []
         self._heard: float | None = None
         self._resume = ""
         """The resource version to watch from; empty: list first."""
 
     def __iter__(self) -> Iterator[Object]:
-        return iter(list(self._objects.values()))
+        return iter([found for each in self._objects.values() for found in each.values()])
 
     def __len__(self) -> int:
-        return len(self._objects)
+        return sum(len(each) for each in self._objects.values())
 
     def get(self, namespace: str, name: str) -> Object | None:
         """One object, if it is there."""
-        return self._objects.get((namespace, name))
+        return self._objects.get(namespace, {}).get(name)
+
+    def within(self, namespace: str) -> tuple[Object, ...]:
+        """The objects of one namespace."""
+        return tuple(self._objects.get(namespace, {}).values())
 
     def age(self) -> float | None:
         """Seconds since the API server was last heard of; None before the first list."""
@@ -114,10 +118,19 @@ class Cache:
             fields=self._fields,
             metadata_only=self._metadata_only,
         )
-        fresh = {key_of(each): self._trim(each) for each in found}
-        changed = [key for key, each in fresh.items() if _version(self._objects.get(key)) != _version(each)]
-        gone = [key for key in self._objects if key not in fresh]
-        self._objects = fresh
+        before, self._objects = self._objects, {}
+        changed: list[Key] = []
+        for each in found:
+            namespace, name = key_of(each)
+            self._objects.setdefault(namespace, {})[name] = self._trim(each)
+            if _version(before.get(namespace, {}).get(name)) != _version(each):
+                changed.append((namespace, name))
+        gone = [
+            (namespace, name)
+            for namespace, known in before.items()
+            for name in known
+            if self.get(namespace, name) is None
+        ]
         self._hear()
         self.synced.set()
         for key in (*changed, *gone):
@@ -138,10 +151,13 @@ class Cache:
             if kind == "BOOKMARK":
                 continue
             key = key_of(found)
-            if kind == "DELETED":
-                self._objects.pop(key, None)
-            else:
-                self._objects[key] = self._trim(found)
+            namespace, name = key
+            if kind != "DELETED":
+                self._objects.setdefault(namespace, {})[name] = self._trim(found)
+            elif namespace in self._objects:
+                self._objects[namespace].pop(name, None)
+                if not self._objects[namespace]:
+                    del self._objects[namespace]
             self._tell(key)
         self._hear()
 

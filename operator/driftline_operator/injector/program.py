@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import logging
 import signal
 import ssl
-import tempfile
 import time
 from collections.abc import Coroutine, Sequence
-from datetime import datetime
-from pathlib import Path
 
 import msgspec
 from aiohttp import web
-from cryptography import x509
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
 from driftline_operator import names
+from driftline_operator.certificates.serving import load_certificate
 from driftline_operator.cluster.api import Api, load
 from driftline_operator.cluster.resources import (
     CONFIG_MAPS,
@@ -201,22 +197,6 @@ def is_enabled(switch: Object) -> bool:
     """Is injection on, by the settings' ConfigMap? Without a word about it, it is; any other word is off."""
     said = (switch.get("data") or {}).get(names.SETTINGS_INJECTION_KEY, "enabled")
     return bool(said == "enabled")
-
-
-def load_certificate(context: ssl.SSLContext, secret: Object) -> datetime:
-    """Serve that Secret's certificate from the next connection on. Returns when it ends.
-
-    Raises KeyError, ValueError or ssl.SSLError where the Secret holds no such pair.
-    """
-    certificate, key = (base64.b64decode(secret["data"][name]) for name in ("tls.crt", "tls.key"))
-    ends = x509.load_pem_x509_certificate(certificate).not_valid_after_utc
-    with tempfile.TemporaryDirectory(prefix="driftline-") as folder:  # the context reads files only
-        paths = Path(folder, "tls.crt"), Path(folder, "tls.key")
-        for path, content in zip(paths, (certificate, key), strict=True):
-            path.touch(0o600)
-            path.write_bytes(content)
-        context.load_cert_chain(*paths)
-    return ends
 
 
 async def run(settings: InjectorSettings) -> int:

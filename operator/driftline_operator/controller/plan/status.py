@@ -87,9 +87,7 @@ def status(
         outliers=fleet.outliers,
         last_change=last,
     )
-    # What is default is left out by the struct; a server-side apply then removes what was there.
-    wire: Mapping[str, Any] = msgspec.to_builtins(made)
-    return wire
+    return _with_zeros(msgspec.to_builtins(made))
 
 
 def transitions(observed: Observed, findings: Sequence[Finding]) -> list[Transition]:
@@ -163,6 +161,19 @@ def event(observed: Observed, transition: Transition, identity: str, now: dt.dat
             "uid": observed.uid,
         },
     }
+
+
+def _with_zeros(wire: dict[str, Any]) -> dict[str, Any]:
+    """The counts that the structs leave out at zero, as the API server would add them.
+
+    Written out, the status that is there equals the one that was wanted: nothing is written twice.
+    """
+    counts = dict.fromkeys(("expected", "injected", "outdated"), 0)
+    window = {"rows": 0, "requests": 0, "coverage": 0.0, "drifted": 0}
+    wire["pods"] = counts | wire.get("pods", {})
+    if "windows" in wire:
+        wire["windows"] = [window | each for each in wire["windows"]]
+    return {"rows": 0, "observedGeneration": 0} | wire
 
 
 def _conditions(observed: Observed) -> dict[str, Mapping[str, Any]]:

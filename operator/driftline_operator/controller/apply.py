@@ -1,0 +1,90 @@
+"""Writes what isn't already so, by server-side apply; nothing at all where nothing changed.
+
+What was applied is remembered by its hash, and by the resource version that the API server gave it: a plan
+that is the same, over an object that nobody touched, costs no request. Whoever changed the object made
+another version, and what is ours in it is applied again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from driftline_operator.cluster.api import Api, ApiError
+from driftline_operator.cluster.resources import Object, Resource
+from driftline_operator.controller.plan.objects import Desired
+
+_log = logging.getLogger(__name__)
+
+Key = tuple[str, str, str]
+
+
+class NotLeading(Exception):
+    """Another controller acts: nothing may be written."""
+
+
+class Applier:
+    """`may_write` is asked before every write; `version` tells an object's version from the watch caches."""
+
+    def __init__(
+        self,
+        api: Api,
+        may_write: Callable[[], bool],
+        version: Callable[[str, str, str], str | None],
+    ) -> None:
+        self._api = api
+        self._may_write = may_write
+        self._version = version
+        self._applied: dict[Key, tuple[str, str]] = {}
+        self.writes = 0
+
+    def check(self) -> None:
+        """Raises NotLeading where nothing may be written."""
+        if not self._may_write():
+            raise NotLeading
+        self.writes += 1
+
+    def forget(self) -> None:
+        """Another may have written meanwhile: take nothing for applied."""
+        self._applied.clear()
+
+    async def ensure(self, desired: Desired) -> bool:
+        """Apply it if need be; was there a write? Raises ApiError, NotLeading."""
+        digest = hashlib.sha256(msgspec.json.encode(desired.body, order="sorted")).hexdigest()
+        # A version that the watch hasn't brought yet means one request too many, which changes nothing.
+        if self._applied.get(desired.key) == (digest, self._version(*desired.key)):
+            return False
+        self.check()
+        written = await self._api.apply(desired.resource, desired.namespace, desired.body)
+        self._applied[desired.key] = digest, str(written["metadata"]["resourceVersion"])
+        return True
+
+    async def remove(self, resource: Resource, namespace: str | None, name: str) -> None:
+        """Delete it if it is there."""
+        self.check()
+        self._applied.pop((resource.plural, namespace or "", name), None)
+        await self._api.delete(resource, namespace, name)
+        _log.info("deleted %s %s", resource.kind, f"{namespace}/{name}" if namespace else name)
+
+    async def status(self, resource: Resource, body: Object) -> Object:
+        """Apply the status subresource."""
+        self.check()
+        return await self._api.apply(resource, body["metadata"]["namespace"], body, subresource="status")
+
+    async def create(self, resource: Resource, namespace: str, body: Object) -> None:
+        """A new object, such as an Event; one of that name is enough."""
+        self.check()
+        try:
+            await self._api.create(resource, namespace, body)
+        except ApiError as error:
+            if error.status != 409:
+                raise
+
+    async def patch(self, resource: Resource, namespace: str, name: str, body: dict[str, Any]) -> None:
+        """A merge patch."""
+        self.check()
+        await self._api.patch(resource, namespace, name, body)

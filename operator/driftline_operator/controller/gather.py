@@ -1,0 +1,227 @@
+"""The watch caches of the controller, and how they become what is planned from.
+
+Objects are trimmed to what planning reads: a large cluster's pods and templates whole are many megabytes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from driftline_operator import names
+from driftline_operator.cluster.api import Api
+from driftline_operator.cluster.resources import (
+    CONFIG_MAPS,
+    DAEMON_SETS,
+    DEPLOYMENTS,
+    NAMESPACES,
+    NETWORK_POLICIES,
+    POD_MONITORS,
+    PODS,
+    REPLICA_SETS,
+    SECRETS,
+    SERVICES,
+    STATEFUL_SETS,
+    WEBHOOKS,
+    Object,
+    Resource,
+)
+from driftline_operator.cluster.watching import Cache, Clock
+from driftline_operator.controller.observed import NamespaceState, Observed, Reference
+
+_POD_METADATA: Final = (
+    "name", "namespace", "uid", "labels", "annotations", "ownerReferences",
+    "deletionTimestamp", "creationTimestamp", "resourceVersion",
+)  # fmt: skip
+_CONTAINER: Final = (
+    "name", "ports", "resources", "restartPolicy", "livenessProbe", "readinessProbe", "startupProbe",
+)  # fmt: skip
+_POD_STATUS: Final = ("phase", "podIP", "startTime", "initContainerStatuses")
+_POD_SPEC: Final = ("hostNetwork", "securityContext")
+_MANAGED: Final = f"{names.MANAGED_BY_LABEL}={names.MANAGED_BY}"
+
+
+def trim_pod(pod: Object) -> Object:
+    """Identity, containers without environment and volumes, and how the sidecars are."""
+    spec = pod.get("spec") or {}
+    kept: dict[str, Any] = _only(spec, _POD_SPEC)
+    for kind in ("containers", "initContainers"):
+        if spec.get(kind):
+            kept[kind] = [_only(each, _CONTAINER) for each in spec[kind]]
+    kept.setdefault("containers", [])
+    metadata = _only(pod["metadata"], _POD_METADATA)
+    metadata["annotations"] = _ours(metadata.get("annotations") or {})
+    return {"metadata": metadata, "spec": kept, "status": _only(pod.get("status") or {}, _POD_STATUS)}
+
+
+def trim_workload(kind: str) -> Callable[[Object], Object]:
+    """A workload's identity, template and progress. Items of a list don't say their kind."""
+
+    def trim(found: Object) -> Object:
+        metadata = _only(found["metadata"], (*_POD_METADATA, "generation"))
+        metadata.pop("annotations", None)
+        spec = _only(found["spec"], ("template", "replicas"))
+        return {"kind": kind, "metadata": metadata, "spec": spec, "status": found.get("status") or {}}
+
+    return trim
+
+
+def trim_plain(found: Object) -> Object:
+    """Without who wrote what."""
+    metadata = {key: value for key, value in found["metadata"].items() if key != "managedFields"}
+    return {**found, "metadata": metadata}
+
+
+def _only(found: Mapping[str, Any], kept: Iterable[str]) -> dict[str, Any]:
+    return {key: found[key] for key in kept if key in found}
+
+
+def _ours(annotations: Mapping[str, str]) -> dict[str, str]:
+    return {key: value for key, value in annotations.items() if key.startswith(f"{names.GROUP}/")}
+
+
+class Watches:
+    """All caches. `namespaces`: those that are watched; empty: all."""
+
+    def __init__(
+        self,
+        own: str,
+        namespaces: Sequence[str],
+        clock: Clock,
+        *,
+        certificate: str,
+        pod_monitors: bool,
+    ) -> None:
+        self._clock = clock
+        self._places: tuple[str | None, ...] = tuple(namespaces) or (None,)
+        self._pods = self._group(PODS, trim=trim_pod)
+        self._services = self._group(SERVICES, trim=trim_plain)
+        self._policies = self._group(NETWORK_POLICIES, trim=trim_plain)
+        self._replica_sets = self._group(REPLICA_SETS, metadata_only=True, trim=trim_plain)
+        self._workloads = {
+            each.kind: self._group(each, trim=trim_workload(each.kind))
+            for each in (DEPLOYMENTS, STATEFUL_SETS, DAEMON_SETS)
+        }
+        self.config_maps = self._group(CONFIG_MAPS, metadata_only=True, trim=trim_plain)
+        self.pod_monitors = (
+            self._group(POD_MONITORS, metadata_only=True, trim=trim_plain, labels=_MANAGED)
+            if pod_monitors
+            else []
+        )
+        self.webhooks = Cache(WEBHOOKS, clock, labels=_MANAGED, metadata_only=True, trim=trim_plain)
+        self._namespaces = [
+            Cache(
+                NAMESPACES,
+                clock,
+                fields=f"metadata.name={each}" if each else "",
+                metadata_only=True,
+                trim=trim_plain,
+            )
+            for each in self._places
+        ]
+        self.settings = self._own(CONFIG_MAPS, own, names.SETTINGS_CONFIG_MAP)
+        self.certificate = self._own(SECRETS, own, certificate)
+
+    def _group(self, resource: Resource, **options: Any) -> list[Cache]:
+        return [Cache(resource, self._clock, namespace=each, **options) for each in self._places]
+
+    def _own(self, resource: Resource, namespace: str, name: str) -> Cache:
+        return Cache(resource, self._clock, namespace=namespace, fields=f"metadata.name={name}")
+
+    @property
+    def local(self) -> list[Cache]:
+        """Those whose objects belong to the plan of their own namespace."""
+        workloads = [cache for group in self._workloads.values() for cache in group]
+        return [
+            *self._pods, *self._services, *self._policies, *self._replica_sets, *workloads,
+            *self.config_maps, *self.pod_monitors,
+        ]  # fmt: skip
+
+    @property
+    def every(self) -> list[Cache]:
+        """All of them."""
+        return [*self.local, *self._namespaces, self.webhooks, self.settings, self.certificate]
+
+    def on_change(self, dirty: Callable[[str], None]) -> None:
+        """Call `dirty` with the namespace whose plan may be another now."""
+        for cache in self.local:
+            cache.on_change(lambda key: dirty(key[0]))
+        for cache in self._namespaces:
+            cache.on_change(lambda key: dirty(key[1]))
+        prefix = names.webhook_configuration("")
+        self.webhooks.on_change(lambda key: dirty(key[1].removeprefix(prefix)))
+
+    def run(self, api: Api) -> list[asyncio.Task[None]]:
+        """One task for each cache."""
+        return [asyncio.create_task(cache.run(api), name=cache.resource.plural) for cache in self.every]
+
+    @property
+    def waiting_for(self) -> list[str]:
+        """The kinds that haven't been listed yet."""
+        return sorted({each.resource.plural for each in self.every if not each.synced.is_set()})
+
+    def version(self, plural: str, namespace: str, name: str) -> str | None:
+        """The resource version of an object that is watched; None where it isn't there."""
+        groups = {
+            CONFIG_MAPS.plural: self.config_maps,
+            POD_MONITORS.plural: self.pod_monitors,
+            WEBHOOKS.plural: [self.webhooks],
+        }
+        for cache in groups.get(plural, []):
+            found = cache.get(namespace, name)
+            if found is not None:
+                return str(found["metadata"]["resourceVersion"])
+        return None
+
+    def owned_config_maps(self, namespace: str, monitor: Observed) -> list[Object]:
+        """The metadata of those ConfigMaps that belong to that very monitor."""
+        return [
+            found
+            for cache in self.config_maps
+            for found in cache.within(namespace)
+            if any(each.get("uid") == monitor.uid for each in found["metadata"].get("ownerReferences") or [])
+        ]
+
+    def state(
+        self, namespace: str, monitors: Sequence[Observed], references: Mapping[str, Reference]
+    ) -> NamespaceState:
+        """What is planned from."""
+        place = next((each for cache in self._namespaces if (each := cache.get("", namespace))), None)
+        metadata = {} if place is None else place["metadata"]
+        return NamespaceState(
+            name=namespace,
+            labels=metadata.get("labels") or {},
+            alive=place is not None and not metadata.get("deletionTimestamp"),
+            monitors=tuple(sorted(monitors, key=lambda each: each.age_order)),
+            pods=_within(self._pods, namespace),
+            services=_within(self._services, namespace),
+            policies=_within(self._policies, namespace),
+            workloads=self._workloads_of(namespace),
+            references=references,
+            suspended=dict(self._suspended(namespace, monitors)),
+            published=self.webhooks.get("", names.webhook_configuration(namespace)) is not None,
+        )
+
+    def _workloads_of(self, namespace: str) -> dict[tuple[str, str], Object]:
+        found = {
+            (kind, each["metadata"]["name"]): each
+            for kind, group in self._workloads.items()
+            for each in _within(group, namespace)
+        }
+        for each in _within(self._replica_sets, namespace):
+            found[(REPLICA_SETS.kind, each["metadata"]["name"])] = each
+        return found
+
+    def _suspended(self, namespace: str, monitors: Sequence[Observed]) -> Iterable[tuple[str, str]]:
+        for monitor in monitors:
+            for found in self.owned_config_maps(namespace, monitor):
+                marks = found["metadata"].get("annotations") or {}
+                if found["metadata"]["name"] == names.config_map(monitor.name) and (
+                    key := marks.get(names.SUSPENDED_ANNOTATION)
+                ):
+                    yield monitor.name, key
+
+
+def _within(group: Iterable[Cache], namespace: str) -> tuple[Object, ...]:
+    return tuple(found for cache in group for found in cache.within(namespace))

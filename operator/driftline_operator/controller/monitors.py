@@ -1,0 +1,65 @@
+"""The ModelMonitors of the cluster, decoded once when they change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from driftline_operator.cluster.resources import Object
+from driftline_operator.controller.observed import Observed, observe
+
+Key = tuple[str, str]
+
+
+class MonitorStore:
+    """Filled by events and, whole, by resync: a deletion that no event told is noticed then."""
+
+    def __init__(self, dirty: Callable[[str], None]) -> None:
+        """`dirty` is called with the namespace of whatever changed."""
+        self._dirty = dirty
+        self._known: dict[Key, Observed] = {}
+
+    def note(self, kind: str, body: Object) -> None:
+        """One that came, changed, or (`DELETED`) went."""
+        key = body["metadata"]["namespace"], body["metadata"]["name"]
+        if kind == "DELETED" or body["metadata"].get("deletionTimestamp"):
+            if self._known.pop(key, None) is not None:
+                self._dirty(key[0])
+            return
+        before = self._known.get(key)
+        if before is not None and _same_spec(before.body, body):
+            if before.body["metadata"].get("resourceVersion") == body["metadata"].get("resourceVersion"):
+                return
+            self._known[key] = before._replace(body=body)  # a status, ours most often: decode nothing
+            return
+        self._known[key] = observe(body)
+        self._dirty(key[0])
+
+    def replace(self, bodies: Iterable[Object]) -> None:
+        """All there are now."""
+        present = {(each["metadata"]["namespace"], each["metadata"]["name"]): each for each in bodies}
+        for key in [each for each in self._known if each not in present]:
+            self.note("DELETED", self._known[key].body)
+        for each in present.values():
+            self.note("MODIFIED", each)
+
+    def of(self, namespace: str) -> list[Observed]:
+        """Those of one namespace."""
+        return [each for key, each in self._known.items() if key[0] == namespace]
+
+    def get(self, key: Key) -> Observed | None:
+        """One, by namespace and name."""
+        return self._known.get(key)
+
+    def every(self) -> dict[Key, Observed]:
+        """All of them."""
+        return dict(self._known)
+
+    @property
+    def namespaces(self) -> set[str]:
+        """Where there are any."""
+        return {key[0] for key in self._known}
+
+
+def _same_spec(before: Object, after: Object) -> bool:
+    first, second = before["metadata"], after["metadata"]
+    return all(first.get(each) == second.get(each) for each in ("uid", "generation"))
