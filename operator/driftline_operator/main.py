@@ -1,4 +1,4 @@
-"""`driftline-operator injector`: the admission webhook. (The controller is not built yet.)"""
+"""`driftline-operator`: the command line of the programs in the operator's image."""
 
 from __future__ import annotations
 
@@ -6,15 +6,21 @@ import argparse
 import asyncio
 import logging
 import os
+import socket
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
 import msgspec
 
-from driftline_operator.cluster.api import ApiError
+from driftline_operator.cleanup import cleanup
+from driftline_operator.cluster.api import Api, ApiError, load
+from driftline_operator.controller import program as controller
+from driftline_operator.controller.settings import ControllerSettings
 from driftline_operator.injection.sidecars import Resources, Settings
-from driftline_operator.injector.program import SCRAPE, InjectorSettings, run
+from driftline_operator.injector import program as injector
+from driftline_operator.injector.program import SCRAPE, InjectorSettings
+from driftline_operator.probe import probe
 
 EX_USAGE = 64
 EX_UNAVAILABLE = 69
@@ -28,13 +34,36 @@ class _Parser(argparse.ArgumentParser):
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     top = _Parser(prog="driftline-operator", description="The programs that run beside a cluster's models.")
-    programs = top.add_subparsers(dest="program", required=True, metavar="injector")
-    injector = programs.add_parser("injector", help="give monitored pods their sidecar as they are created")
-    add = injector.add_argument
+    programs = top.add_subparsers(
+        dest="program", required=True, metavar="controller | injector | cleanup | probe"
+    )
+    _controller(programs.add_parser("controller", help="watch ModelMonitors: objects, verdicts, status"))
+    _injector(programs.add_parser("injector", help="give monitored pods their sidecar as they are created"))
+    cleaning = programs.add_parser("cleanup", help="remove what the controller made, before an uninstall")
+    _common(cleaning)
+    cleaning.add_argument("--controller", default="driftline-controller", metavar="NAME", help="%(default)s")
+    probing = programs.add_parser("probe", help="ask programs whether they are ready")
+    probing.add_argument("urls", nargs="+", metavar="URL")
+    _logging(probing)
+    return top
+
+
+def _logging(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
+
+
+def _common(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
     own = os.environ.get("POD_NAMESPACE")
     add("--namespace", default=own, required=own is None, metavar="NS", help="the operator's (POD_NAMESPACE)")
-    add("--listen", type=address, default=("", 9443), metavar="ADDR", help="the webhook, TLS (:9443)")
-    add("--metrics", type=address, default=("", 8081), metavar="ADDR", help="health and series (:8081)")
+    add("--watch-namespaces", type=words, default=(), metavar="A,B", help="whose monitors (all)")
+    add("--kubeconfig", metavar="FILE", help="for use outside a cluster")
+    _logging(parser)
+
+
+def _sidecar(parser: argparse.ArgumentParser) -> None:
+    """What both programs must say alike: the injector gives it to pods, the controller compares with it."""
+    add = parser.add_argument
     add("--certificate-secret", default="driftline-webhook-certs", metavar="NAME", help="%(default)s")
     add("--sidecar-image", required=True, metavar="IMAGE", help="of both sidecar containers")
     add("--sidecar-image-pull-policy", default="IfNotPresent", choices=("Always", "IfNotPresent", "Never"))
@@ -43,10 +72,35 @@ def parser() -> argparse.ArgumentParser:
     add("--proxy-resources", type=resources, metavar="JSON", help="the proxy container's, by default")
     add("--analyzer-resources", type=resources, metavar="JSON", help="the analyzer container's, by default")
     add("--scrape", default="auto", choices=SCRAPE, help="how Prometheus finds the sidecars (auto)")
-    add("--watch-namespaces", type=words, default=(), metavar="A,B", help="whose monitors (all)")
-    add("--kubeconfig", metavar="FILE", help="for use outside a cluster")
-    add("--log-level", default="info", choices=("debug", "info", "warning", "error"))
-    return top
+
+
+def _injector(parser: argparse.ArgumentParser) -> None:
+    _common(parser)
+    _sidecar(parser)
+    add = parser.add_argument
+    add("--listen", type=address, default=("", 9443), metavar="ADDR", help="the webhook, TLS (:9443)")
+    add("--metrics", type=address, default=("", 8081), metavar="ADDR", help="health and series (:8081)")
+
+
+def _controller(parser: argparse.ArgumentParser) -> None:
+    _common(parser)
+    _sidecar(parser)
+    add = parser.add_argument
+    name = os.environ.get("POD_NAME", socket.gethostname())
+    add("--identity", default=name, metavar="NAME", help="of this replica, in the Lease (POD_NAME)")
+    add("--metrics", type=address, default=("", 8080), metavar="ADDR", help="health and series (:8080)")
+    add("--intake", type=address, default=("", 8443), metavar="ADDR", help="ending pods' panes, TLS (:8443)")
+    add("--injector-service", default="driftline-injector", metavar="NAME", help="%(default)s")
+    add("--injector-url", default="", metavar="URL", help="instead: an injector outside of the cluster")
+    add("--controller-service", default="driftline-controller", metavar="NAME", help="%(default)s")
+    add("--certificates", default="self", choices=("self", "external"), help="who makes them (self)")
+    add("--failure-policy", default="Ignore", choices=("Ignore", "Fail"), help="of webhook entries (Ignore)")
+    add("--no-restarts", action="store_true", help="never restart workloads, whatever monitors ask for")
+    add("--resync", type=seconds, default=300.0, metavar="TIME", help="look at everything so often (5m)")
+    add("--status-interval", type=seconds, default=30.0, metavar="TIME", help="between status writes (30s)")
+    add("--pull-interval", type=seconds, default=30.0, metavar="TIME", help="between rounds over pods (30s)")
+    add("--pull-concurrency", type=int, default=32, metavar="N", help="pods asked at once (32)")
+    add("--lease-duration", type=seconds, default=15.0, metavar="TIME", help="of the leader's lease (15s)")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -57,10 +111,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     handler.setFormatter(_Json(form))
     logging.basicConfig(level=given.log_level.upper(), handlers=[handler])
     try:
-        return asyncio.run(run(injector_settings(given)))
-    except (ApiError, OSError, ValueError) as error:
-        logging.getLogger(__name__).critical("not started: %s", error)
+        return asyncio.run(_program(given))
+    except (ApiError, OSError, ValueError, TimeoutError) as error:
+        logging.getLogger(__name__).critical("%s ended: %s", given.program, str(error) or "no answer")
         return EX_UNAVAILABLE
+
+
+async def _program(given: argparse.Namespace) -> int:
+    match given.program:
+        case "injector":
+            return await injector.run(injector_settings(given))
+        case "controller":
+            return await controller.run(controller_settings(given))
+        case "cleanup":
+            async with Api(await load(given.kubeconfig)) as api:
+                return await cleanup(api, given.namespace, given.controller, given.watch_namespaces)
+        case _:
+            return await probe(given.urls)
 
 
 class _Json(logging.Formatter):
@@ -71,8 +138,8 @@ class _Json(logging.Formatter):
         return super().format(record)
 
 
-def injector_settings(given: argparse.Namespace) -> InjectorSettings:
-    """What the command line said of the injector."""
+def sidecar_settings(given: argparse.Namespace) -> Settings:
+    """What the command line said of all sidecars."""
     sidecar = Settings(
         image=given.sidecar_image,
         pull_policy=given.sidecar_image_pull_policy,
@@ -83,16 +150,46 @@ def injector_settings(given: argparse.Namespace) -> InjectorSettings:
         sidecar = msgspec.structs.replace(sidecar, proxy=given.proxy_resources)
     if given.analyzer_resources is not None:
         sidecar = msgspec.structs.replace(sidecar, analyzer=given.analyzer_resources)
+    return sidecar
+
+
+def injector_settings(given: argparse.Namespace) -> InjectorSettings:
+    """What the command line said of the injector."""
     return InjectorSettings(
         namespace=given.namespace,
         listen=given.listen,
         metrics=given.metrics,
-        sidecar=sidecar,
+        sidecar=sidecar_settings(given),
         scrape=given.scrape,
         watch_namespaces=given.watch_namespaces,
         certificate_secret=given.certificate_secret,
         kubeconfig=given.kubeconfig,
     )
+
+
+def controller_settings(given: argparse.Namespace) -> ControllerSettings:
+    """What the command line said of the controller."""
+    plain = (
+        "namespace", "identity", "metrics", "intake", "injector_service", "injector_url",
+        "controller_service", "certificates", "certificate_secret", "failure_policy", "scrape",
+        "watch_namespaces", "resync", "status_interval", "pull_interval", "pull_concurrency",
+        "lease_duration", "kubeconfig",
+    )  # fmt: skip
+    fields = {name: getattr(given, name) for name in plain}
+    return ControllerSettings(**fields, sidecar=sidecar_settings(given), may_restart=not given.no_restarts)
+
+
+def seconds(text: str) -> float:
+    """`30s`, `5m`, `1h` or plain seconds. Raises argparse.ArgumentTypeError."""
+    units = {"s": 1, "m": 60, "h": 3600}
+    number, unit = (text[:-1], units[text[-1]]) if text[-1:] in units else (text, 1)
+    try:
+        value = float(number) * unit
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be a time such as 30s or 5m, not {text!r}")
+    return value
 
 
 def address(text: str) -> tuple[str, int]:

@@ -28,25 +28,29 @@ class NotLeading(Exception):
 
 
 class Applier:
-    """`may_write` is asked before every write; `version` tells an object's version from the watch caches."""
+    """`may_write` is asked before every write; `version` tells an object's version from the watch caches.
+
+    `written` is called for each write.
+    """
 
     def __init__(
         self,
         api: Api,
         may_write: Callable[[], bool],
         version: Callable[[str, str, str], str | None],
+        written: Callable[[], object] = lambda: None,
     ) -> None:
         self._api = api
         self._may_write = may_write
         self._version = version
         self._applied: dict[Key, tuple[str, str]] = {}
-        self.writes = 0
+        self._written = written
 
     def check(self) -> None:
         """Raises NotLeading where nothing may be written."""
         if not self._may_write():
             raise NotLeading
-        self.writes += 1
+        self._written()
 
     def forget(self) -> None:
         """Another may have written meanwhile: take nothing for applied."""

@@ -18,13 +18,18 @@ from driftline_operator import names
 from driftline_operator.cluster.resources import Object
 
 
-def registry(note: Callable[[str, Object], None], login: Callable[[], kopf.ConnectionInfo]) -> Any:
-    """The handlers. `note` gets the kind of each event (empty: it was there already) and the monitor."""
+def registry(
+    note: Callable[[str, Object], None], login: Callable[[], kopf.ConnectionInfo], *, own: bool
+) -> Any:
+    """The handlers. `note` gets the kind of each event (empty: it was there already) and the monitor.
+
+    `own`: the pod's service account is used, whose token kopf reads anew as it is rotated.
+    """
     handlers = kopf.OperatorRegistry()
 
     @kopf.on.login(registry=handlers)
-    async def logged_in(**_: Any) -> kopf.ConnectionInfo:
-        return login()
+    async def logged_in(**given: Any) -> kopf.ConnectionInfo | None:
+        return kopf.login_with_service_account(**given) if own else login()
 
     @kopf.on.event(names.GROUP, names.VERSION, names.PLURAL, registry=handlers)
     async def changed(event: Any, **_: Any) -> None:

@@ -33,7 +33,7 @@ class Series:
         self.seconds = Histogram(
             f"{prefix}_reconcile_seconds", "From plan to the last write.", registry=registry
         )
-        self.writes = Gauge(f"{prefix}_writes_total", "Requests that change something.", registry=registry)
+        self.writes = Counter(f"{prefix}_writes", "Requests that change something.", registry=registry)
         self.cache_age = Gauge(
             f"{prefix}_cache_age_seconds",
             "Since the API server was last heard of, over the slowest watch.",

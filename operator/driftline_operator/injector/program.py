@@ -11,9 +11,10 @@ from collections.abc import Coroutine, Sequence
 
 import msgspec
 from aiohttp import web
-from prometheus_client import CollectorRegistry, Gauge, generate_latest
+from prometheus_client import CollectorRegistry, Gauge
 
 from driftline_operator import names
+from driftline_operator.aside import serve_aside
 from driftline_operator.certificates.serving import load_certificate
 from driftline_operator.cluster.api import Api, load
 from driftline_operator.cluster.resources import (
@@ -32,8 +33,6 @@ from driftline_operator.injector.review import Question
 from driftline_operator.injector.server import Series, application, serve
 
 _log = logging.getLogger(__name__)
-
-_TEXT = "text/plain; version=0.0.4; charset=utf-8"
 
 SCRAPE = ("auto", "podmonitor", "annotations", "none")
 
@@ -94,7 +93,7 @@ class Injector:
     @property
     def ready(self) -> bool:
         """Can pods be decided on? Once true, it stays so: an older view is better than none."""
-        return self._certified and all(each.synced.is_set() for each in self._caches)
+        return not self._waiting_for()
 
     async def run(self) -> int:
         """Serve until SIGTERM or SIGINT; the exit status."""
@@ -106,7 +105,7 @@ class Injector:
             cache.on_change(lambda _: self._monitors.replace(one for each in self._watched for one in each))
         self._certificate.on_change(lambda _: self._load_certificate())
         watches = [asyncio.create_task(cache.run(self._api)) for cache in self._caches]
-        aside = await self._serve_aside()
+        aside = await serve_aside(self._settings.metrics, self._registry, self._waiting_for)
         webhook: web.AppRunner | None = None
         try:
             await self._until_ready(watches)
@@ -168,29 +167,9 @@ class Injector:
         for each in done - {task}:
             each.result()
 
-    async def _serve_aside(self) -> web.AppRunner:
-        async def metrics(_: web.Request) -> web.Response:
-            return web.Response(body=generate_latest(self._registry), headers={"Content-Type": _TEXT})
-
-        async def healthz(_: web.Request) -> web.Response:
-            return web.Response(text="ok\n")
-
-        async def readyz(_: web.Request) -> web.Response:
-            if self.ready:
-                return web.Response(text="ok\n")
-            lacking = [each.resource.plural for each in self._caches if not each.synced.is_set()]
-            lacking += [] if self._certified else ["a certificate"]
-            return web.Response(status=503, text=f"waiting for {', '.join(lacking)}\n")
-
-        app = web.Application(client_max_size=4096)
-        app.router.add_get("/metrics", metrics)
-        app.router.add_get("/healthz", healthz)
-        app.router.add_get("/readyz", readyz)
-        runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
-        await runner.setup()
-        host, port = self._settings.metrics
-        await web.TCPSite(runner, host or None, port).start()
-        return runner
+    def _waiting_for(self) -> list[str]:
+        lacking = [each.resource.plural for each in self._caches if not each.synced.is_set()]
+        return lacking + ([] if self._certified else ["a certificate"])
 
 
 def is_enabled(switch: Object) -> bool:

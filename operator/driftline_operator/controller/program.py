@@ -1,0 +1,303 @@
+"""The controller as it runs: watches, lease, certificates, the worker that reconciles, health and series."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import datetime as dt
+import logging
+import signal
+import ssl
+import time
+from typing import Final
+
+import kopf
+from kubernetes.aio import client
+from prometheus_client import CollectorRegistry
+
+from driftline_operator import names
+from driftline_operator.aside import serve_aside
+from driftline_operator.certificates import store as certificates
+from driftline_operator.certificates.serving import load_certificate
+from driftline_operator.cluster.api import Api, ApiError, load
+from driftline_operator.cluster.lease import Leadership
+from driftline_operator.cluster.resources import MODEL_MONITORS, POD_MONITORS
+from driftline_operator.controller import handlers
+from driftline_operator.controller.apply import Applier, NotLeading
+from driftline_operator.controller.gather import Watches
+from driftline_operator.controller.monitors import MonitorStore
+from driftline_operator.controller.observed import Installation
+from driftline_operator.controller.queue import DirtyNamespaces
+from driftline_operator.controller.reconcile import Reconciler
+from driftline_operator.controller.references import References
+from driftline_operator.controller.series import Series
+from driftline_operator.controller.settings import ControllerSettings
+from driftline_operator.controller.tokens import Tokens
+from driftline_operator.injector.program import is_enabled
+
+_log = logging.getLogger(__name__)
+
+_CERTIFICATES_EVERY: Final = 600.0
+_RETRY: Final = 5.0
+_STUCK: Final = 180.0
+"""Seconds without a turn of the worker after which the process is not healthy: it is then restarted."""
+
+
+def utc_now() -> dt.datetime:
+    """The wall clock, for what people read."""
+    return dt.datetime.now(dt.UTC)
+
+
+class Controller:
+    """One replica: it watches always, and acts while it holds the lease."""
+
+    def __init__(
+        self,
+        settings: ControllerSettings,
+        api: Api,
+        configuration: client.Configuration,
+        *,
+        pod_monitors: bool,
+    ) -> None:
+        self._settings, self._api, self._configuration = settings, api, configuration
+        self._stop = asyncio.Event()
+        self._registry = CollectorRegistry()
+        self._series = Series(self._registry)
+        self._dirty = DirtyNamespaces(time.monotonic)
+        self._store = MonitorStore(self._dirty.add)
+        self._listed = False
+        self._turned = time.monotonic()
+        self._watches = Watches(
+            settings.namespace,
+            settings.watch_namespaces,
+            time.monotonic,
+            certificate=settings.certificate_secret,
+            pod_monitors=pod_monitors,
+        )
+        self._lease = Leadership(
+            api, settings.namespace, names.LEASE, settings.identity, time.monotonic, settings.lease_duration
+        )
+        self._applier = Applier(api, lambda: self._lease.held, self._watches.version, self._series.writes.inc)
+        self._tokens = Tokens(api, self._applier)
+        self._announced = pod_monitors
+        self._tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        self._reconciler = Reconciler(
+            self._applier,
+            self._watches,
+            self._store,
+            References(api, self._watches.version, self._watches.owned_config_maps),
+            self._tokens,
+            self._series,
+            self._installation,
+            identity=settings.identity,
+            status_interval=settings.status_interval,
+            now=utc_now,
+        )
+        self._series.cache_age.set_function(
+            lambda: max((each.age() or 0.0 for each in self._watches.every), default=0.0)
+        )
+
+    def _installation(self) -> Installation:
+        """As it is now: the kill switch and the certificate's authorities may change at any time."""
+        settings = self._settings
+        switch = self._watches.settings.get(settings.namespace, names.SETTINGS_CONFIG_MAP)
+        certificate = self._watches.certificate.get(settings.namespace, settings.certificate_secret)
+        bundle = "" if certificate is None else (certificate.get("data") or {}).get("ca.crt", "")
+        return Installation(
+            sidecar=settings.sidecar,
+            enabled=switch is None or is_enabled(switch),
+            bundle=base64.b64decode(bundle),
+            service=(settings.namespace, settings.injector_service),
+            url=settings.injector_url,
+            failure_policy=settings.failure_policy,
+            pod_monitors=self._announced,
+            may_restart=settings.may_restart,
+        )
+
+    async def run(self) -> int:
+        """Run until SIGTERM or SIGINT; the exit status."""
+        loop = asyncio.get_running_loop()
+        self._watches.on_change(self._dirty.add)
+        self._watches.settings.on_change(lambda _: self._all())
+        self._watches.certificate.on_change(lambda _: self._certified())
+        aside = await serve_aside(
+            self._settings.metrics, self._registry, self._waiting_for, healthy=self._is_healthy
+        )
+        kopf_ready = asyncio.Event()
+        tasks = [
+            *self._watches.run(self._api),
+            asyncio.create_task(self._kopf(kopf_ready), name="kopf"),
+            asyncio.create_task(self._resync(), name="resync"),
+            asyncio.create_task(self._lease.run(), name="lease"),
+            asyncio.create_task(self._follow_lease(), name="leadership"),
+            asyncio.create_task(self._work(), name="worker"),
+            asyncio.create_task(self._renew_certificates(), name="certificates"),
+        ]
+        await self._listening(kopf_ready, tasks)
+        for number in (signal.SIGTERM, signal.SIGINT):  # kopf has set its own by now
+            loop.add_signal_handler(number, self._stop.set)
+        try:
+            waited = asyncio.create_task(self._stop.wait())
+            done, _ = await asyncio.wait({waited, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+            waited.cancel()
+            for task in done - {waited}:
+                _log.critical("the task %s ended", task.get_name())
+                task.result()
+        finally:
+            self._stop.set()
+            for task in tasks:
+                if task.get_name() != "kopf":
+                    task.cancel()
+            await asyncio.wait(tasks, timeout=10)
+            await aside.cleanup()
+        return 0
+
+    async def _listening(self, ready: asyncio.Event, tasks: list[asyncio.Task[None]]) -> None:
+        """Until kopf has begun, or something ended."""
+        begun = asyncio.create_task(ready.wait())
+        await asyncio.wait({begun, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+        begun.cancel()
+
+    def _login(self) -> kopf.ConnectionInfo:
+        token = self._configuration.api_key.get("BearerToken") if self._configuration.api_key else None
+        return handlers.connection(self._configuration, token)
+
+    async def _kopf(self, ready: asyncio.Event) -> None:
+        registry = handlers.registry(self._store.note, self._login, own=self._settings.kubeconfig is None)
+        await handlers.watch(registry, self._settings.watch_namespaces, ready, self._stop)
+
+    async def _resync(self) -> None:
+        """List the monitors now and then, and look at every namespace: heals whatever was missed."""
+        while True:
+            try:
+                bodies = []
+                for place in self._settings.watch_namespaces or (None,):
+                    bodies += (await self._api.list(MODEL_MONITORS, place))[0]
+                self._store.replace(bodies)
+                self._listed = True
+                self._all()
+                await asyncio.sleep(self._settings.resync)
+            except ApiError as error:
+                _log.warning("resync: %s", error)
+                await asyncio.sleep(_RETRY)
+
+    def _all(self) -> None:
+        """Every namespace with monitors, or with entries of monitors that have gone."""
+        prefix = names.webhook_configuration("")
+        entered = {each["metadata"]["name"].removeprefix(prefix) for each in self._watches.webhooks}
+        if self._settings.watch_namespaces:
+            entered &= set(self._settings.watch_namespaces)
+        for namespace in self._store.namespaces | entered:
+            self._dirty.add(namespace)
+
+    @property
+    def _synced(self) -> bool:
+        return self._listed and not self._watches.waiting_for
+
+    def _waiting_for(self) -> list[str]:
+        return [*self._watches.waiting_for, *([] if self._listed else [MODEL_MONITORS.plural])]
+
+    def _is_healthy(self) -> bool:
+        """Does the worker turn? (Waiting for work counts: it wakes by itself.)"""
+        return time.monotonic() - self._turned < _STUCK
+
+    async def _follow_lease(self) -> None:
+        held = False
+        while True:
+            if self._lease.held != held:
+                held = self._lease.held
+                self._series.leader.set(held)
+                if held:  # another may have acted meanwhile
+                    self._applier.forget()
+                    self._tokens.forget()
+                    self._all()
+            await asyncio.sleep(0.2)
+
+    async def _work(self) -> None:
+        while True:
+            self._turned = time.monotonic()
+            if not (self._lease.held and self._synced):
+                await asyncio.sleep(0.1)
+                continue
+            try:
+                async with asyncio.timeout(30):
+                    namespace = await self._dirty.next()
+            except TimeoutError:
+                continue
+            await self._reconcile(namespace)
+
+    async def _reconcile(self, namespace: str) -> None:
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(60):
+                again = await self._reconciler.namespace(namespace)
+        except NotLeading:
+            self._dirty.add(namespace, 1.0)
+            return
+        except (ApiError, TimeoutError) as error:
+            wait = self._dirty.failed(namespace)
+            self._series.reconciles.labels("error").inc()
+            _log.warning("namespace %s: again in %.0f s: %s", namespace, wait, str(error) or "no answer")
+            return
+        except Exception:  # noqa: BLE001 - logged with its trace, and tried again
+            # A fault of ours in one namespace must not stop the others.
+            wait = self._dirty.failed(namespace)
+            self._series.reconciles.labels("error").inc()
+            _log.exception("namespace %s: again in %.0f s", namespace, wait)
+            return
+        self._dirty.succeeded(namespace)
+        self._series.reconciles.labels("ok").inc()
+        self._series.seconds.observe(time.monotonic() - began)
+        if again is not None:
+            self._dirty.add(namespace, again.total_seconds())
+
+    async def _renew_certificates(self) -> None:
+        if self._settings.certificates != "self":
+            return await self._for_ever()
+        services = (self._settings.injector_service, self._settings.controller_service)
+        dns_names = [f"{each}.{self._settings.namespace}.svc" for each in services]
+        if self._settings.injector_url:
+            dns_names.append("localhost")
+        while True:
+            wait = _CERTIFICATES_EVERY
+            if not self._lease.held:
+                wait = 0.2
+            else:
+                try:
+                    await certificates.keep(
+                        self._api,
+                        self._settings.namespace,
+                        self._settings.certificate_secret,
+                        dns_names,
+                        utc_now(),
+                        lambda: self._lease.held,
+                    )
+                except ApiError as error:
+                    _log.warning("certificates: %s", error)
+                    wait = _RETRY
+            await asyncio.sleep(wait)
+
+    async def _for_ever(self) -> None:
+        await asyncio.Event().wait()
+
+    def _certified(self) -> None:
+        self._all()
+        found = self._watches.certificate.get(self._settings.namespace, self._settings.certificate_secret)
+        if found is None:
+            return
+        try:
+            self._series.expiry.set(load_certificate(self._tls, found).timestamp())
+        except (KeyError, ValueError, ssl.SSLError, OSError) as error:
+            name = self._settings.certificate_secret
+            _log.error("Secret %s is not used: %s", name, type(error).__name__)
+
+
+async def run(settings: ControllerSettings) -> int:
+    """Run one replica."""
+    configuration = await load(settings.kubeconfig)
+    async with Api(configuration) as api:
+        scrape = settings.scrape
+        if scrape == "auto":
+            scrape = "podmonitor" if await api.serves(POD_MONITORS) else "annotations"
+        controller = Controller(settings, api, configuration, pod_monitors=scrape == "podmonitor")
+        return await controller.run()

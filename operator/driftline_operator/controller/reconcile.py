@@ -1,0 +1,207 @@
+"""One namespace: gather, plan, apply, and say in the monitors' status what became of it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final
+
+from driftline_operator import names
+from driftline_operator.cluster.api import ApiError
+from driftline_operator.cluster.resources import (
+    CONFIG_MAPS,
+    DAEMON_SETS,
+    DEPLOYMENTS,
+    EVENTS,
+    MODEL_MONITORS,
+    STATEFUL_SETS,
+    WEBHOOKS,
+)
+from driftline_operator.conditions import Aspect, DriftReason, Finding, Status
+from driftline_operator.controller.apply import Applier
+from driftline_operator.controller.gather import Watches
+from driftline_operator.controller.monitors import Key, MonitorStore
+from driftline_operator.controller.observed import Installation, Observed, Reference
+from driftline_operator.controller.plan import findings, objects, status
+from driftline_operator.controller.plan.namespace import MonitorPlan, Plan, plan
+from driftline_operator.controller.plan.status import FleetView, Transition
+from driftline_operator.controller.references import Loaded, References, copies, surplus
+from driftline_operator.controller.series import Series
+from driftline_operator.controller.tokens import Tokens
+
+_log = logging.getLogger(__name__)
+
+_WORKLOADS: Final = {each.kind: each for each in (DEPLOYMENTS, STATEFUL_SETS, DAEMON_SETS)}
+_VERDICTS: Final = (Aspect.DATA_DRIFT, Aspect.PREDICTION_DRIFT, Aspect.DATA_QUALITY)
+
+
+class Reconciler:
+    """Level-triggered: every call looks at everything of the namespace, whatever it was called for."""
+
+    def __init__(
+        self,
+        applier: Applier,
+        watches: Watches,
+        store: MonitorStore,
+        references: References,
+        tokens: Tokens,
+        series: Series,
+        installation: Callable[[], Installation],
+        *,
+        identity: str,
+        status_interval: float,
+        now: Callable[[], dt.datetime],
+    ) -> None:
+        self._applier, self._watches, self._store = applier, watches, store
+        self._references, self._tokens, self._series = references, tokens, series
+        self._installation = installation
+        self._identity = identity
+        self._status_interval = dt.timedelta(seconds=status_interval)
+        self._now = now
+        self._plans: dict[str, Plan] = {}
+        self._loaded: dict[Key, Loaded] = {}
+        self._written: dict[Key, dt.datetime] = {}
+        self.views: dict[Key, FleetView] = {}
+        """What the fleet says, by monitor; whoever judges it writes here, then calls `statuses`."""
+
+    @property
+    def planned(self) -> Mapping[Key, MonitorPlan]:
+        """All monitors with a plan."""
+        return {
+            (namespace, name): each
+            for namespace, found in self._plans.items()
+            for name, each in found.monitors.items()
+        }
+
+    def loaded(self, key: Key) -> Loaded | None:
+        """A monitor's reference as it was at its last plan."""
+        return self._loaded.get(key)
+
+    async def namespace(self, name: str) -> dt.timedelta | None:
+        """Bring a namespace to what it should be. When to look again, if only time has to pass.
+
+        Raises ApiError, NotLeading; what was applied by then is right, and the rest is tried again.
+        """
+        monitors = self._store.of(name)
+        self._forget(name, monitors)
+        references = await self._load(monitors)
+        state = self._watches.state(name, monitors, references)
+        made = plan(state, self._installation(), self._now())
+        self._plans[name] = made
+        if not made.monitors:
+            self._plans.pop(name)
+        self._series.namespace(name, {key: each.survey for key, each in made.monitors.items()})
+        if made.monitors:
+            await self._tokens.ensure(name, state.monitors)
+        for desired in made.objects:
+            await self._applier.ensure(desired)
+        if made.webhooks is not None:
+            await self._applier.ensure(made.webhooks)
+        elif self._watches.webhooks.get("", names.webhook_configuration(name)) is not None:
+            await self._applier.remove(WEBHOOKS, None, names.webhook_configuration(name))
+        for each in made.monitors.values():
+            await self._keep_copies(each.observed)
+        await self._restart(name, made)
+        await self.statuses(name)
+        return made.again
+
+    async def statuses(self, namespace: str) -> None:
+        """Write the status of a namespace's monitors where it changed, and Events on transitions."""
+        made = self._plans.get(namespace)
+        if made is None:
+            return
+        for each in made.monitors.values():
+            current = self._store.get((namespace, each.observed.name))
+            if current is not None and current.uid == each.observed.uid:
+                await self._status(each._replace(observed=current))
+
+    async def _status(self, each: MonitorPlan) -> None:
+        observed, key, now = each.observed, (each.observed.namespace, each.observed.name), self._now()
+        view = self.views.get(key, FleetView())
+        loaded = self._loaded.get(key)
+        reference = None if loaded is None else loaded.reference
+        found = found_of(each, reference, view)
+        self._series.conditions(*key, found)
+        wanted = status.status(observed, found, each.survey, view, now)
+        worth = status.worth(observed, wanted)
+        rested = now - self._written.get(key, dt.datetime.min.replace(tzinfo=dt.UTC))
+        if not worth.changed or not (worth.urgent or rested >= self._status_interval):
+            return
+        changed = status.transitions(observed, found)
+        try:
+            written = await self._applier.status(MODEL_MONITORS, status.body(observed, wanted))
+        except ApiError as error:
+            if error.missing or error.status == 409:
+                return  # deleted meanwhile, or another of the same name: its own event comes
+            raise
+        self._written[key] = now
+        self._store.note("MODIFIED", written)
+        await self._tell(observed, changed)
+
+    async def _tell(self, observed: Observed, changed: Iterable[Transition]) -> None:
+        for each in changed:
+            level = logging.WARNING if status.is_bad_news(each) else logging.INFO
+            _log.log(
+                level, "%s/%s: %s is %s: %s: %s", observed.namespace, observed.name, each.aspect,
+                each.status, each.reason, each.message,
+            )  # fmt: skip
+            event = status.event(observed, each, self._identity, self._now())
+            await self._applier.create(EVENTS, observed.namespace, event)
+
+    async def _load(self, monitors: Sequence[Observed]) -> dict[str, Reference]:
+        found: dict[str, Reference] = {}
+        for observed in monitors:
+            if observed.monitor is None:
+                continue
+            loaded = await self._references.load(observed)
+            self._loaded[(observed.namespace, observed.name)] = loaded
+            found[observed.name] = loaded.reference
+        return found
+
+    async def _keep_copies(self, observed: Observed) -> None:
+        """Each profile that was in force is kept, immutable; the oldest go."""
+        loaded = self._loaded.get((observed.namespace, observed.name))
+        if observed.monitor is None or loaded is None or not loaded.reference.profile:
+            return
+        reference = loaded.reference
+        present = copies(self._watches.owned_config_maps(observed.namespace, observed))
+        if not any(each.profile_hash == reference.profile_hash for each in present):
+            made = self._now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+            await self._applier.ensure(objects.profile_copy(observed, reference, made))
+        history = observed.monitor.spec.reference.history
+        for each in surplus(present, reference.profile_hash, history):
+            await self._applier.remove(CONFIG_MAPS, observed.namespace, each.name)
+
+    async def _restart(self, namespace: str, made: Plan) -> None:
+        for each in made.restarts:
+            _log.info("restarting %s %s/%s: %s", each.kind, namespace, each.name, each.why)
+            await self._applier.patch(_WORKLOADS[each.kind], namespace, each.name, each.patch)
+
+    def _forget(self, namespace: str, monitors: Sequence[Observed]) -> None:
+        present = {each.name for each in monitors}
+        for known in (self._loaded, self._written, self.views):
+            for key in [each for each in known if each[0] == namespace and each[1] not in present]:
+                known.pop(key)
+        self._references.forget(self._store.every())
+
+
+def found_of(each: MonitorPlan, reference: Reference | None, view: FleetView) -> list[Finding]:
+    """All conditions of one monitor, in their order."""
+    injection = findings.injected(each.observed, each.survey, each.hindrances, each.suspension)
+    referred = findings.reference_ready(each.observed, reference)
+    ready = findings.ready(each.observed, injection, each.survey, referred, view.answered)
+    verdicts = view.findings or tuple(_unjudged(each.observed, reference))
+    return [ready, injection, referred, *verdicts]
+
+
+def _unjudged(observed: Observed, reference: Reference | None) -> Iterable[Finding]:
+    """Before anything was judged: Unknown, never a pass."""
+    if observed.monitor is None:
+        reason, said = DriftReason.INVALID_SPEC, observed.problem
+    elif reference is not None and not reference.profile:
+        reason, said = DriftReason.NO_REFERENCE, reference.message
+    else:
+        reason, said = DriftReason.NO_DATA, "no pod's counts have come yet"
+    for aspect in _VERDICTS:
+        yield Finding(aspect, Status.UNKNOWN, reason, said)
