@@ -1,7 +1,8 @@
 """`driftline-operator cleanup`: before an uninstall, what the controller made outside of its release goes.
 
-The webhook configurations, which are the cluster's, so that no pod waits for an injector that has gone; the
-certificates and the Lease. Monitors, their ConfigMaps and running sidecars stay: the models go on being served.
+The webhook configurations, which are the cluster's, so that no pod waits for an injector that has gone;
+the certificates and the Lease. Monitors, their ConfigMaps and running sidecars stay: the models go on being
+served.
 """
 
 from __future__ import annotations
@@ -45,6 +46,6 @@ async def _stop(api: Api, namespace: str, controller: str) -> None:
         return
     labels = ",".join(f"{key}={value}" for key, value in scaled["spec"]["selector"]["matchLabels"].items())
     async with asyncio.timeout(_WAIT):
-        while (await api.list(PODS, namespace, labels=labels))[0]:
+        while (await api.list(PODS, namespace, labels=labels))[0]:  # noqa: ASYNC110 - of the API server
             await asyncio.sleep(0.5)
     _log.info("Deployment %s/%s has stopped", namespace, controller)

@@ -16,7 +16,7 @@ async def probe(urls: Sequence[str]) -> int:
     """0 where each answers 200 within some tries; says of each how it went."""
     answers = await asyncio.gather(*(_probe(url) for url in urls))
     for url, said in zip(urls, answers, strict=True):
-        print(f"{url}: {said or 'ok'}", file=sys.stderr)
+        sys.stderr.write(f"{url}: {said or 'ok'}\n")
     return int(any(answers))
 
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from driftline_operator.main import injector_settings, parser
+from driftline_operator.main import controller_settings, injector_settings, parser
 
 REPO = Path(__file__).parents[2]
 LEAST = ["injector", "--namespace=driftline-system", "--sidecar-image=sidecar:1"]
@@ -25,14 +25,23 @@ def test_what_the_chart_passes_arrives() -> None:
     assert settings.sidecar.proxy.requests == {"cpu": "50m", "memory": "64Mi"}
 
 
+def test_what_the_chart_passes_to_the_controller_arrives() -> None:
+    given = ["controller", *LEAST[1:], "--resync=5m", "--status-interval=30s", "--lease-duration=15s"]
+    settings = controller_settings(parser().parse_args([*given, "--no-restarts", "--identity=me"]))
+    assert (settings.resync, settings.status_interval, settings.lease_duration) == (300, 30, 15)
+    assert settings.sidecar.image == "sidecar:1"
+    assert not settings.may_restart
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([], "required: injector"),
+        ([], "required: controller | injector"),
         (LEAST[:2], "--sidecar-image"),
         ([*LEAST, "--listen=9443x"], "must be HOST:PORT or :PORT, not '9443x'"),
         ([*LEAST, "--proxy-resources={"], "must be requests and limits as JSON"),
         ([*LEAST, "--scrape=sometimes"], "invalid choice: 'sometimes'"),
+        (["controller", *LEAST[1:], "--resync=soon"], "must be a time such as 30s or 5m, not 'soon'"),
     ],
 )
 def test_wrong_usage_is_told(

@@ -49,6 +49,9 @@ def trim_pod(pod: Object) -> Object:
     for kind in ("containers", "initContainers"):
         if spec.get(kind):
             kept[kind] = [_only(each, _CONTAINER) for each in spec[kind]]
+    for each, whole in zip(kept.get("initContainers", ()), spec.get("initContainers", ()), strict=True):
+        if each["name"] == names.PROXY_CONTAINER:
+            each["args"] = whole.get("args", [])
     kept.setdefault("containers", [])
     metadata = _only(pod["metadata"], _POD_METADATA)
     metadata["annotations"] = _ours(metadata.get("annotations") or {})

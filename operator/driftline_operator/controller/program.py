@@ -12,6 +12,7 @@ import time
 from typing import Final
 
 import kopf
+import msgspec
 from kubernetes.aio import client
 from prometheus_client import CollectorRegistry
 
@@ -299,5 +300,8 @@ async def run(settings: ControllerSettings) -> int:
         scrape = settings.scrape
         if scrape == "auto":
             scrape = "podmonitor" if await api.serves(POD_MONITORS) else "annotations"
+        # The injectors decide the same: whether pods get annotations is part of what pods would get now.
+        sidecar = msgspec.structs.replace(settings.sidecar, scrape=scrape == "annotations")
+        settings = msgspec.structs.replace(settings, sidecar=sidecar)
         controller = Controller(settings, api, configuration, pod_monitors=scrape == "podmonitor")
         return await controller.run()

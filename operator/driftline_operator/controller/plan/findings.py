@@ -39,6 +39,8 @@ def injected(
     counted = f"{survey.injected}/{survey.expected} pods"
     if survey.opted_out:
         counted += f", {survey.opted_out} kept out by their label"
+    if survey.younger:
+        counted += f"; of the same requests nothing goes to the younger {', '.join(survey.younger)}"
     if not survey.expected:
         return _injected(Status.UNKNOWN, InjectedReason.NO_PODS, f"the selector means no pod ({counted})")
     if survey.bare:

@@ -15,7 +15,9 @@ from driftline_operator.controller.observed import Installation, NamespaceState
 from driftline_operator.controller.plan.workloads import template_pod, workload_of
 from driftline_operator.injection import pod as pods
 from driftline_operator.injection.decide import Decision, decide
+from driftline_operator.injection.original import OWN, original
 from driftline_operator.injection.selectors import matches
+from driftline_operator.reasons import SkipReason
 
 STARTED_EARLIER: Final = "StartedEarlier"
 """A pod without sidecar that would get one now: it is older than the monitor, or no injector answered."""
@@ -37,7 +39,7 @@ FAILING: Final = frozenset(
 GRACE: Final = dt.timedelta(seconds=60)
 """A failure that is younger may be a hiccup of registry or node."""
 
-_OWN: Final = (names.PROXY_CONTAINER, names.ANALYZER_CONTAINER, names.REDIRECT_CONTAINER)
+_CONTESTED: Final = (SkipReason.CONFLICT, SkipReason.MODE_CONFLICT)
 
 
 class Failure(NamedTuple):
@@ -78,6 +80,8 @@ class Survey(NamedTuple):
     started: int = 0
     """Injected pods whose sidecars run."""
     watched: tuple[Watched, ...] = ()
+    younger: tuple[str, ...] = ()
+    """Monitors that want the same requests of the same pods, and don't get them for being younger."""
 
 
 class _Found(NamedTuple):
@@ -114,7 +118,7 @@ def _decision(
     """Pods of one workload with the same labels for us are decided on once."""
     workload = workload_of(pod, state.workloads)
     if workload is None:
-        return decide(pod, selecting, installation.sidecar, enabled=installation.enabled)
+        return decide(original(pod), selecting, installation.sidecar, enabled=installation.enabled)
     key = str(workload["metadata"].get("uid", "")), ",".join(each.metadata.name for each in selecting)
     if key not in decided:
         template = template_pod(workload)
@@ -141,6 +145,7 @@ def _survey(name: str, found: Iterable[_Found], now: dt.datetime) -> Survey:
     words: dict[str, str] = {}
     failing: list[Failure] = []
     watched: list[Watched] = []
+    younger: set[str] = set()
     expected = injected = outdated = opted_out = hiccups = started = 0
     for pod, decision, serving in found:
         if pods.labels(pod).get(names.INJECT_LABEL) == "false":
@@ -153,6 +158,7 @@ def _survey(name: str, found: Iterable[_Found], now: dt.datetime) -> Survey:
             words.setdefault(word, message)
             continue
         injected += 1
+        younger |= {each.monitor for each in decision.refused if each.reason in _CONTESTED}
         outdated += _is_outdated(pod, decision)
         failures = list(_failures(pod))
         if failures and now - _created(pod) >= GRACE:
@@ -164,7 +170,7 @@ def _survey(name: str, found: Iterable[_Found], now: dt.datetime) -> Survey:
             watched.append(_watched(pod))
     return Survey(
         expected, injected, outdated, dict(bare), opted_out, words, tuple(failing), hiccups, started,
-        tuple(watched),
+        tuple(watched), tuple(sorted(younger)),
     )  # fmt: skip
 
 
@@ -180,7 +186,7 @@ def _why_bare(name: str, decision: Decision, *, injected: bool) -> tuple[str, st
 
 
 def _is_outdated(pod: Object, decision: Decision) -> bool:
-    """Would its workload's pods be injected otherwise now? Pods without workload can't be compared."""
+    """Would it be injected otherwise now?"""
     if not decision.digest:
         return False
     has = (pod["metadata"].get("annotations") or {}).get(names.INJECTION_HASH_ANNOTATION)
@@ -189,7 +195,7 @@ def _is_outdated(pod: Object, decision: Decision) -> bool:
 
 def _own_statuses(pod: Object) -> Iterable[Mapping[str, Any]]:
     for status in (pod.get("status") or {}).get("initContainerStatuses") or []:
-        if status["name"] in _OWN:
+        if status["name"] in OWN:
             yield status
 
 
