@@ -11,7 +11,7 @@ from driftline.columns import Batch, CategoricalColumn, Column, NumericColumn, S
 from driftline.errors import DataError
 from driftline.report import FeatureReport, WindowReport
 from driftline.verdict import State as WindowState
-from driftline_sidecar.analyzer.batches import concatenate
+from driftline.batches import concatenate
 from driftline_sidecar.analyzer.capture import CaptureBuffer
 from driftline_sidecar.analyzer.heartbeat import Heartbeat
 from driftline_sidecar.analyzer.history import POINTS, History

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import numpy as np
+from driftline.batches import concatenate
 from driftline.columns import Batch, CategoricalColumn, Column, Floats, NumericColumn
 from driftline.grid import DECILE_QUANTILES, QUANTILE_EDGES, QUANTILES, WIDTH_EDGES, Grid
 from driftline.moments import Moments
 from driftline.profile_build import MemoryRows, NumericSummary, ReferenceRows, TimedBatch
-from driftline_sidecar.analyzer.batches import concatenate
 
 from driftline_cli.readers.convert import Kind, Rows
 from driftline_cli.readers.spool import DiskSpool

@@ -8,9 +8,8 @@ categories may be long.
 from __future__ import annotations
 
 import numpy as np
+from driftline.batches import concatenate
 from driftline.columns import Batch, CategoricalColumn, Column, Floats
-
-from driftline_sidecar.analyzer.batches import concatenate
 
 MOST_BYTES = 48 << 20
 """Memory the rows may take; when it is used up, the reference is made of what there is."""

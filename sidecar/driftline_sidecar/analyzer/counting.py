@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from driftline.captured import limits_of
 from driftline.categories import Categories
 from driftline.columns import Batch
 from driftline.counting import count
@@ -23,7 +24,6 @@ from driftline.windows import PaneStore, WindowCounts, step
 
 from driftline_sidecar.analyzer.evaluation import Evaluator
 from driftline_sidecar.analyzer.history import History
-from driftline_sidecar.analyzer.reference import limits_of
 from driftline_sidecar.analyzer.tally import Tally
 from driftline_sidecar.courtesy import give_way
 

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from driftline import captured
+from driftline.captured import Captured, features_of
 from driftline.columns import Batch
 from driftline.errors import DriftlineError
 from driftline.profile import Profile
@@ -21,14 +23,7 @@ from driftline_sidecar.analyzer.counting import Counting
 from driftline_sidecar.analyzer.discovery import Discovery
 from driftline_sidecar.analyzer.history import History
 from driftline_sidecar.analyzer.latency import RecentTraffic
-from driftline_sidecar.analyzer.reference import (
-    ReferenceState,
-    build_captured,
-    features_of,
-    save,
-    saved,
-    state_path,
-)
+from driftline_sidecar.analyzer.reference import ReferenceState, save, saved, state_path
 from driftline_sidecar.analyzer.tally import Tally
 from driftline_sidecar.decoders import Decoder
 from driftline_sidecar.exchange import Exchange
@@ -146,7 +141,7 @@ class Analysis:
     def build(self, capture: CaptureBuffer, now: float) -> Profile | None:
         """The profile of those rows, saved; None where they make none. Only reads: it may run in a thread."""
         try:
-            profile = build_captured(self.spec, self._features, capture, now)
+            profile = captured.build(self.spec, [self._captured(capture)], now)
         except DriftlineError as error:
             event(
                 logging.ERROR, "reference_not_built", "capturing anew", error=error, monitor=self.monitor.key
@@ -155,6 +150,9 @@ class Analysis:
         if self._state is not None:
             save(profile, self._state)
         return profile
+
+    def _captured(self, capture: CaptureBuffer) -> Captured:
+        return Captured(tuple(self._features), capture.batch(), capture.times())
 
     def adopt(self, capture: CaptureBuffer, profile: Profile | None, now: float) -> None:
         """Count against the profile made of `capture`, unless the monitor has changed meanwhile."""

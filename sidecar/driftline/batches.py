@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+
 from driftline.columns import Batch, CategoricalColumn, Codes, Column, NumericColumn, State, States
 
 
