@@ -41,8 +41,6 @@ def exchanges(number: int) -> list[Exchange]:
                 sequence=sequence,
                 id=str(sequence),
                 id_generated=True,
-                port=15080,
-                block=1,
                 request_head=request,
                 request_body=body,
                 request_bytes=len(body),

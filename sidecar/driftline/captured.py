@@ -148,6 +148,8 @@ def build(spec: MonitorSpec, parts: Sequence[Captured], now: float) -> Profile:
     Raises DataError where they make none.
     """
     known = sorted((part for part in parts if part.rows), key=lambda part: float(part.times[0]))
+    if not known:
+        raise DataError("no rows were captured")
     features = spec.schema.features or join(known).features
     batches = [(_complete(part.batch, spec, features), part.times) for part in known]
     rows = MemoryRows(_in_time(batches), requests=sum(batch.requests for batch, _ in batches))

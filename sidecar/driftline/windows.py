@@ -171,14 +171,13 @@ class PaneStore:
     def since(self, sequence: int, now: float) -> tuple[list[Pane], int]:
         """Closed panes that changed after `sequence`, oldest first, and the sequence to ask with next.
 
-        A rolled-up pane takes the place of those within it: a reader drops what it covers.
+        A rolled-up pane takes the place of those within it: a reader drops what it covers. With `now`
+        infinite those still counting are given as well.
         """
         found = sorted(
-            place
-            for place, changed in self._changed.items()
-            if changed > sequence and place[0] + place[1] <= int(now)
+            place for place, changed in self._changed.items() if changed > sequence and sum(place) <= now
         )
-        open_ = [c for place, c in self._changed.items() if place[0] + place[1] > int(now)]
+        open_ = [changed for place, changed in self._changed.items() if sum(place) > now]
         last = min(open_, default=self._sequence + 1) - 1
         return [self._get(place) for place in found], max(sequence, last)
 

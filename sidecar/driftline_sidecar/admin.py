@@ -16,6 +16,9 @@ from aiohttp import web
 from driftline_sidecar.exposition import CONTENT_TYPE
 
 CURSOR_HEADER = "X-Driftline-Cursor"
+BEGAN_HEADER = "X-Driftline-Began"
+"""Since when everything was counted, unix seconds."""
+ROWS_HEADER = "X-Driftline-Rows"
 PANES_CONTENT_TYPE = "application/vnd.driftline.panes"
 
 _MAX_REQUEST_BYTES = 4096
@@ -34,6 +37,8 @@ class PanesPage(NamedTuple):
 
     body: bytes
     cursor: str
+    began: float = 0.0
+    """Since when everything was counted, unix seconds; 0: nothing is counted yet."""
 
 
 class Health(NamedTuple):
@@ -63,6 +68,15 @@ class Source(Protocol):
     def panes(self, monitor: str, cursor: str) -> PanesPage:
         """Its panes that changed since the cursor (empty: all that are held); raises BadCursor too."""
 
+    def captured(self, monitor: str, *, content: bool) -> tuple[int, bytes] | None:
+        """How many rows are kept for a reference, and if asked for, they; None: none are being kept."""
+
+    def refuses(self, authorization: str) -> str:
+        """Why a request for /v1/* with that header isn't answered; empty: it is."""
+
+    def end_begins(self) -> None:
+        """The pod is terminating."""
+
 
 def application(source: Source) -> web.Application:
     """The routes over one source."""
@@ -73,6 +87,8 @@ def application(source: Source) -> web.Application:
         "/v1/history": _history,
         "/v1/config": _config,
         "/v1/panes": _panes,
+        "/v1/captured": _captured,
+        "/prestop": _prestop,
     }
     app = web.Application(client_max_size=_MAX_REQUEST_BYTES)
     for path, answer in routes.items():
@@ -97,7 +113,14 @@ Answer = Callable[[Source, web.Request], web.Response]
 def _handler(answer: Answer, source: Source) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def handle(request: web.Request) -> web.Response:
         try:
-            response = answer(source, request)
+            refused = request.path.startswith("/v1/") and source.refuses(
+                request.headers.get("Authorization", "")
+            )
+            if refused:
+                response = _json({"error": refused}, status=401)
+                response.headers["WWW-Authenticate"] = "Bearer"
+            else:
+                response = answer(source, request)
         except BadCursor as error:
             response = _json({"error": str(error)}, status=400)
         except UnknownMonitor as error:
@@ -132,7 +155,22 @@ def _config(source: Source, request: web.Request) -> web.Response:
 
 def _panes(source: Source, request: web.Request) -> web.Response:
     page = source.panes(_monitor(request), request.query.get("since", ""))
-    return web.Response(body=page.body, content_type=PANES_CONTENT_TYPE, headers={CURSOR_HEADER: page.cursor})
+    headers = {CURSOR_HEADER: page.cursor, BEGAN_HEADER: repr(page.began)}
+    return web.Response(body=page.body, content_type=PANES_CONTENT_TYPE, headers=headers)
+
+
+def _captured(source: Source, request: web.Request) -> web.Response:
+    """`?rows=0`: only how many there are."""
+    found = source.captured(_monitor(request), content=request.query.get("rows") != "0")
+    if found is None:
+        return _json({"error": "no rows are kept for a reference"}, status=404)
+    headers = {ROWS_HEADER: str(found[0])}
+    return web.Response(body=found[1], content_type="application/octet-stream", headers=headers)
+
+
+def _prestop(source: Source, request: web.Request) -> web.Response:
+    source.end_begins()
+    return web.Response(text="ok\n")
 
 
 def _monitor(request: web.Request) -> str:

@@ -53,6 +53,8 @@ class Closed(msgspec.Struct, frozen=True, tag=True):
     """The worker stopped listening on its own; the supervisor closes its copy of the socket."""
 
     reason: str
+    relay: int = 0
+    """Which of them."""
 
 
 ToWorker = Configure | Terminate | Drain

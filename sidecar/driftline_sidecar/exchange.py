@@ -19,10 +19,8 @@ class Exchange(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     id: str
     """The client's id, or the one that was generated and given back in `x-driftline-id`."""
     id_generated: bool
-    port: int
-    """The proxy's listening port."""
-    block: int
-    """Which monitor the request's path belongs to: the `block` of its route, 1 or above."""
+    ports: tuple[str, ...] = ()
+    """The port to which the client came, as monitors may name it (number, name); (): any monitor's."""
     request_head: bytes
     request_body: bytes
     """At most `max_body_bytes` of it."""

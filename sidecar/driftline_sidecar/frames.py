@@ -1,7 +1,7 @@
 """The tee's wire format, both directions of one Unix stream socket.
 
     frame     = length (uint32, bytes that follow) | kind (uint8) | content          all little-endian
-    HELLO     = version | flags (0) | port | pid | boot            worker -> analyzer, first on a connection
+    HELLO     = version | pid | boot | relays as JSON              worker -> analyzer, first on a connection
     EXCHANGE  = fixed fields | id | request head | request body | response head | response body
     ACK       = exchanges received on this connection so far       analyzer -> worker
 
@@ -18,7 +18,7 @@ import msgspec
 
 from driftline_sidecar.exchange import Exchange
 
-VERSION: Final = 1
+VERSION: Final = 2
 
 HELLO: Final = 1
 EXCHANGE: Final = 2
@@ -28,15 +28,17 @@ MAX_FRAME: Final = 64 << 20
 """Bytes. Two bodies of the largest cap and their heads fit; more is a damaged stream."""
 
 _PREFIX: Final = Struct("<IB")
-_HELLO: Final = Struct("<BBHIQ")
+_HELLO: Final = Struct("<BIQ")
 _ACK: Final = Struct("<Q")
 # sequence, request bytes, response bytes, started, first byte, duration, probability,
-# lengths of request head, request body, response head, response body, status, block, id length, generated
+# lengths of request head, request body, response head, response body, status, relay, id length, generated
 _FIXED: Final = Struct("<QQQddddIIIIHHBB")
 _LEAD: Final = Struct("<IBQQQddddIIIIHHBB")
 _FIXED_SIZE: Final = _FIXED.size
 _LEAD_PACK: Final = _LEAD.pack
 _AFTER_LENGTH: Final = 1 + _FIXED_SIZE
+
+_RELAYS: Final = msgspec.json.Decoder(tuple[tuple[str, ...], ...])
 
 _FAR: Final = 1e12
 """Seconds; no clock says more."""
@@ -54,8 +56,8 @@ class Hello(msgspec.Struct, frozen=True):
 
     boot: int
     pid: int
-    port: int
-    """The proxy's listening port."""
+    relays: tuple[tuple[str, ...], ...] = ((),)
+    """By relay: the port before which it stands, as monitors may name it (number, name); (): any."""
 
 
 class Ack(msgspec.Struct, frozen=True):
@@ -67,7 +69,7 @@ class Ack(msgspec.Struct, frozen=True):
 
 def encode_hello(hello: Hello) -> bytes:
     """The frame with which the worker begins."""
-    content = _HELLO.pack(VERSION, 0, hello.port, hello.pid, hello.boot)
+    content = _HELLO.pack(VERSION, hello.pid, hello.boot) + msgspec.json.encode(hello.relays)
     return _PREFIX.pack(1 + len(content), HELLO) + content
 
 
@@ -85,7 +87,7 @@ def exchange_lead(
     duration: float,
     probability: float,
     status: int,
-    block: int,
+    relay: int,
     generated: bool,
     idents: int,
     request_heads: int,
@@ -113,7 +115,7 @@ def exchange_lead(
         response_heads,
         responses,
         status,
-        block,
+        relay,
         idents,
         generated,
     )
@@ -128,7 +130,7 @@ def encode_exchange(
     duration: float,
     probability: float,
     status: int,
-    block: int,
+    relay: int,
     generated: bool,
     ident: bytes,
     request_head: bytes,
@@ -147,7 +149,7 @@ def encode_exchange(
         duration,
         probability,
         status,
-        block,
+        relay,
         generated,
         *map(len, parts),
     )
@@ -186,15 +188,19 @@ class FrameReader:
             return self._exchange(data, start, end)
         if kind == ACK and end - start == _ACK.size:
             return Ack(_ACK.unpack_from(data, start)[0])
-        if kind == HELLO and end - start == _HELLO.size:
-            return self._greeting(data, start)
+        if kind == HELLO and end - start > _HELLO.size:
+            return self._greeting(data, start, end)
         raise FrameError(f"a frame of unknown kind {kind} or wrong length {end - start}")
 
-    def _greeting(self, data: bytes, start: int) -> Hello:
-        version, _, port, pid, boot = _HELLO.unpack_from(data, start)
+    def _greeting(self, data: bytes, start: int, end: int) -> Hello:
+        version, pid, boot = _HELLO.unpack_from(data, start)
         if version != VERSION:
             raise FrameError(f"frames of version {version}, this program reads {VERSION}")
-        self.hello = Hello(boot, pid, port)
+        try:
+            relays = _RELAYS.decode(data[start + _HELLO.size : end])
+        except msgspec.DecodeError as error:
+            raise FrameError(f"a greeting whose relays can't be read: {error}") from error
+        self.hello = Hello(boot, pid, relays)
         return self.hello
 
     def _exchange(self, data: bytes, start: int, end: int) -> Exchange:
@@ -213,14 +219,15 @@ class FrameReader:
         # NaN and infinities fail these comparisons too.
         if not (0.0 < fields[6] <= 1.0 and all(-_FAR < seconds < _FAR for seconds in fields[3:6])):
             raise FrameError("an exchange with an impossible time or probability")
+        if fields[12] >= len(self.hello.relays):
+            raise FrameError(f"an exchange of relay {fields[12]}, of which the greeting said nothing")
         self.received += 1
         return Exchange(
             boot=self.hello.boot,
             sequence=fields[0],
             id=data[ident_at:request_head].decode("latin-1"),
             id_generated=bool(fields[14]),
-            port=self.hello.port,
-            block=fields[12],
+            ports=self.hello.relays[fields[12]],
             request_head=data[request_head:request_body],
             request_body=data[request_body:response_head],
             request_bytes=fields[1],

@@ -71,10 +71,17 @@ def parser() -> argparse.ArgumentParser:
 
 def _add_proxy(proxy: argparse.ArgumentParser) -> None:
     add = proxy.add_argument
-    add("--upstream", metavar="HOST:PORT", help="the model server (required)")
+    add("--upstream", metavar="HOST:PORT", help="the model server (required, unless there is a --relay)")
     add("--listen", metavar="ADDR", help="where clients connect (:15080; port 0: any free one)")
+    add(
+        "--relay",
+        metavar="LISTEN=HOST:PORT,port=NUMBER[/NAME]",
+        action="append",
+        help="in a pod: one port taken over, and how monitors name it; may be repeated",
+    )
     add("--health", metavar="ADDR", help="health and request metrics (:15081)")
     add("--monitor", metavar="FILE", help="ModelMonitor document(s); reloaded when changed")
+    add("--config", metavar="DIR", help="instead: DIR/*/monitor.yaml, as a pod mounts them; reloaded too")
     add("--tee", metavar="SOCKET", help="the analyzer's Unix socket (/run/driftline/tee.sock)")
     add("--backlog", metavar="N", help="connections the kernel holds while no worker accepts (4096)")
     add("--queue-bytes", metavar="N", help="what may wait for the analyzer before it is dropped (4194304)")
@@ -86,10 +93,14 @@ def _add_proxy(proxy: argparse.ArgumentParser) -> None:
 
 def _add_analyzer(analyzer: argparse.ArgumentParser) -> None:
     add = analyzer.add_argument
-    add("--monitor", metavar="FILE", help="ModelMonitor document(s) (required); reloaded when changed")
+    add("--monitor", metavar="FILE", help="ModelMonitor document(s); reloaded when changed")
+    add("--config", metavar="DIR", help="instead: DIR/*/monitor.yaml and profile beside it, as a pod mounts")
     add("--profile", metavar="FILE", help="reference profile, instead of the one the monitor names")
     add("--tee", metavar="SOCKET", help="the Unix socket to listen on (/run/driftline/tee.sock)")
     add("--admin", metavar="ADDR", help="health, metrics, panes, report and configuration (:15082)")
+    add("--token", metavar="FILE", help="what /v1/* asks for as Bearer token (nothing)")
+    add("--fleet", action="store_true", help="references are made by the operator, of all pods' rows")
+    add("--push", metavar="URL", help="where the panes go when the pod ends, https://HOST:PORT (nowhere)")
     add("--state", metavar="DIR", help="where a captured reference survives a restart (nowhere)")
     add("--log-format", metavar="FORMAT", help="json (default) or text")
 

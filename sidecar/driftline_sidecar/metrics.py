@@ -53,6 +53,7 @@ reference profile or a list in the code, never from a request. A test holds this
     config_refused_total               counter    analyzer  file
     analyzer_backlog_bytes             gauge      analyzer
     analyzer_loop_lag_seconds          gauge      analyzer
+    pane_pushes_total                  counter    analyzer  outcome
     series_cut                         gauge      analyzer
     build_info                         gauge      analyzer  version
 """
@@ -291,6 +292,13 @@ _CATALOGUE = (
     Series("config_refused_total", "counter", "analyzer", "Contents of a file that were refused.", ("file",)),
     Series("analyzer_backlog_bytes", "gauge", "analyzer", "Bytes taken from the tee and not yet analysed."),
     Series("analyzer_loop_lag_seconds", "gauge", "analyzer", "How late the event loop runs what is due."),
+    Series(
+        "pane_pushes_total",
+        "counter",
+        "analyzer",
+        "Pushes of a terminating pod's last panes to the operator, by what became of them.",
+        ("outcome",),
+    ),
     Series("series_cut", "gauge", "analyzer", "Series left out because of metrics.maxSeries."),
     Series("build_info", "gauge", "analyzer", "1; the version that runs.", ("version",)),
 )

@@ -1,4 +1,4 @@
-"""The monitor file as the proxy sees it: which monitors there are, and what of their traffic to capture.
+"""The monitor files as the proxy sees them: which monitors there are, and what of their traffic to capture.
 
 The proxy fails open: a file that is absent or broken at the start means relaying without capture, one
 that breaks later leaves what was in force.
@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from driftline.decoding import decode_monitors
-from driftline.errors import DriftlineError
 from driftline.spec import ModelMonitor
 
 from driftline_sidecar.counters import HEARTBEAT, MAX_MONITORS, Counters
+from driftline_sidecar.monitor_files import MonitorFiles, tolerant
 from driftline_sidecar.proxy_metrics import Owner
-from driftline_sidecar.reload import Refusal, Watched
+from driftline_sidecar.reload import Refusal
 from driftline_sidecar.settings import CaptureSettings, Route
 
 Identity = tuple[str, str, str]
@@ -25,36 +24,29 @@ Identity = tuple[str, str, str]
 class Monitors:
     """The monitors in force, and the block of the counters that each one keeps."""
 
-    def __init__(self, path: Path | None, counters: Counters, now: float) -> None:
+    def __init__(self, path: Path | None, folder: Path | None, counters: Counters, now: float) -> None:
         self._counters = counters
         self._blocks: dict[Identity, int] = {}
         self.capture = CaptureSettings()
-        self._file: Watched[Sequence[ModelMonitor]] | None = None
-        if path is None:
-            return
-        source = str(path)
-        self._file = Watched(path, lambda raw: decode_monitors(raw, source))
-        try:
-            self._take(self._file.load())
-        except DriftlineError as error:
-            self._file.refuse("", str(error), now)
+        self._files = MonitorFiles(path, folder)
+        self._take([each.monitor for each in tolerant(self._files, now)])
 
     @property
-    def refusal(self) -> Refusal | None:
-        """The file content that is not in force, if any."""
-        return self._file.refusal if self._file else None
+    def refusals(self) -> list[Refusal]:
+        """The contents that are not in force."""
+        return self._files.refusals
 
     @property
     def refused(self) -> int:
         """How many contents were refused so far."""
-        return self._file.refused if self._file else 0
+        return self._files.refused
 
     def poll(self, now: float) -> bool:
-        """Look at the file; True where other settings are in force now."""
-        found = self._file.poll(now) if self._file else None
+        """Look at the files; True where other settings are in force now."""
+        found = self._files.poll(now)
         if found is None:
             return False
-        self._take(found)
+        self._take([each.monitor for each in found])
         return True
 
     def owners(self) -> list[Owner]:
@@ -93,6 +85,7 @@ def _route(monitor: ModelMonitor, block: int) -> Route:
         namespace=monitor.metadata.namespace,
         monitor=monitor.metadata.name,
         model=monitor.spec.model.name,
+        port=str(endpoint.port),
         paths=tuple(endpoint.paths),
         id_headers=tuple(name.lower() for name in endpoint.id_headers),
         sample=float(capture.sample),

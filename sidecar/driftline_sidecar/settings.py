@@ -7,9 +7,9 @@ or a file: `main` brings the arguments, `supervisor` the monitor.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 import msgspec
 from driftline.errors import InvalidSpec, Problem
@@ -22,6 +22,8 @@ EX_OSERR: Final = 71
 """sysexits: the system refused, e.g. the address is in use."""
 EX_CONFIG: Final = 78
 """sysexits: a configuration file was wrong."""
+
+T = TypeVar("T")
 
 LogFormat = Literal["json", "text"]
 
@@ -46,6 +48,8 @@ class Route(msgspec.Struct, frozen=True):
     namespace: str
     monitor: str
     model: str
+    port: str = ""
+    """The port whose requests are meant, by number or name."""
     paths: tuple[str, ...] = ()
     """Exact, or a prefix that ends in `*`; none: every path."""
     id_headers: tuple[str, ...] = ("x-request-id", "ce-id")
@@ -79,25 +83,45 @@ class CaptureSettings(msgspec.Struct, frozen=True):
         best = max(self.routes, key=lambda route: route.claim(path), default=None)
         return best if best is not None and best.claim(path) else None
 
+    def of(self, ports: tuple[str, ...]) -> CaptureSettings:
+        """What concerns a relay before that port (its number, its name); (): all."""
+        if not ports:
+            return self
+        return CaptureSettings(tuple(route for route in self.routes if route.port in ports))
+
     @property
     def connection_block(self) -> int:
         """The counters' block for what belongs to a connection rather than a request."""
         return self.routes[0].block if len(self.routes) == 1 else 0
 
 
+DEFAULT_LISTEN: Final = Address("", 15080)
+
+
+class RelaySettings(msgspec.Struct, frozen=True):
+    """One port taken over."""
+
+    listen: Address
+    """Where clients connect."""
+    upstream: Address
+    """The model server."""
+    ports: tuple[str, ...] = ()
+    """The port as monitors may name it: its number, and its name if it has one. (): whatever they name."""
+
+
 class ProxySettings(msgspec.Struct, frozen=True, kw_only=True):
     """`driftline-sidecar proxy`."""
 
-    upstream: Address
-    """The model server."""
-    listen: Address = Address("", 15080)
-    """Where clients connect."""
+    relays: tuple[RelaySettings, ...]
+    """One or more; `--upstream` and `--listen` make one, each `--relay` makes one."""
     health: Address = Address("", 15081)
     """The supervisor's own port: health and request metrics."""
     tee: Path = Path("/run/driftline/tee.sock")
     """The analyzer's socket. It may be absent: what can't be handed over is counted."""
     monitor: Path | None = None
     """The ModelMonitor document(s). Absent or broken: traffic is relayed, nothing is captured."""
+    config: Path | None = None
+    """Instead: a directory with a folder a monitor, each with its `monitor.yaml`, as a pod mounts it."""
     backlog: int = 4096
     """Connections the kernel holds while no worker accepts; Linux' own default limit."""
     queue_bytes: int = 4 << 20
@@ -117,20 +141,28 @@ class ProxySettings(msgspec.Struct, frozen=True, kw_only=True):
 class AnalyzerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """`driftline-sidecar analyzer`."""
 
-    monitor: Path
+    monitor: Path | None = None
     """The ModelMonitor document(s)."""
+    config: Path | None = None
+    """Instead: a directory with a folder a monitor: `monitor.yaml`, `profile`, `ca.crt`."""
     profile: Path | None = None
     """The reference profile; overrides the one that the monitor names."""
     tee: Path = Path("/run/driftline/tee.sock")
     """The socket on which the proxy's worker delivers exchanges."""
     admin: Address = Address("", 15082)
     """Health, metrics, panes, report and configuration in force."""
+    token: Path | None = None
+    """A file with the token that /v1/* asks for; absent or empty, all is refused. None: none is asked for."""
+    fleet: bool = False
+    """The operator makes references, of the rows of all pods: they are kept for it."""
+    push: str = ""
+    """Where the panes go when the pod ends, `https://HOST:PORT`; empty: nowhere."""
     state: Path | None = None
     """A directory in which a reference captured from traffic survives a restart; None: it doesn't."""
     log_format: LogFormat = "json"
 
 
-Arguments = Mapping[str, str | None]
+Arguments = Mapping[str, str | Sequence[str] | bool | None]
 """What the command line said, by option name without dashes; None where it said nothing."""
 
 
@@ -138,11 +170,11 @@ def proxy_settings(arguments: Arguments) -> ProxySettings:
     """Build the proxy's settings; raises InvalidSpec with every problem at once."""
     reader = _Reader(arguments)
     values = {
-        "upstream": reader.read("upstream", _connect_address, required=True),
-        "listen": reader.read("listen", _address),
+        "relays": _relays(reader),
         "health": reader.read("health", _address),
         "tee": reader.read("tee", _socket_path),
         "monitor": reader.read("monitor", Path),
+        "config": reader.read("config", Path),
         "backlog": reader.read("backlog", _whole(1, 65535)),
         "queue_bytes": reader.read("queue-bytes", _whole(64 << 10, 1 << 30)),
         "connect_seconds": reader.read("connect-seconds", _seconds),
@@ -150,21 +182,42 @@ def proxy_settings(arguments: Arguments) -> ProxySettings:
         "hang_seconds": reader.read("hang-seconds", _seconds),
         "log_format": reader.read("log-format", _log_format),
     }
+    reader.exclude("monitor", "config")
     reader.finish()
     return msgspec.convert(_given(values), ProxySettings)
+
+
+def _relays(reader: _Reader) -> tuple[RelaySettings, ...]:
+    """Those of `--relay`; else the one of `--upstream` and `--listen`."""
+    several = reader.each("relay", _relay)
+    if several:
+        reader.exclude("relay", "upstream")
+        reader.exclude("relay", "listen")
+        return several
+    upstream = reader.read("upstream", _connect_address, required=True)
+    listen = reader.read("listen", _address) or DEFAULT_LISTEN
+    if not isinstance(upstream, Address) or not isinstance(listen, Address):
+        return ()
+    return (RelaySettings(listen, upstream),)
 
 
 def analyzer_settings(arguments: Arguments) -> AnalyzerSettings:
     """Build the analyzer's settings; raises InvalidSpec with every problem at once."""
     reader = _Reader(arguments)
     values = {
-        "monitor": reader.read("monitor", Path, required=True),
+        "monitor": reader.read("monitor", Path, required=not reader.has("config")),
+        "config": reader.read("config", Path),
+        "token": reader.read("token", Path),
+        "fleet": reader.has("fleet"),
+        "push": reader.read("push", _https),
         "profile": reader.read("profile", Path),
         "tee": reader.read("tee", _socket_path),
         "admin": reader.read("admin", _address),
         "state": reader.read("state", Path),
         "log_format": reader.read("log-format", _log_format),
     }
+    reader.exclude("monitor", "config")
+    reader.exclude("profile", "config")
     reader.finish()
     return msgspec.convert(_given(values), AnalyzerSettings)
 
@@ -183,7 +236,7 @@ class _Reader:
 
     def read(self, option: str, parse: Callable[[str], object], *, required: bool = False) -> object:
         text = self._arguments.get(option)
-        if text is None:
+        if not isinstance(text, str):
             if required:
                 self._problems.append(Problem(f"--{option}", "must be given"))
             return None
@@ -192,6 +245,25 @@ class _Reader:
         except ValueError as error:
             self._problems.append(Problem(f"--{option}", f"{error} (got {text!r})"))
             return None
+
+    def each(self, option: str, parse: Callable[[str], T]) -> tuple[T, ...]:
+        """The values of an option that may be given several times."""
+        given = self._arguments.get(option)
+        found: list[T] = []
+        for text in given if isinstance(given, Sequence) and not isinstance(given, str) else ():
+            try:
+                found.append(parse(text))
+            except ValueError as error:
+                self._problems.append(Problem(f"--{option}", f"{error} (got {text!r})"))
+        return tuple(found)
+
+    def has(self, option: str) -> bool:
+        return bool(self._arguments.get(option))
+
+    def exclude(self, one: str, other: str) -> None:
+        """Only one of two may be given."""
+        if self.has(one) and self.has(other):
+            self._problems.append(Problem(f"--{other}", f"can't be given together with --{one}"))
 
     def finish(self) -> None:
         if self._problems:
@@ -226,6 +298,26 @@ def _connect_address(text: str) -> Address:
     if address.port == 0:
         raise ValueError("the port must be 1 or above")
     return Address(address.host or "127.0.0.1", address.port)
+
+
+def _relay(text: str) -> RelaySettings:
+    """`:15080=127.0.0.1:8080,port=8080/http`."""
+    addresses, comma, port = text.partition(",port=")
+    listen, equals, upstream = addresses.partition("=")
+    if not equals or not comma:
+        raise ValueError("must be LISTEN=HOST:PORT,port=NUMBER or …,port=NUMBER/NAME")
+    number, slash, name = port.partition("/")
+    if not number.isascii() or not number.isdigit() or (slash and not name):
+        raise ValueError("port must be NUMBER or NUMBER/NAME")
+    ports = (number, name) if name else (number,)
+    return RelaySettings(_address(listen), _connect_address(upstream), ports)
+
+
+def _https(text: str) -> str:
+    if not text.startswith("https://"):
+        raise ValueError("must be https://HOST:PORT: a token goes with it")
+    _address(text.removeprefix("https://"))
+    return text.rstrip("/")
 
 
 def _socket_path(text: str) -> Path:

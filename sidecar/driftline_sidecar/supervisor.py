@@ -53,10 +53,14 @@ class Supervisor:
         self._run_worker = run_worker
         self._clock = clock
         self._counters = Counters()
-        self._monitors = Monitors(settings.monitor, self._counters, time.time())
+        self._monitors = Monitors(settings.monitor, settings.config, self._counters, time.time())
         self._selector = selectors.DefaultSelector()
-        self._listener: socket.socket | None = listen(settings.listen, settings.backlog)
-        self._address = Address(settings.listen.host, self._listener.getsockname()[1])
+        self._listeners = [listen(each.listen, settings.backlog) for each in settings.relays]
+        """One a relay; closed ones (no descriptor) are opened anew with the next worker."""
+        self._addresses = [
+            Address(each.listen.host, listener.getsockname()[1])
+            for each, listener in zip(settings.relays, self._listeners, strict=True)
+        ]
         health = listen(settings.health, 128)
         self._health_address = Address(settings.health.host, health.getsockname()[1])
         self._health = HealthServer(health, self._selector, self._answer, clock())
@@ -87,8 +91,8 @@ class Supervisor:
                 for key, mask in self._selector.select(self._pause(self._clock())):
                     key.data(mask)
             self._health.close()
-            if self._listener is not None:
-                stop(self._listener)
+            for listener in self._listeners:
+                stop(listener)
             self._selector.close()
         logs.event(logging.INFO, "proxy_stopped", "the proxy has stopped")
         return 0
@@ -125,12 +129,11 @@ class Supervisor:
             logs.event(logging.INFO, "monitor_reloaded", "the changed monitor file is in force")
             if self._worker is not None:
                 self._worker.tell(Configure(self._monitors.capture))
-        elif self._monitors.refused != refused:
+        if self._monitors.refused != refused:
             self._tell_refusal()
 
     def _tell_refusal(self) -> None:
-        refusal = self._monitors.refusal
-        if refusal is not None:
+        for refusal in self._monitors.refusals:
             logs.event(
                 logging.ERROR,
                 "monitor_refused",
@@ -156,14 +159,14 @@ class Supervisor:
     # The worker.
 
     def _start_worker(self, now: float) -> None:
-        if self._listener is None and not self._reopen(now):
+        if not self._is_listening and not self._reopen(now):
             return
-        listener = self._listener
+        listeners = self._listeners
         capture = self._monitors.capture
 
         def run(end: socket.socket) -> int:
             logs.setup("worker", self._settings.log_format)
-            return self._run_worker(self._settings, capture, listener, self._counters, end)
+            return self._run_worker(self._settings, capture, listeners, self._counters, end)
 
         started = fork(run, self._give_up, now)
         self._worker = started
@@ -173,6 +176,10 @@ class Supervisor:
         self._selector.register(started.end, selectors.EVENT_READ, lambda _mask: self._heard(started))
         self._selector.register(started.handle, selectors.EVENT_READ, lambda _mask: self._died(started))
 
+    @property
+    def _is_listening(self) -> bool:
+        return all(listener.fileno() >= 0 for listener in self._listeners)
+
     def _give_up(self) -> None:
         """In the child: leave the parent's descriptors alone, and close them."""
         self._selector.close()
@@ -181,7 +188,9 @@ class Supervisor:
     def _reopen(self, now: float) -> bool:
         """Listen again after a crash loop."""
         try:
-            self._listener = listen(self._address, self._settings.backlog)
+            for index, address in enumerate(self._addresses):
+                if self._listeners[index].fileno() < 0:
+                    self._listeners[index] = listen(address, self._settings.backlog)
         except OSError as error:
             logs.event(logging.ERROR, "listen_failed", "can't listen again", error=error)
             self._start_at = now + TICK_SECONDS
@@ -205,11 +214,18 @@ class Supervisor:
                     "worker_ready",
                     "the worker accepts connections",
                     worker=pid,
-                    address=str(self._address),
+                    address=str(self._addresses[0]),
                 )
-            case Closed(reason):
-                logs.event(logging.INFO, "listener_closed", "the worker stopped listening", reason=reason)
-                self._close_listener(reason)
+            case Closed(reason, relay):
+                logs.event(
+                    logging.INFO,
+                    "listener_closed",
+                    "the worker stopped listening",
+                    reason=reason,
+                    address=str(self._addresses[relay]),
+                )
+                self._closed = reason
+                stop(self._listeners[relay])
 
     def _died(self, worker: WorkerProcess) -> None:
         now = self._clock()
@@ -237,7 +253,7 @@ class Supervisor:
         self._start_at = now + decision.pause
         if isinstance(decision, CrashLoop):
             self._crash_loop = True
-            self._close_listener("the worker is in a crash loop")
+            self._close_listeners("the worker is in a crash loop")
             logs.event(
                 logging.ERROR,
                 "crash_loop",
@@ -246,11 +262,10 @@ class Supervisor:
                 seconds=decision.pause,
             )
 
-    def _close_listener(self, reason: str) -> None:
+    def _close_listeners(self, reason: str) -> None:
         self._closed = reason
-        if self._listener is not None:
-            stop(self._listener)
-            self._listener = None
+        for listener in self._listeners:
+            stop(listener)
 
     # The end.
 
@@ -265,7 +280,7 @@ class Supervisor:
             self._kill_at = now
             return
         logs.event(logging.INFO, "draining", "finishing what is in flight, then stopping")
-        if self._worker is None and self._listener is not None:
+        if self._worker is None and self._is_listening:
             self._start_worker(now)  # what waits in the backlog is owed an answer
         self._closed = "draining"
         self._kill_at = now + self._settings.drain_seconds + KILL_SECONDS
@@ -289,7 +304,7 @@ class Supervisor:
 
     def _metrics(self) -> bytes:
         process = proxy_metrics.Process(
-            self._restarts, self._monitors.refused, self._monitors.refusal is None, __version__
+            self._restarts, self._monitors.refused, not self._monitors.refusals, __version__
         )
         return proxy_metrics.render(self._monitors.owners(), process)
 
@@ -329,7 +344,11 @@ def serve(settings: ProxySettings) -> int:
     logs.event(
         logging.INFO,
         "proxy_started",
-        f"relaying {supervisor._address} to {settings.upstream}",
+        "relaying "
+        + ", ".join(
+            f"{address} to {each.upstream}"
+            for address, each in zip(supervisor._addresses, settings.relays, strict=True)
+        ),
         address=str(supervisor._health_address),
         version=__version__,
     )

@@ -11,6 +11,7 @@ import gc
 import os
 import secrets
 import socket
+from collections.abc import Sequence
 from functools import partial
 
 import uvloop
@@ -33,19 +34,19 @@ _CLOCK_SECONDS = 10.0
 def run(
     settings: ProxySettings,
     capture: CaptureSettings,
-    listener: socket.socket,
+    listeners: Sequence[socket.socket],
     counters: Counters,
     end: socket.socket,
 ) -> int:
     """Relay until told to drain, or until the supervisor is gone; the exit status.
 
-    `listener` listens already and does not block; `end` is the worker's end of the control channel.
+    `listeners`, one a relay, listen already and do not block; `end` is our end of the control channel.
     """
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_GC_THRESHOLDS)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(Worker(settings, capture, listener, counters, end).serve())
+        runner.run(Worker(settings, capture, listeners, counters, end).serve())
     return 0
 
 
@@ -56,19 +57,22 @@ class Worker:
         self,
         settings: ProxySettings,
         capture: CaptureSettings,
-        listener: socket.socket,
+        listeners: Sequence[socket.socket],
         counters: Counters,
         end: socket.socket,
     ) -> None:
         self._settings = settings
-        self._listener = listener
+        self._listeners = listeners
         self._counters = counters
         self._end = end
-        hello = Hello(secrets.randbits(63), os.getpid(), listener.getsockname()[1])
+        ports = tuple(each.ports for each in settings.relays)
+        hello = Hello(secrets.randbits(63), os.getpid(), ports)
         self._tee = Tee(str(settings.tee), hello, settings.queue_bytes)
-        self._recorder = Recorder(capture, counters, self._tee)
-        self._server: asyncio.Server | None = None
-        self._relay: Relay | None = None
+        self._recorders = [
+            Recorder(capture, counters, self._tee, index, each) for index, each in enumerate(ports)
+        ]
+        self._servers: list[asyncio.Server | None] = []
+        self._relays: list[Relay] = []
         self._drain = asyncio.Event()
         self._drain_seconds = settings.drain_seconds
 
@@ -76,28 +80,30 @@ class Worker:
         """Accept and relay until drained."""
         loop = asyncio.get_running_loop()
         control = WorkerEnd(self._end, loop, self._counters, self._told, self._drain.set)
-        upstream = self._settings.upstream
 
-        def stop_listening(reason: str) -> None:
-            if self._server is not None:
-                self._stop_listening()
-                control.send(Closed(reason))
+        def stop_listening(index: int, reason: str) -> None:
+            if self._servers[index] is not None:
+                self._stop_listening(index)
+                control.send(Closed(reason, index))
 
-        relay = self._relay = Relay(
-            loop,
-            self._recorder,
-            (upstream.host, upstream.port),
-            self._settings.connect_seconds,
-            stop_listening,
-        )
         self._tee.start(loop)
-        self._server = await loop.create_server(
-            partial(Client, relay), sock=self._listener, backlog=self._settings.backlog
-        )
+        for index, each in enumerate(self._settings.relays):
+            relay = Relay(
+                loop,
+                self._recorders[index],
+                (each.upstream.host, each.upstream.port),
+                self._settings.connect_seconds,
+                partial(stop_listening, index),
+            )
+            self._relays.append(relay)
+            server = await loop.create_server(
+                partial(Client, relay), sock=self._listeners[index], backlog=self._settings.backlog
+            )
+            self._servers.append(server)
         control.send(Ready(os.getpid()))
         clock = loop.create_task(self._keep_clock())
         await self._drain.wait()
-        await self._finish(relay)
+        await self._finish()
         clock.cancel()
         self._tee.close()
         control.close()
@@ -105,37 +111,45 @@ class Worker:
     def _told(self, message: ToWorker) -> None:
         match message:
             case Configure(capture):
-                self._recorder.configure(capture)
+                for recorder in self._recorders:
+                    recorder.configure(capture)
             case Terminate():
-                if self._relay is not None:
-                    self._relay.terminating = True
+                for relay in self._relays:
+                    relay.terminating = True
             case Drain(seconds):
                 self._drain_seconds = seconds
                 self._drain.set()
 
-    async def _finish(self, relay: Relay) -> None:
+    async def _finish(self) -> None:
         """Take what waits in the backlog, stop listening, let what is in flight end."""
-        if self._server is not None:
-            hold_new(self._listener)
+        serving = [index for index, server in enumerate(self._servers) if server is not None]
+        for index in serving:
+            hold_new(self._listeners[index])
+        if serving:
             await asyncio.sleep(HANDSHAKE_SECONDS)
-            self._stop_listening()
-        relay.drain()
+        for index in serving:
+            self._stop_listening(index)
+        for relay in self._relays:
+            relay.drain()
         try:
             async with asyncio.timeout(self._drain_seconds):
-                await relay.empty.wait()
+                for relay in self._relays:
+                    await relay.empty.wait()
                 await self._tee.settled()
         except TimeoutError:
-            for client in list(relay.clients):
-                client.reset()
+            for relay in self._relays:
+                for client in list(relay.clients):
+                    client.reset()
             await asyncio.sleep(0)
 
-    def _stop_listening(self) -> None:
-        server, self._server = self._server, None
+    def _stop_listening(self, index: int) -> None:
+        server, self._servers[index] = self._servers[index], None
         if server is not None:
             server.close()
-            stop(self._listener)
+            stop(self._listeners[index])
 
     async def _keep_clock(self) -> None:
         while True:
             await asyncio.sleep(_CLOCK_SECONDS)
-            self._recorder.set_clock()
+            for recorder in self._recorders:
+                recorder.set_clock()

@@ -19,7 +19,7 @@ from driftline_sidecar.tee import Tee
 from hypothesis import given
 from hypothesis import strategies as st
 
-HELLO = Hello(boot=(1 << 63) - 1, pid=42, port=15080)
+HELLO = Hello(boot=(1 << 63) - 1, pid=42)
 
 
 def frame(sequence: int = 1, body: bytes = b"{}") -> bytes:

@@ -91,7 +91,7 @@ def run(
 
 def frames(exchanges: list[Exchange], boot: int = 7) -> bytes:
     """What a worker writes: its greeting and these exchanges."""
-    return encode_hello(Hello(boot, 4242, 15080)) + b"".join(map(frame, exchanges))
+    return encode_hello(Hello(boot, 4242)) + b"".join(map(frame, exchanges))
 
 
 def frame(e: Exchange) -> bytes:
@@ -105,7 +105,7 @@ def frame(e: Exchange) -> bytes:
         e.duration,
         e.probability,
         e.status,
-        e.block,
+        0,
         e.id_generated,
         e.id.encode(),
         e.request_head,

@@ -72,8 +72,6 @@ def exchange(
         sequence=sequence,
         id=f"id-{sequence}",
         id_generated=True,
-        port=15080,
-        block=1,
         request_head=b"POST /predict HTTP/1.1\r\nHost: m\r\n" + request_headers + b"\r\n",
         request_body=asked,
         request_bytes=len(asked) if request_bytes is None else request_bytes,

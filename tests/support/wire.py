@@ -24,10 +24,10 @@ class Notebook(Tee):
     """A tee that keeps its frames."""
 
     def __init__(self) -> None:
-        super().__init__("/nowhere", Hello(7, 1, 15080), 1 << 30)
+        super().__init__("/nowhere", Hello(7, 1), 1 << 30)
         self.connected = True
         self.reader = FrameReader()
-        self.reader.feed(encode_hello(Hello(7, 1, 15080)))
+        self.reader.feed(encode_hello(Hello(7, 1)))
         self.exchanges: list[Exchange] = []
 
     def put(self, parts: Sequence[bytes], block: memoryview[int]) -> None:

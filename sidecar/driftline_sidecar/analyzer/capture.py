@@ -41,7 +41,7 @@ class CaptureBuffer:
 
     def add(self, batch: Batch, at: float) -> None:
         """Keep a batch of rows that came at that time (unix seconds)."""
-        if batch.rows == 0:
+        if batch.rows == 0 or self.full:
             return
         self.rows += batch.rows
         self._bytes += sum(map(_size, batch.columns.values()))

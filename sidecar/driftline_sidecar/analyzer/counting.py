@@ -14,6 +14,7 @@ from driftline.columns import Batch
 from driftline.counting import count
 from driftline.counts import CategoricalCounts, ColumnCounts, NumericCounts
 from driftline.episode import label
+from driftline.evaluation import Evaluator
 from driftline.grid import Grid
 from driftline.judge import Window
 from driftline.pane import Axes, FeatureAxis, PaneCounts
@@ -22,7 +23,6 @@ from driftline.report import TransitionReport, VerdictReport, WindowReport
 from driftline.spec import Feature, MonitorSpec
 from driftline.windows import PaneStore, WindowCounts, step
 
-from driftline_sidecar.analyzer.evaluation import Evaluator
 from driftline_sidecar.analyzer.history import History
 from driftline_sidecar.analyzer.tally import Tally
 from driftline_sidecar.courtesy import give_way
@@ -45,7 +45,7 @@ class Counting:
         """The counts of the shortest window, as last evaluated."""
         self.log: list[TransitionReport] = []
         self._evaluator = Evaluator(spec, profile)
-        self._began = began
+        self.began = began
         self._pane = int(spec.pane)
         self._shortest = min(_lengths(spec))
         self._previewed = 0
@@ -89,24 +89,24 @@ class Counting:
         counts = found.counts or PaneCounts.empty(self.axes)
         window = Window(found.seconds, found.start, found.end, counts.rows, counts.requests)
         # The pane in which counting began counts as whole: less than one pane of it is missing.
-        whole = found.start >= self._began // self._pane * self._pane
+        whole = found.start >= self.began // self._pane * self._pane
         report, changed = self._evaluator.evaluate(window, counts, whole=whole)
         self.windows[found.seconds] = report
         if found.seconds == self._shortest:
             self.shortest = counts
-        if found.end > self._began:
+        if found.end > self.began:
             history.add_window(report)
         return changed
 
     def _preview(self, now: int, history: History) -> None:
         """Until a window's first step, show it at the end of each pane: nobody waits hours for a look."""
         end = now // self._pane * self._pane
-        if end <= max(self._previewed, self._began):
+        if end <= max(self._previewed, self.began):
             return
         self._previewed = end
         for seconds in self.panes.windows:
             known = self.windows.get(seconds)
-            if end < self._began + step(seconds, self._pane) and (known is None or known.end < end):
+            if end < self.began + step(seconds, self._pane) and (known is None or known.end < end):
                 self._evaluate(self.panes.window(seconds, end), history)
 
     def _tell_predictions(self, tally: Tally, counts: ColumnCounts, axis: FeatureAxis) -> None:

@@ -12,8 +12,7 @@ from functools import partial
 from pathlib import Path
 
 import msgspec
-from driftline.decoding import decode_monitors
-from driftline.errors import DataError, DriftlineError
+from driftline.errors import DriftlineError
 from driftline.pane_codec import encode_pane
 from driftline.profile import Profile
 from driftline.routes import route
@@ -26,7 +25,10 @@ from driftline_sidecar.analyzer.reporting import MonitorConfig, config_of
 from driftline_sidecar.courtesy import courteously
 from driftline_sidecar.exchange import Exchange
 from driftline_sidecar.logs import event
+from driftline_sidecar.monitor_files import MonitorFiles, Placed
 from driftline_sidecar.reload import Refusal, Watched
+
+PROFILE_FILE = "profile"
 
 LOST = "analysis_error"
 """The reason in `decode_errors_total` for exchanges that a fault of the analysis lost."""
@@ -54,18 +56,35 @@ class Config(msgspec.Struct, frozen=True):
 class Desk:
     """The monitors in force. `profile` overrides what the only monitor names."""
 
-    def __init__(self, monitors: Path, profile: Path | None, state: Path | None, now: float) -> None:
-        """Raises DriftlineError where the monitor file can't be used; a profile that can't is refused."""
+    def __init__(
+        self,
+        monitors: Path | None,
+        profile: Path | None,
+        state: Path | None,
+        now: float,
+        *,
+        folder: Path | None = None,
+        fleet: bool = False,
+    ) -> None:
+        """`monitors`: the file, or `folder`: a pod's (see `monitor_files`), beside which profiles lie.
+
+        Raises DriftlineError where the monitor file can't be used; a profile that can't is refused.
+        """
         self.analyses: dict[str, Analysis] = {}
         self.unrouted = 0
         """Exchanges that no monitor claims."""
         self._faults: set[tuple[str, str]] = set()
         self._override = profile
         self._state = state
-        self._routes: dict[bytes, Analysis | None] = {}
+        self._fleet = fleet
+        self.acknowledged: dict[str, str] = {}
+        """By monitor: the cursor that was last asked with. What came before it has been taken."""
+        self._routes: dict[tuple[tuple[str, ...], bytes], Analysis | None] = {}
         self._profiles: dict[str, Watched[Profile]] = {}
-        self._monitors: Watched[tuple[ModelMonitor, ...]] = Watched(monitors, partial(_decode, monitors))
-        self._apply(self._monitors.load(), now)
+        self._files = MonitorFiles(monitors, folder)
+        self._apply(self._files.load(), now)
+        for refusal in self._files.refusals:
+            _tell_refused(refusal)
 
     # ---- exchanges ----
 
@@ -115,15 +134,15 @@ class Desk:
 
     def poll(self, now: float) -> None:
         """Look whether a file has changed; what can't be used is refused and the older content stays."""
-        refused = self._monitors.refused
-        changed = self._monitors.poll(now)
+        refused = self._files.refused
+        changed = self._files.poll(now)
         if changed is not None:
             self._apply(changed, now)
-            event(
-                logging.INFO, "config_changed", "a changed monitor file is in force", file=self._monitors.path
-            )
-        elif self._monitors.refused > refused:
-            _tell_refused(self._monitors.refusal)
+            names = ", ".join(each.monitor.key for each in changed) or "none"
+            event(logging.INFO, "config_changed", f"changed monitor files are in force: {names}")
+        if self._files.refused > refused:
+            for refusal in self._files.refusals:
+                _tell_refused(refusal)
         for key, watched in self._profiles.items():
             refused = watched.refused
             profile = watched.poll(now)
@@ -132,16 +151,22 @@ class Desk:
             elif watched.refused > refused:
                 _tell_refused(watched.refusal)
 
-    def watched(self) -> list[tuple[str, str, Watched[ModelMonitor] | Watched[Profile]]]:
+    def watched(self) -> list[tuple[str, str, Watched[tuple[ModelMonitor, ...]] | Watched[Profile]]]:
         """Every file with its kind and the monitor it belongs to (empty: all of them)."""
+        monitors = [("monitor", "", watched) for watched in self._files.watched]
         profiles = [("profile", key, watched) for key, watched in self._profiles.items()]
-        return [("monitor", "", self._monitors), *profiles]  # type: ignore[list-item]
+        return [*monitors, *profiles]
+
+    @property
+    def refused(self) -> int:
+        """How many contents of monitor files were refused so far."""
+        return self._files.refused
 
     # ---- out ----
 
     def find(self, key: str) -> Analysis:
         """The monitor of that key, the first where it is empty. Raises UnknownMonitor."""
-        if not key:
+        if not key and self.analyses:
             return next(iter(self.analyses.values()))
         if key not in self.analyses:
             raise UnknownMonitor(key[:200])
@@ -154,6 +179,10 @@ class Desk:
             for kind, _, watched in self.watched()
         ]
         return Config(files, [config_of(analysis) for analysis in self.analyses.values()])
+
+    def folder(self, key: str) -> Path | None:
+        """The directory in which that monitor's files are."""
+        return next((each.folder for each in self._files.placed if each.monitor.key == key), None)
 
     def refusals(self, key: str) -> list[Refusal]:
         """What is not in force of the monitor file, and of that monitor's profile."""
@@ -168,47 +197,57 @@ class Desk:
         counting = self.find(key).counting
         if counting is None:
             return PanesPage(b"", f"{boot}:-:0")
+        self.acknowledged[self.find(key).monitor.key] = cursor
         place = f"{boot}:{counting.profile.hash[:16]}"
         panes, last = counting.panes.since(_sequence(cursor, place), now)
         encoded = [encode_pane(pane) for pane in panes]
         body = b"".join(struct.pack("<I", len(data)) + data for data in encoded)
-        return PanesPage(body, f"{place}:{last}")
+        return PanesPage(body, f"{place}:{last}", counting.began)
 
     def _route(self, exchange: Exchange) -> Analysis | None:
         target = exchange.request_head.split(b" ", 2)[1:2]
         path = target[0].partition(b"?")[0] if target else b""
-        if path in self._routes:
-            return self._routes[path]
-        monitors = [analysis.monitor for analysis in self.analyses.values()]
+        key = exchange.ports, path
+        if key in self._routes:
+            return self._routes[key]
+        monitors = [
+            analysis.monitor
+            for analysis in self.analyses.values()
+            if not exchange.ports or str(analysis.spec.endpoint.port) in exchange.ports
+        ]
         found = route(monitors, path.decode("latin-1"))
         if len(self._routes) >= _MOST_PATHS:
             self._routes.clear()
-        self._routes[path] = None if found is None else self.analyses[found.key]
-        return self._routes[path]
+        self._routes[key] = None if found is None else self.analyses[found.key]
+        return self._routes[key]
 
-    def _apply(self, monitors: Sequence[ModelMonitor], now: float) -> None:
+    def _apply(self, placed: Sequence[Placed], now: float) -> None:
         before = self.analyses
         self.analyses = {}
         self._routes = {}
         profiles: dict[str, Watched[Profile]] = {}
-        for monitor in monitors:
+        for monitor, folder in placed:
             key = monitor.key
-            profile = self._profile(monitor, profiles, now)
+            profile = self._profile(monitor, folder, profiles, now)
             known = before.get(key)
             if known is None:
-                self.analyses[key] = Analysis(monitor, profile, now, self._state)
+                self.analyses[key] = Analysis(monitor, profile, now, self._state, fleet=self._fleet)
             else:
                 known.replace_monitor(monitor, profile, now)
                 self.analyses[key] = known
         self._profiles = profiles
 
     def _profile(
-        self, monitor: ModelMonitor, profiles: dict[str, Watched[Profile]], now: float
+        self, monitor: ModelMonitor, folder: Path, profiles: dict[str, Watched[Profile]], now: float
     ) -> Profile | None:
+        if self._files.folder is not None:
+            beside = folder / PROFILE_FILE
+            watched = profiles[monitor.key] = Watched(beside, partial(load, path=beside))
+            return watched.poll(now)  # it may come later; `poll` sees it
         source = monitor.spec.reference.profile
         path = self._override
         if path is None and source is not None and source.file is not None:
-            path = self._monitors.path.parent / source.file
+            path = folder / source.file
         if path is None:
             if source is not None:
                 event(
@@ -225,13 +264,6 @@ class Desk:
             watched.refuse("", str(error), now)
             _tell_refused(watched.refusal)
             return None
-
-
-def _decode(path: Path, raw: bytes) -> tuple[ModelMonitor, ...]:
-    monitors = decode_monitors(raw, str(path))
-    if not monitors:
-        raise DataError(f"{path}: holds no ModelMonitor")
-    return monitors
 
 
 def _tell_refused(refusal: Refusal | None) -> None:

@@ -34,9 +34,18 @@ class Analysis:
     """The analysis of one monitor since the analyzer began or the monitor changed."""
 
     def __init__(
-        self, monitor: ModelMonitor, profile: Profile | None, now: float, state: Path | None = None
+        self,
+        monitor: ModelMonitor,
+        profile: Profile | None,
+        now: float,
+        state: Path | None = None,
+        *,
+        fleet: bool = False,
     ) -> None:
-        """`profile`: the one that the monitor's reference names, where it could be read."""
+        """`profile`: the one that the monitor's reference names, where it could be read.
+
+        `fleet`: captured rows are kept for the operator, which makes one reference of all pods'.
+        """
         self.monitor = monitor
         self.spec = monitor.spec
         self.tally = Tally()
@@ -44,7 +53,8 @@ class Analysis:
         self.traffic = RecentTraffic(float(min(self.spec.windows)), now)
         self.counting: Counting | None = None
         self.capture: CaptureBuffer | None = None
-        self._state = None if state is None else state_path(state, monitor)
+        self._fleet = fleet
+        self._state = None if state is None or fleet else state_path(state, monitor)
         self._discovery: Discovery | None = None
         self._features = self.spec.schema.features
         self._traffic_noted = now
@@ -129,7 +139,9 @@ class Analysis:
 
     @property
     def full_capture(self) -> CaptureBuffer | None:
-        """The rows of which a reference can be made now."""
+        """The rows of which a reference can be made now, here."""
+        if self._fleet:
+            return None
         return self.capture if self.capture is not None and self.capture.full else None
 
     def finish_capture(self, now: float) -> None:
@@ -153,6 +165,10 @@ class Analysis:
 
     def _captured(self, capture: CaptureBuffer) -> Captured:
         return Captured(tuple(self._features), capture.batch(), capture.times())
+
+    def captured(self) -> Captured | None:
+        """The rows kept for a reference so far; None where none is being captured."""
+        return None if self.capture is None else self._captured(self.capture)
 
     def adopt(self, capture: CaptureBuffer, profile: Profile | None, now: float) -> None:
         """Count against the profile made of `capture`, unless the monitor has changed meanwhile."""

@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import math
 import secrets
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 
 import uvloop
 from driftline import __version__
+from driftline.captured import encode
 from driftline.report import Report
 
 from driftline_sidecar import admin
@@ -20,11 +24,13 @@ from driftline_sidecar.analyzer.desk import Config, Desk
 from driftline_sidecar.analyzer.heartbeat import Heartbeat
 from driftline_sidecar.analyzer.history import HistoryReport
 from driftline_sidecar.analyzer.intake import Intake
+from driftline_sidecar.analyzer.pushing import CA_FILE, Outcome, pod_of_environment, push
 from driftline_sidecar.analyzer.reporting import report_of
 from driftline_sidecar.courtesy import give_way
 from driftline_sidecar.exposition import Families, merge, render
 from driftline_sidecar.logs import event
 from driftline_sidecar.settings import AnalyzerSettings
+from driftline_sidecar.token_file import Token
 
 BATCH = 500
 """Exchanges decoded and counted at once: enough to share the cost of a batch, few enough (a few ms) that
@@ -49,7 +55,14 @@ UNHEALTHY_LAG_SECONDS = 5.0
 
 def serve(settings: AnalyzerSettings) -> int:
     """Run until SIGTERM or SIGINT; the exit status. Raises DriftlineError and OSError at the start."""
-    desk = Desk(settings.monitor, settings.profile, settings.state, time.time())
+    desk = Desk(
+        settings.monitor,
+        settings.profile,
+        settings.state,
+        time.time(),
+        folder=settings.config,
+        fleet=settings.fleet,
+    )
     return uvloop.run(Program(settings, desk).run())
 
 
@@ -75,6 +88,9 @@ class Program:
         self._building = False
         """Whether a captured reference is being made, which may take longer than a batch."""
         self._last_turn = monotonic()
+        self._token = Token(settings.token)
+        self._pushes: Counter[Outcome] = Counter()
+        self._pushing: set[asyncio.Task[None]] = set()
         self.intake = Intake()
         self.stop = asyncio.Event()
         self.port = 0
@@ -120,6 +136,9 @@ class Program:
         await asyncio.gather(*tasks, stopping, return_exceptions=True)
         while self.intake:
             self._desk.take(self.intake.take(BATCH, BATCH_BYTES), self.now, self.behind)
+        for task in self._pushing:
+            task.cancel()
+        await self._push()
         event(logging.INFO, "ended", "the analyzer has ended", count=self.intake.received)
 
     async def _work(self) -> None:
@@ -181,6 +200,9 @@ class Program:
         process.add("analyzer_backlog_bytes", self.intake.backlog_bytes)
         process.add("analyzer_loop_lag_seconds", self._heartbeat.lag)
         process.add("unrouted_exchanges_total", self._desk.unrouted)
+        if self._settings.push:
+            for outcome in Outcome:
+                process.add("pane_pushes_total", self._pushes[outcome], (outcome.value,))
         process.add("build_info", 1, (__version__,))
         parts = [process]
         for kind, key, watched in self._desk.watched():
@@ -207,3 +229,38 @@ class Program:
     def panes(self, monitor: str, cursor: str) -> admin.PanesPage:
         """Panes since a cursor."""
         return self._desk.panes(monitor, cursor, self._boot, self.now)
+
+    def captured(self, monitor: str, *, content: bool) -> tuple[int, bytes] | None:
+        """Rows kept for a reference."""
+        found = self._desk.find(monitor).captured()
+        if found is None:
+            return None
+        return found.rows, encode(found) if content else b""
+
+    def refuses(self, authorization: str) -> str:
+        """Whether the token is wrong, and how."""
+        return self._token.refuses(authorization)
+
+    # ---- the pod's end ----
+
+    def end_begins(self) -> None:
+        """Push what is there; what still comes goes with the program's own end."""
+        task = asyncio.create_task(self._push())
+        self._pushing.add(task)
+        task.add_done_callback(self._pushing.discard)
+
+    async def _push(self) -> None:
+        """All panes that the operator hasn't asked beyond, those still counting included."""
+        if not self._settings.push:
+            return
+        await asyncio.gather(*(self._push_one(key) for key in list(self._desk.analyses)))
+
+    async def _push_one(self, key: str) -> None:
+        since = self._desk.acknowledged.get(key, "")
+        page = self._desk.panes(key, since, self._boot, math.inf)
+        folder = self._desk.folder(key)
+        ca = Path() if folder is None else folder / CA_FILE
+        outcome = await push(self._settings.push, key, pod_of_environment(), page, self._token.read(), ca)
+        self._pushes[outcome] += 1
+        level = logging.INFO if outcome in (Outcome.DELIVERED, Outcome.NOTHING) else logging.WARNING
+        event(level, "panes_pushed", f"the last panes: {outcome.value}", monitor=key, count=len(page.body))

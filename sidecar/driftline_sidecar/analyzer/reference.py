@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
+from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 
 from driftline.errors import DriftlineError
 from driftline.profile import Profile
-from driftline.profile_codec import decode_profile, encode_profile
+from driftline.profile_codec import decode_profile, encode_profile, is_part, join_profile
 from driftline.spec import ModelMonitor
 
 from driftline_sidecar.logs import event
@@ -27,8 +29,21 @@ class ReferenceState(StrEnum):
 
 
 def load(raw: bytes, path: Path) -> Profile:
-    """Decode a profile's bytes; raises ProfileError with the file's name."""
+    """Decode a profile's bytes; raises ProfileError with the file's name.
+
+    The first part of a profile that was split (`profile`) is read with the others beside it (`profile-2`, …).
+    """
+    if is_part(raw):
+        raw = join_profile([raw, *(each.read_bytes() for each in _further_parts(path))])
     return decode_profile(raw, str(path))
+
+
+def _further_parts(path: Path) -> Iterator[Path]:
+    for number in itertools.count(2):
+        part = path.with_name(f"{path.name}-{number}")
+        if not part.exists():
+            return
+        yield part
 
 
 def state_path(directory: Path, monitor: ModelMonitor) -> Path:

@@ -21,6 +21,8 @@ from driftline_sidecar.tee import Tee
 HELD_BYTES: Final = 32 << 20
 """Bytes of bodies that unfinished exchanges may hold in all; beyond it an exchange is not captured."""
 
+_RELAY_SHIFT: Final = 48
+"""Each relay of a worker counts its exchanges from a start of its own: no two have one number."""
 _NO_ANALYZER: Final = slots.DROPPED["no_analyzer"]
 
 
@@ -73,19 +75,31 @@ class Flight(msgspec.Struct, gc=False):
 class Recorder:
     """Of the process: opens flights, keeps their bodies within bounds, counts and records their ends."""
 
-    def __init__(self, capture: CaptureSettings, counters: Counters, tee: Tee) -> None:
+    def __init__(
+        self,
+        capture: CaptureSettings,
+        counters: Counters,
+        tee: Tee,
+        relay: int = 0,
+        ports: Sequence[str] = (),
+    ) -> None:
+        """`relay`: its place in the tee's greeting; `ports`: what of `capture` is its own."""
         self.tee = tee
+        self._relay = relay
+        self._ports = tuple(ports)
+        capture = capture.of(self._ports)
         self.heads = Heads(capture)
         self._counters = counters
         self._blocks = [counters.block(index) for index in range(counters.blocks)]
         self.connection_block = self._blocks[capture.connection_block]
         self._prefix = os.urandom(8).hex().encode()
-        self._sequence = 0
+        self._sequence = relay << _RELAY_SHIFT
         self._held = 0
         self._clock = time() - monotonic()
 
     def configure(self, capture: CaptureSettings) -> None:
         """From the next request on these settings hold."""
+        capture = capture.of(self._ports)
         self.heads = Heads(capture)
         self.connection_block = self._blocks[capture.connection_block]
 
@@ -219,7 +233,7 @@ class Recorder:
             duration,
             route.sample,
             status,
-            route.block,
+            self._relay,
             flight.generated,
             len(identity),
             len(head.raw),
