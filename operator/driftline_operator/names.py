@@ -68,6 +68,7 @@ TOKEN_KEY: Final = "token"  # noqa: S105 - a key's name
 MONITOR_KEY: Final = "monitor.yaml"
 PROFILE_KEY: Final = "profile"
 CA_KEY: Final = "ca.crt"
+PANES_KEY: Final = "panes"
 
 
 def config_map(monitor: str) -> str:
@@ -81,7 +82,7 @@ def profile_config_map(monitor: str, profile_hash: str) -> str:
 
 
 def panes_config_map(monitor: str) -> str:
-    """What departed pods of a monitor left."""
+    """The checkpoint of a monitor's fleet."""
     return f"driftline-{monitor}-panes"
 
 

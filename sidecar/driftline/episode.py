@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import StrEnum
 
+import msgspec
+
 from driftline.judge import OUTPUTS
 from driftline.policy import FALSE_PAGES
 from driftline.report import DatasetReport, TransitionReport, VerdictReport, WorstFeature
 from driftline.spec import Drift
-from driftline.sustain import Transition, WindowCourse
+from driftline.sustain import FeatureCourse, Transition, WindowCourse
 from driftline.verdict import FeatureJudgement, Reason, State, WindowJudgement
 
 _WORST = 5
@@ -51,6 +53,14 @@ def shares(windows: Sequence[int]) -> dict[int, float]:
     }
 
 
+class VerdictsState(msgspec.Struct, frozen=True):
+    """All that `Verdicts` remembers between windows."""
+
+    courses: dict[int, dict[str, FeatureCourse]] = {}
+    latest: dict[int, WindowJudgement] = {}
+    since: float | None = None
+
+
 class Verdicts:
     """Give it every window's judgement, in order of time; ask it for the monitor's verdict.
 
@@ -76,6 +86,19 @@ class Verdicts:
         elif self._since is None:
             self._since = judgement.end
         return settled, transitions
+
+    def state(self) -> VerdictsState:
+        """What is remembered, for another process to go on with."""
+        courses = {length: course.features for length, course in self._courses.items()}
+        return VerdictsState(courses, dict(self._latest), self._since)
+
+    def restore(self, state: VerdictsState) -> None:
+        """Go on from there; windows that the monitor no longer has are left out."""
+        for length, features in state.courses.items():
+            if length in self._courses:
+                self._courses[length].features.update(features)
+        self._latest = {length: each for length, each in state.latest.items() if length in self._courses}
+        self._since = state.since
 
     def verdict(self) -> VerdictReport:
         """What to tell people now."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from driftline.counts import CategoricalCounts, ColumnCounts
-from driftline.episode import Verdicts, dataset, label, transition_report
+from driftline.episode import Verdicts, VerdictsState, dataset, label, transition_report
 from driftline.judge import OUTPUTS, Window, judge
 from driftline.measure import Measurer
 from driftline.pane import PaneCounts
@@ -51,6 +51,14 @@ class Evaluator:
             judgement, changed = self._verdicts.observe(judgement)
             transitions = tuple(transition_report(change) for change in changed)
         return self._report(judgement, counts, found, whole=whole), transitions
+
+    def state(self) -> VerdictsState:
+        """What lasts, for another process to go on with."""
+        return self._verdicts.state()
+
+    def restore(self, state: VerdictsState) -> None:
+        """Go on from there."""
+        self._verdicts.restore(state)
 
     def verdict(self) -> VerdictReport:
         """The monitor's verdict over all windows evaluated so far."""

@@ -13,6 +13,7 @@ from typing import Final
 
 import kopf
 import msgspec
+from aiohttp import web
 from kubernetes.aio import client
 from prometheus_client import CollectorRegistry
 
@@ -31,10 +32,17 @@ from driftline_operator.controller.observed import Installation
 from driftline_operator.controller.queue import DirtyNamespaces
 from driftline_operator.controller.reconcile import Reconciler
 from driftline_operator.controller.references import References
+from driftline_operator.controller.rounds import Rounds
 from driftline_operator.controller.series import Series
 from driftline_operator.controller.settings import ControllerSettings
 from driftline_operator.controller.tokens import Tokens
+from driftline_operator.fleet.fleet import Fleet
+from driftline_operator.fleet.intake import Push, Taken
+from driftline_operator.fleet.intake import application as intake_application
+from driftline_operator.fleet.metrics import FleetSeries
+from driftline_operator.fleet.pull import Puller
 from driftline_operator.injector.program import is_enabled
+from driftline_operator.injector.server import serve
 
 _log = logging.getLogger(__name__)
 
@@ -81,6 +89,7 @@ class Controller:
         self._applier = Applier(api, lambda: self._lease.held, self._watches.version, self._series.writes.inc)
         self._tokens = Tokens(api, self._applier)
         self._announced = pod_monitors
+        self._certified_once = False
         self._tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         self._reconciler = Reconciler(
             self._applier,
@@ -94,6 +103,11 @@ class Controller:
             status_interval=settings.status_interval,
             now=utc_now,
         )
+        self._puller = Puller(settings.pull_concurrency)
+        fleet = Fleet(self._puller, settings.pull_interval)
+        self._rounds = Rounds(api, self._applier, self._reconciler, self._tokens, fleet, utc_now)
+        self._registry.register(FleetSeries(fleet.figures, lambda: self._rounds.seconds))
+        self._intake: web.AppRunner | None = None
         self._series.cache_age.set_function(
             lambda: max((each.age() or 0.0 for each in self._watches.every), default=0.0)
         )
@@ -133,6 +147,8 @@ class Controller:
             asyncio.create_task(self._follow_lease(), name="leadership"),
             asyncio.create_task(self._work(), name="worker"),
             asyncio.create_task(self._renew_certificates(), name="certificates"),
+            asyncio.create_task(self._go_round(), name="fleet"),
+            asyncio.create_task(self._serve_intake(), name="intake"),
         ]
         await self._listening(kopf_ready, tasks)
         for number in (signal.SIGTERM, signal.SIGINT):  # kopf has set its own by now
@@ -150,7 +166,9 @@ class Controller:
                 if task.get_name() != "kopf":
                     task.cancel()
             await asyncio.wait(tasks, timeout=10)
-            await aside.cleanup()
+            for runner in (self._intake, aside):
+                if runner is not None:
+                    await runner.cleanup()
         return 0
 
     async def _listening(self, ready: asyncio.Event, tasks: list[asyncio.Task[None]]) -> None:
@@ -211,6 +229,7 @@ class Controller:
                 if held:  # another may have acted meanwhile
                     self._applier.forget()
                     self._tokens.forget()
+                    self._rounds.forget()
                     self._all()
             await asyncio.sleep(0.2)
 
@@ -252,6 +271,41 @@ class Controller:
         if again is not None:
             self._dirty.add(namespace, again.total_seconds())
 
+    async def _go_round(self) -> None:
+        """Rounds over the pods, while this replica acts."""
+        async with self._puller:
+            while True:
+                began = time.monotonic()
+                if self._lease.held and self._synced:
+                    try:
+                        async with asyncio.timeout(max(60.0, 4 * self._settings.pull_interval)):
+                            await self._rounds.turn()
+                    except NotLeading:
+                        pass
+                    except (ApiError, TimeoutError) as error:
+                        _log.warning("round over the pods: %s", str(error) or "not ended in time")
+                    except Exception:  # noqa: BLE001 - logged with its trace; the next round comes
+                        _log.exception("round over the pods")
+                spent = time.monotonic() - began
+                await asyncio.sleep(max(0.5, self._settings.pull_interval - spent))
+
+    async def _serve_intake(self) -> None:
+        """As soon as there is a certificate, in every replica: who doesn't act says so."""
+        while not self._certified_once:  # noqa: ASYNC110 - of a watch
+            await asyncio.sleep(0.2)
+
+        def take(push: Push) -> Taken:
+            if not self._lease.held:
+                return Taken.NOT_LEADING
+            return self._rounds.fleet.accept(push, time.time())
+
+        def token_of(namespace: str) -> str | None:
+            return self._tokens.of(namespace) if self._lease.held else None
+
+        app = intake_application(token_of, take)
+        self._intake, _ = await serve(app, *self._settings.intake, self._tls)
+        await self._for_ever()
+
     async def _renew_certificates(self) -> None:
         if self._settings.certificates != "self":
             return await self._for_ever()
@@ -288,6 +342,7 @@ class Controller:
             return
         try:
             self._series.expiry.set(load_certificate(self._tls, found).timestamp())
+            self._certified_once = True
         except (KeyError, ValueError, ssl.SSLError, OSError) as error:
             name = self._settings.certificate_secret
             _log.error("Secret %s is not used: %s", name, type(error).__name__)

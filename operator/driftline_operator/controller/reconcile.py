@@ -78,6 +78,12 @@ class Reconciler:
         """A monitor's reference as it was at its last plan."""
         return self._loaded.get(key)
 
+    def say_reference(self, key: Key, message: str) -> None:
+        """How far a reference that is being captured has come, until the next plan."""
+        loaded = self._loaded.get(key)
+        if loaded is not None:
+            self._loaded[key] = loaded._replace(reference=loaded.reference._replace(message=message))
+
     async def namespace(self, name: str) -> dt.timedelta | None:
         """Bring a namespace to what it should be. When to look again, if only time has to pass.
 

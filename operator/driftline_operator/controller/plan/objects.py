@@ -98,6 +98,13 @@ def profile_copy(observed: Observed, reference: Reference, made: str) -> Desired
     return _object(CONFIG_MAPS, name, [observed], labels(observed.name), annotations, content)
 
 
+def panes(observed: Observed, content: bytes) -> Desired:
+    """The fleet's checkpoint: what a controller that takes over goes on with."""
+    data = {"binaryData": {names.PANES_KEY: base64.b64encode(content).decode()}}
+    name = names.panes_config_map(observed.name)
+    return _object(CONFIG_MAPS, name, [observed], labels(observed.name), {}, data)
+
+
 def token_secret(owners: Sequence[Observed], token: str) -> Desired:
     """The one token of a namespace's sidecars; it goes with the last of its monitors."""
     resource = Resource("", "v1", "secrets", "Secret")

@@ -1,0 +1,125 @@
+"""The fleet's turn in the controller: rounds over all pods, checkpoints, and references of captured rows."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import datetime as dt
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from driftline.errors import DataError
+from driftline.profile_codec import encode_profile
+
+from driftline_operator import names
+from driftline_operator.cluster.api import Api, ApiError
+from driftline_operator.cluster.resources import CONFIG_MAPS
+from driftline_operator.conditions import ReferenceReason
+from driftline_operator.controller.apply import Applier
+from driftline_operator.controller.observed import Observed, Reference
+from driftline_operator.controller.plan import objects
+from driftline_operator.controller.reconcile import Reconciler
+from driftline_operator.controller.tokens import Tokens
+from driftline_operator.fleet.captures import CaptureReason
+from driftline_operator.fleet.fleet import Fleet, Key, Member
+
+_log = logging.getLogger(__name__)
+
+CHECKPOINT_SECONDS: Final = 60.0
+
+
+class Rounds:
+    """For one replica, while it acts. `now`: the wall clock."""
+
+    def __init__(
+        self,
+        api: Api,
+        applier: Applier,
+        reconciler: Reconciler,
+        tokens: Tokens,
+        fleet: Fleet,
+        now: Callable[[], dt.datetime],
+    ) -> None:
+        self._api, self._applier, self._reconciler = api, applier, reconciler
+        self._tokens, self.fleet, self._now = tokens, fleet, now
+        self._checkpointed: dict[Key, float] = {}
+        self.seconds = 0.0
+        """How long the last round took."""
+
+    def forget(self) -> None:
+        """Another controller has acted meanwhile: begin with its checkpoints."""
+        self.fleet.keep({}, 0.0)
+        self._checkpointed.clear()
+
+    async def turn(self) -> None:
+        """One round: pull, judge, write. Raises ApiError and NotLeading; what was judged is kept."""
+        began = self._time()
+        planned = self._reconciler.planned
+        members: dict[Key, Member] = {}
+        for key, plan in planned.items():
+            if plan.observed.monitor is not None:
+                loaded = self._reconciler.loaded(key)
+                profile = None if loaded is None else loaded.profile
+                members[key] = Member(plan.observed.monitor.spec, profile, plan.survey.watched)
+        for key in self.fleet.keep(members, began):
+            await self._restore(key)
+        outcome = await self.fleet.round(self._tokens.of, self._time)
+        self._reconciler.views.update(outcome.views)
+        for key in members:
+            await self._capture(key, planned[key].observed)
+        for namespace in sorted({key[0] for key in members}):
+            await self._reconciler.statuses(namespace)
+        for key in members:
+            await self._checkpoint(key, planned[key].observed)
+        self.seconds = self._time() - began
+
+    def _time(self) -> float:
+        return self._now().timestamp()
+
+    async def _restore(self, key: Key) -> None:
+        try:
+            found = await self._api.get(CONFIG_MAPS, key[0], names.panes_config_map(key[1]))
+        except ApiError as error:
+            if error.missing:
+                return
+            raise
+        try:
+            data = base64.b64decode((found.get("binaryData") or {}).get(names.PANES_KEY, ""))
+        except binascii.Error:
+            data = b""
+        why = self.fleet.restore(key, data)
+        if why:
+            _log.info("%s/%s begins anew: %s", *key, why)
+
+    async def _checkpoint(self, key: Key, observed: Observed) -> None:
+        now = self._time()
+        if now - self._checkpointed.get(key, 0.0) < CHECKPOINT_SECONDS:
+            return
+        data = self.fleet.checkpoint(key)
+        if data is not None:
+            self._checkpointed[key] = now
+            await self._applier.ensure(objects.panes(observed, data))
+
+    async def _capture(self, key: Key, observed: Observed) -> None:
+        """Make the reference once the pods have rows enough."""
+        loaded = self._reconciler.loaded(key)
+        if loaded is None or loaded.reference.reason is not ReferenceReason.CAPTURING:
+            return
+        token = self._tokens.of(key[0])
+        decision = await self.fleet.captured_rows(key, token, in_force=False)
+        if decision.reason is CaptureReason.TOO_FEW_ROWS:
+            self._reconciler.say_reference(key, decision.message)
+        if not decision.fetch:
+            return
+        now = self._now()
+        try:
+            profile = await self.fleet.profile_of_captured(key, token, now.timestamp())
+        except DataError as error:
+            _log.error("%s/%s: the captured rows make no reference: %s", *key, error)
+            self._reconciler.say_reference(key, f"the captured rows make no reference: {error}")
+            return
+        reference = Reference(ReferenceReason.CAPTURED, "", encode_profile(profile), profile.hash)
+        made = now.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        await self._applier.ensure(objects.profile_copy(observed, reference, made))
+        _log.info("%s/%s: a reference of %d rows", *key, profile.rows)

@@ -1,0 +1,167 @@
+"""One monitor's fleet: panes of all pods merged, windows judged as a sidecar judges its own. Pure.
+
+The clock is an argument. Verdicts follow the traffic by `lag`: a pane is added when it can't change any
+longer and every pod was asked since, so that a window is judged once, on all that will be in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
+
+from driftline.captured import features_of, limits_of
+from driftline.evaluation import Evaluator
+from driftline.judge import Window
+from driftline.pane import Pane, PaneCounts
+from driftline.profile import Profile
+from driftline.report import TransitionReport, WindowReport
+from driftline.spec import MonitorSpec
+from driftline.windows import PaneStore, WindowCounts, step
+
+from driftline_operator.fleet.peers import Deviation, Peers
+from driftline_operator.fleet.pods import PodBook, Span
+
+LOW_COVERAGE: Final = 0.5
+"""Below this share of the pods' time nothing is concluded from a window."""
+_MOST_PODS: Final = 20_000
+
+
+class Seen(NamedTuple):
+    """A pod that is there now."""
+
+    name: str
+    uid: str
+    started: float
+
+
+class Judged(NamedTuple):
+    """A window of the fleet, with the share of the pods' time of which the counts were there."""
+
+    report: WindowReport
+    coverage: float
+
+
+class Book:
+    """From `began` (unix seconds) on, against one profile."""
+
+    def __init__(self, spec: MonitorSpec, profile: Profile, began: float, interval: float) -> None:
+        """`interval`: seconds between two rounds over the pods."""
+        self.spec, self.profile, self.began = spec, profile, began
+        axes = profile.axes().limited(limits_of(features_of(spec, profile)))
+        self._axes = axes
+        self.pane = int(spec.pane)
+        lengths = [int(window) for window in spec.windows]
+        self.store = PaneStore(axes, self.pane, lengths, spec.model.version)
+        self.evaluator = Evaluator(spec, profile)
+        self.peers = Peers(axes, spec)
+        self.pods: dict[str, PodBook] = {}
+        self.windows: dict[int, Judged] = {}
+        self.refused: dict[str, int] = {}
+        """Panes that were not taken, by the reason."""
+        self.lag = self.pane + interval
+        self._reach = max(lengths) + step(max(lengths), self.pane) + self.lag
+        self._previewed = 0
+
+    # ---- in ----
+
+    def see(self, pods: Iterable[Seen], now: float) -> None:
+        """Which pods are there now; the others have left."""
+        present = {pod.uid: pod for pod in pods}
+        for uid, pod in present.items():
+            known = self.pods.get(uid)
+            if known is None and len(self.pods) < _MOST_PODS:
+                self.pods[uid] = PodBook(pod.name, uid, pod.started)
+            elif known is not None:
+                known.left = None
+        for uid, known in self.pods.items():
+            if uid not in present and known.left is None:
+                known.left = now
+
+    def cursor(self, uid: str) -> str:
+        """Where to go on asking a pod; empty: from its beginning."""
+        known = self.pods.get(uid)
+        return "" if known is None or not known.boots else next(reversed(known.boots.values())).cursor
+
+    def take(self, pod: Seen, cursor: str, began: float, panes: Sequence[Pane], through: float) -> int:
+        """Panes of a pod: all that its boot counted from `began` until `through`. How many were new."""
+        known = self.pods.setdefault(pod.uid, PodBook(pod.name, pod.uid, pod.started))
+        mine = [pane for pane in panes if self._is_ours(pane)]
+        boot, profile_hash, _ = (*cursor.split(":"), "", "", "")[:3]
+        if profile_hash != self.profile.hash[: len(profile_hash)] or not profile_hash:
+            began = 0.0  # it counts against another reference, or none: none of that time is ours
+        return known.take(boot, cursor, began, mine, through)
+
+    def _is_ours(self, pane: Pane) -> bool:
+        """Of the reference and model version that are counted: unlike ones never merge."""
+        if pane.profile_hash != self.profile.hash:
+            reason = "other_profile"
+        elif pane.model_version != self.spec.model.version:
+            reason = "other_version"
+        elif pane.counts.features.keys() != self._axes.features.keys():
+            reason = "other_columns"
+        else:
+            return True
+        self.refused[reason] = self.refused.get(reason, 0) + 1
+        return False
+
+    # ---- judging ----
+
+    def step(self, now: float) -> tuple[TransitionReport, ...]:
+        """Add what is settled, judge the windows that are due; what changed."""
+        settled = now - self.lag
+        for pod in self.pods.values():
+            for pane in pod.fold(settled):
+                if pane.end > now - self._reach:
+                    self.store.merge(pane)
+                    self.peers.add(pod.uid, pod.name, pane)
+        changed: list[TransitionReport] = []
+        for window in self.store.due(settled):
+            changed += self._judge(window)
+        self._preview(int(settled))
+        self.store.settle(settled)
+        self.peers.settle(settled)
+        self._forget(now)
+        return tuple(changed)
+
+    def coverage(self, span: Span) -> float:
+        """Share of the pods' time in the span of which the counts are there; 0 where there was no pod."""
+        expected = sum(pod.expected(span) for pod in self.pods.values())
+        return min(1.0, sum(pod.had(span) for pod in self.pods.values()) / expected) if expected else 0.0
+
+    def outliers(self) -> list[Deviation]:
+        """Pods that see something else than the others."""
+        return self.peers.deviations()
+
+    def _judge(self, found: WindowCounts) -> tuple[TransitionReport, ...]:
+        counts = found.counts or PaneCounts.empty(self._axes)
+        window = Window(found.seconds, found.start, found.end, counts.rows, counts.requests)
+        coverage = self.coverage((float(found.start), float(found.end)))
+        whole = found.start >= self._counted_since and coverage >= LOW_COVERAGE
+        report, changed = self.evaluator.evaluate(window, counts, whole=whole)
+        self.windows[found.seconds] = Judged(report, coverage)
+        return changed
+
+    @property
+    def _counted_since(self) -> float:
+        """The oldest pod's first covered moment, down to its pane: what pods counted before us counts."""
+        first = min((pod.covered[0][0] for pod in self.pods.values() if pod.covered), default=self.began)
+        return min(first, self.began) // self.pane * self.pane
+
+    def _preview(self, now: int) -> None:
+        """Until a window's first step, show it at the end of each pane: nobody waits hours for a look."""
+        end = now // self.pane * self.pane
+        if end <= self._previewed:
+            return
+        self._previewed = end
+        for seconds in self.store.windows:
+            known = self.windows.get(seconds)
+            early = end < self._counted_since + step(seconds, self.pane)
+            if (known is None or known.report.end < end) and (known is None or early):
+                self._judge(self.store.window(seconds, end))
+
+    def _forget(self, now: float) -> None:
+        oldest = now - self._reach
+        for uid in [uid for uid, pod in self.pods.items() if pod.left is not None and pod.left < oldest]:
+            del self.pods[uid]
+        for pod in self.pods.values():
+            pod.forget(oldest)

@@ -1,0 +1,120 @@
+"""A book as bytes, for a ConfigMap: windows and verdicts go on where another controller left off. Pure.
+
+What the pods still hold is asked of them again; what only the controller has is kept: the merged panes (pods
+may have gone), what was added of each pod, and what lasts of the verdicts. Where it doesn't fit, the oldest
+panes go.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import Final
+
+import msgspec
+from driftline.episode import VerdictsState
+from driftline.errors import DataError
+from driftline.pane_codec import decode_pane, encode_pane
+from driftline.windows import PaneStore
+
+from driftline_operator.fleet.book import Book
+from driftline_operator.fleet.pods import Boot, PodBook, Span
+
+VERSION: Final = 1
+MOST_BYTES: Final = 700_000
+"""A ConfigMap holds 1 MiB, base64 included."""
+_MOST_INFLATED: Final = 64 << 20
+
+
+class _Boot(msgspec.Struct, array_like=True):
+    cursor: str
+    folded: int
+    fresh: list[bytes]
+
+
+class _Pod(msgspec.Struct, array_like=True):
+    name: str
+    uid: str
+    started: float
+    left: float | None
+    boots: dict[str, _Boot]
+    covered: list[Span]
+
+
+class _Book(msgspec.Struct):
+    version: int
+    profile_hash: str
+    began: float
+    panes: list[bytes]
+    judged: dict[int, int]
+    verdicts: VerdictsState
+    pods: list[_Pod]
+
+
+def encode(book: Book) -> bytes:
+    """At most MOST_BYTES; what was left out shows as less coverage, never as fewer rows unsaid."""
+    panes, judged = book.store.dump()
+    pods = [_pod(pod) for pod in book.pods.values()]
+    verdicts = book.evaluator.state()
+    while True:
+        whole = _Book(VERSION, book.profile.hash, book.began, panes, judged, verdicts, pods)
+        data = zlib.compress(msgspec.msgpack.encode(whole), 6)
+        if len(data) <= MOST_BYTES or not (panes or pods):
+            return data
+        if panes:
+            cut = decode_pane(panes[len(panes) // 4]).end if len(panes) > 3 else None
+            panes = panes[len(panes) // 4 + 1 :]
+            pods = [_without(pod, cut) for pod in pods]
+        else:
+            pods = []
+
+
+def restore(book: Book, data: bytes) -> None:
+    """Go on from there. Raises DataError where it is damaged, of another version or another reference."""
+    found = _decoded(data)
+    if found.version != VERSION:
+        raise DataError(f"a checkpoint of version {found.version}, this program reads {VERSION}")
+    if found.profile_hash != book.profile.hash:
+        raise DataError("a checkpoint against another reference")
+    pods = {pod.uid: _read(pod) for pod in found.pods}
+    trial = PaneStore(book.profile.axes(), book.pane, book.store.windows, book.spec.model.version)
+    trial.restore(found.panes, {})  # raises before anything of the book has changed
+    book.store.restore(found.panes, found.judged)
+    book.evaluator.restore(found.verdicts)
+    book.pods.update(pods)
+    book.began = min(book.began, found.began)
+
+
+def _decoded(data: bytes) -> _Book:
+    try:
+        engine = zlib.decompressobj()
+        raw = engine.decompress(data, _MOST_INFLATED)
+        if engine.unconsumed_tail or not engine.eof:
+            raise DataError("a checkpoint that is cut off or too large")
+        return msgspec.msgpack.decode(raw, type=_Book)
+    except (zlib.error, msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise DataError(f"a checkpoint that can't be read: {error}") from error
+
+
+def _pod(pod: PodBook) -> _Pod:
+    boots = {
+        name: _Boot(boot.cursor, boot.folded, [encode_pane(pane) for pane in boot.fresh.values()])
+        for name, boot in pod.boots.items()
+    }
+    return _Pod(pod.name, pod.uid, pod.started, pod.left, boots, pod.covered)
+
+
+def _read(pod: _Pod) -> PodBook:
+    boots = {}
+    for name, boot in pod.boots.items():
+        panes = [decode_pane(data) for data in boot.fresh]
+        fresh = {(pane.start, pane.length): pane for pane in panes}
+        boots[name] = Boot(boot.cursor, boot.folded, fresh)
+    return PodBook(pod.name, pod.uid, pod.started, pod.left, boots, list(pod.covered))
+
+
+def _without(pod: _Pod, before: int | None) -> _Pod:
+    """The time whose panes were left out is no longer covered."""
+    if before is None:
+        return _Pod(pod.name, pod.uid, pod.started, pod.left, pod.boots, [])
+    covered = [(max(a, before), b) for a, b in pod.covered if b > before]
+    return _Pod(pod.name, pod.uid, pod.started, pod.left, pod.boots, covered)

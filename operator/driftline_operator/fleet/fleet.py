@@ -1,0 +1,209 @@
+"""All books, and the rounds over the pods: pull, merge, judge, and what the status says of it.
+
+    fleet.keep(monitors)              which monitors there are, their references and their pods
+    await fleet.round(token_of, now)  ask every pod, judge what is due; the views of all monitors
+    fleet.accept(push, now)           a leaving pod's last panes
+    fleet.checkpoint(key)             bytes to be kept, None where nothing changed; `fleet.restore` takes them
+    fleet.profile_of_captured(...)    rows of all pods made into a reference
+
+Time is given: unix seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from driftline import captured
+from driftline.captured import Captured
+from driftline.errors import DataError
+from driftline.profile import Profile
+from driftline.report import TransitionReport
+from driftline.spec import MonitorSpec
+
+from driftline_operator.controller.plan.pods import Watched
+from driftline_operator.controller.plan.status import FleetView
+from driftline_operator.fleet import checkpoint, views
+from driftline_operator.fleet.book import Book, Seen
+from driftline_operator.fleet.captures import CaptureDecision, decide
+from driftline_operator.fleet.intake import Push, Taken
+from driftline_operator.fleet.metrics import Figures
+from driftline_operator.fleet.pull import Missed, Page, Puller
+
+_log = logging.getLogger(__name__)
+
+Key = tuple[str, str]
+
+
+class Member(NamedTuple):
+    """A monitor as the fleet needs it."""
+
+    spec: MonitorSpec
+    profile: Profile | None
+    pods: tuple[Watched, ...]
+
+
+class Outcome(NamedTuple):
+    """What a round found."""
+
+    views: Mapping[Key, FleetView]
+    transitions: Mapping[Key, Sequence[TransitionReport]]
+
+
+class Fleet:
+    """`interval`: seconds between two rounds."""
+
+    def __init__(self, puller: Puller, interval: float) -> None:
+        self._puller = puller
+        self._interval = interval
+        self._members: dict[Key, Member] = {}
+        self._books: dict[Key, Book] = {}
+        self._answered: dict[Key, int] = {}
+        self._missed: dict[Key, Counter[str]] = {}
+        self._saved: dict[Key, int] = {}
+
+    # ---- what there is ----
+
+    def keep(self, members: Mapping[Key, Member], now: float) -> list[Key]:
+        """Exactly these monitors. Whose counting changed begins anew: they are returned, to be restored."""
+        begun = []
+        for key, member in members.items():
+            book = self._books.get(key)
+            if member.profile is None:
+                self._books.pop(key, None)
+            elif book is None or _counts_otherwise(book, member):
+                self._books[key] = Book(member.spec, member.profile, now, self._interval)
+                begun.append(key)
+            elif book.spec != member.spec:
+                book.spec = member.spec
+            if key in self._books:
+                self._books[key].see([Seen(p.name, p.uid, p.started) for p in member.pods], now)
+        self._members = dict(members)
+        for known in (self._books, self._answered, self._missed, self._saved):
+            for key in [key for key in known if key not in members]:
+                known.pop(key)
+        return begun
+
+    def figures(self) -> Iterable[Figures]:
+        """For the series."""
+        for key, member in self._members.items():
+            answered = self._answered.get(key, 0)
+            yield Figures(
+                *key,
+                member.spec.model.name,
+                answered,
+                max(0, len(member.pods) - answered),
+                dict(self._missed.get(key, {})),
+                self._books.get(key),
+            )
+
+    # ---- in ----
+
+    async def round(self, token_of: Callable[[str], str | None], clock: Callable[[], float]) -> Outcome:
+        """Ask all pods side by side, then judge; gives way between monitors: leases are renewed meanwhile."""
+        await asyncio.gather(*(self._ask(key, token_of, clock) for key in list(self._members)))
+        made: dict[Key, FleetView] = {}
+        changed: dict[Key, Sequence[TransitionReport]] = {}
+        for key in list(self._members):
+            book = self._books.get(key)
+            answered = self._answered.get(key)
+            if book is None:
+                made[key] = FleetView(answered=answered)
+                continue
+            changed[key] = book.step(clock())
+            made[key] = views.view(book, answered)
+            await asyncio.sleep(0)
+        return Outcome(made, changed)
+
+    async def _ask(self, key: Key, token_of: Callable[[str], str | None], clock: Callable[[], float]) -> None:
+        member = self._members[key]
+        token, book, monitor = token_of(key[0]), self._books.get(key), "/".join(key)
+        pods = [pod for pod in member.pods if pod.ip]
+
+        async def one(pod: Watched) -> bool:
+            began = clock()
+            cursor = "" if book is None else book.cursor(pod.uid)
+            page = await self._puller.panes(pod.ip, monitor, cursor, token)
+            if isinstance(page, Missed):
+                self._missed.setdefault(key, Counter())[page.value] += 1
+                return False
+            if book is not None and book is self._books.get(key):
+                self._take(book, pod, page, began)
+            return True
+
+        answers = await asyncio.gather(*map(one, pods))
+        if member.pods:
+            self._answered[key] = sum(answers)
+        else:
+            self._answered.pop(key, None)
+
+    def _take(self, book: Book, pod: Watched, page: Page, through: float) -> None:
+        book.take(Seen(pod.name, pod.uid, pod.started), page.cursor, page.began, page.panes, through)
+
+    def accept(self, push: Push, now: float) -> Taken:
+        """A leaving pod's last panes. Sent twice, or pulled before, they count once."""
+        key = push.namespace, push.monitor
+        book = self._books.get(key)
+        if key not in self._members:
+            return Taken.UNKNOWN_MONITOR
+        if book is not None:
+            known = book.pods.get(push.uid)
+            started = push.began if known is None else known.started
+            book.take(Seen(push.pod, push.uid, started), push.cursor, push.began, push.panes, now)
+            if known is None:
+                book.pods[push.uid].left = now
+        return Taken.TAKEN
+
+    # ---- over a failover ----
+
+    def checkpoint(self, key: Key) -> bytes | None:
+        """A book as bytes; None where there is none, or no row came since the last time."""
+        book = self._books.get(key)
+        if book is None or book.store.sequence in (0, self._saved.get(key)):
+            return None
+        self._saved[key] = book.store.sequence
+        return checkpoint.encode(book)
+
+    def restore(self, key: Key, data: bytes) -> str:
+        """Go on from a checkpoint; empty, or why it can't be used: then the pods are asked from anew."""
+        book = self._books.get(key)
+        if book is None:
+            return "the monitor has no reference"
+        try:
+            checkpoint.restore(book, data)
+        except DataError as error:
+            return str(error)
+        return ""
+
+    # ---- references ----
+
+    async def captured_rows(self, key: Key, token: str | None, *, in_force: bool) -> CaptureDecision:
+        """How many rows the pods keep, and whether that is enough for a reference."""
+        member, monitor = self._members[key], "/".join(key)
+        pods = [pod for pod in member.pods if pod.ip]
+        found = await asyncio.gather(*(self._puller.captured_rows(pod.ip, monitor, token) for pod in pods))
+        rows = {
+            pod.uid: count for pod, count in zip(pods, found, strict=True) if not isinstance(count, Missed)
+        }
+        return decide(member.spec, rows, in_force=in_force)
+
+    async def profile_of_captured(self, key: Key, token: str | None, now: float) -> Profile:
+        """One reference of all pods' rows. Raises DataError where they make none."""
+        member, monitor = self._members[key], "/".join(key)
+        pods = [pod for pod in member.pods if pod.ip]
+        found = await asyncio.gather(*(self._puller.captured(pod.ip, monitor, token) for pod in pods))
+        parts: list[Captured] = [each for each in found if not isinstance(each, Missed)]
+        return await asyncio.to_thread(captured.build, member.spec, parts, now)
+
+
+def _counts_otherwise(book: Book, member: Member) -> bool:
+    """Do the panes change their meaning, or the windows?"""
+    if member.profile is None or book.profile.hash != member.profile.hash:
+        return True
+    return any(
+        getattr(book.spec, part) != getattr(member.spec, part)
+        for part in ("schema", "model", "pane", "windows", "drift", "quality")
+    )

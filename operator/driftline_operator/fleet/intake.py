@@ -1,0 +1,80 @@
+"""Where ending pods push their last panes: `POST /v1/panes`, as it is said in the sidecar's `pushing`."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+from aiohttp import web
+from driftline.errors import DataError
+from driftline.pane import Pane
+
+from driftline_operator.fleet.pull import read_page
+
+MOST_BYTES: Final = 16 << 20
+
+
+class Taken(StrEnum):
+    """What became of a push."""
+
+    TAKEN = "taken"
+    UNKNOWN_MONITOR = "unknown_monitor"
+    NOT_LEADING = "not_leading"
+
+
+class Push(NamedTuple):
+    """One pod's panes of one monitor."""
+
+    namespace: str
+    monitor: str
+    pod: str
+    uid: str
+    cursor: str
+    began: float
+    panes: Sequence[Pane]
+
+
+def application(token_of: Callable[[str], str | None], take: Callable[[Push], Taken]) -> web.Application:
+    """`token_of` a namespace; `take` is quick and never raises."""
+
+    async def panes(request: web.Request) -> web.Response:
+        namespace, _, monitor = request.query.get("monitor", "").partition("/")
+        token = token_of(namespace)
+        given = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
+        if token is None:  # this replica doesn't act, or nobody watches there: another may know
+            return _said(503, "no token of that namespace is known here", retry=True)
+        if not given or not hmac.compare_digest(given.encode(), token.encode()):
+            return _said(401, "Authorization must be Bearer and the namespace's token")
+        try:
+            push = Push(
+                namespace,
+                monitor,
+                request.query.get("pod", "")[:253],
+                request.query["uid"][:64],
+                request.query["cursor"][:100],
+                float(request.headers.get("X-Driftline-Began", "0")),
+                read_page(await request.read()),
+            )
+        except web.HTTPRequestEntityTooLarge:
+            return _said(413, f"panes of more than {MOST_BYTES} bytes")
+        except KeyError as error:
+            return _said(400, f"the query lacks {error}")
+        except (DataError, ValueError) as error:
+            return _said(400, str(error))
+        match take(push):
+            case Taken.TAKEN:
+                return web.Response(status=204)
+            case Taken.UNKNOWN_MONITOR:
+                return _said(404, f"no such monitor: {namespace}/{monitor}"[:300])
+            case Taken.NOT_LEADING:
+                return _said(503, "another replica acts", retry=True)
+
+    app = web.Application(client_max_size=MOST_BYTES)
+    app.router.add_post("/v1/panes", panes)
+    return app
+
+
+def _said(status: int, text: str, *, retry: bool = False) -> web.Response:
+    return web.json_response({"error": text}, status=status, headers={"Retry-After": "1"} if retry else None)

@@ -1,0 +1,164 @@
+"""Pods tested against each other: one that sees something else than the others is named. Pure.
+
+Every pod's rows are kept as counts over the reference's deciles (or categories), for the last one to two
+spans. A pod deviates in a feature where its population stability index against all others is large by the
+monitor's own threshold, and a chi-squared test of homogeneity says that it isn't chance, after Holm's
+correction for all pods and features. The test counts requests, not rows, where a request had several: rows
+of one request are alike.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import numpy as np
+from driftline.categories import Categories
+from driftline.counts import CategoricalCounts, ColumnCounts, NumericCounts
+from driftline.grid import Grid
+from driftline.pane import Axes, Pane
+from driftline.spec import MonitorSpec
+from numpy.typing import NDArray
+from scipy.stats import chi2
+
+SPAN_SECONDS: Final = 1800
+"""Half of what is compared: from half an hour to an hour of traffic."""
+ALPHA: Final = 0.001
+"""Chance of any false name in one comparison of all pods."""
+MOST_NAMED: Final = 10
+_MOST_CATEGORIES: Final = 50
+_FLOOR: Final = 1e-4
+"""Share below which a cell counts as this: PSI is unbounded otherwise."""
+
+Shares = NDArray[np.float64]
+
+
+class Deviation(NamedTuple):
+    """One pod's worst feature, against all other pods."""
+
+    pod: str
+    uid: str
+    feature: str
+    psi: float
+    p: float
+    """After Holm's correction."""
+    rows: int
+
+
+class _Pod:
+    __slots__ = ("before", "name", "now", "requests", "rows")
+
+    def __init__(self, name: str, cells: int) -> None:
+        self.name = name
+        self.now = np.zeros(cells)
+        self.before = np.zeros(cells)
+        self.rows = [0, 0]
+        self.requests = [0, 0]
+
+
+class Peers:
+    """Of one monitor against one profile."""
+
+    def __init__(self, axes: Axes, spec: MonitorSpec) -> None:
+        self._axes = dict(axes.features)
+        self._slices: dict[str, slice] = {}
+        at = 0
+        for name, axis in self._axes.items():
+            size = 10 if isinstance(axis, Grid) else min(len(axis.known), _MOST_CATEGORIES) + 1
+            self._slices[name] = slice(at, at + size)
+            at += size
+        self._cells = at
+        self._threshold = spec.drift.thresholds.psi
+        self._least = spec.drift.min_rows
+        self._pods: dict[str, _Pod] = {}
+        self._turned = 0
+
+    def add(self, uid: str, name: str, pane: Pane) -> None:
+        """A pane of that pod."""
+        pod = self._pods.get(uid)
+        if pod is None:
+            pod = self._pods[uid] = _Pod(name, self._cells)
+        for feature, part in self._slices.items():
+            counts, size = pane.counts.features[feature], part.stop - part.start
+            pod.now[part] += _cells(counts, self._axes[feature], size)
+        pod.rows[0] += pane.counts.rows
+        pod.requests[0] += pane.counts.requests
+
+    def settle(self, now: float) -> None:
+        """Let what is older than two spans go."""
+        turn = int(now) // SPAN_SECONDS
+        if turn <= self._turned:
+            return
+        away, self._turned = turn - self._turned > 1, turn
+        for uid, pod in list(self._pods.items()):
+            pod.before, pod.now = pod.now, np.zeros(self._cells)
+            pod.rows, pod.requests = [0, pod.rows[0]], [0, pod.requests[0]]
+            if away or not pod.rows[1]:
+                del self._pods[uid]
+
+    def deviations(self) -> list[Deviation]:
+        """The pods that deviate, worst first, each with its worst feature; of two pods or more."""
+        known = {uid: pod for uid, pod in self._pods.items() if sum(pod.rows) >= self._least}
+        if len(known) < 2:
+            return []
+        counts = np.array([pod.now + pod.before for pod in known.values()])
+        weights = np.array([sum(pod.requests) / max(1, sum(pod.rows)) for pod in known.values()])
+        found: list[tuple[float, float, str, str]] = []
+        for feature, part in self._slices.items():
+            psi, p = compare(counts[:, part], weights)
+            found += [(p[i], psi[i], uid, feature) for i, uid in enumerate(known)]
+        return self._named(found, known)
+
+    def _named(self, found: list[tuple[float, float, str, str]], known: dict[str, _Pod]) -> list[Deviation]:
+        named: dict[str, Deviation] = {}
+        worst = 0.0
+        for rank, (p, psi, uid, feature) in enumerate(sorted(found)):
+            worst = max(worst, min(1.0, p * (len(found) - rank)))  # Holm, 1979
+            if worst > ALPHA:
+                break
+            if psi >= self._threshold and (uid not in named or psi > named[uid].psi):
+                pod = known[uid]
+                named[uid] = Deviation(pod.name, uid, feature, psi, worst, sum(pod.rows))
+        return sorted(named.values(), key=lambda each: -each.psi)[:MOST_NAMED]
+
+
+def compare(counts: Shares, weights: Shares) -> tuple[Shares, Shares]:
+    """Each pod against the sum of the others: PSI and p-value, shape (pods,). `counts`: (pods, cells).
+
+    `weights`: by how much each pod's rows are worth less than independent ones, in (0, 1].
+    Pearson's test of homogeneity of two samples, cells that are empty in both left out.
+    """
+    total = counts.sum(axis=0)
+    others = total - counts
+    own_rows, other_rows = counts.sum(axis=1), others.sum(axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mine = np.maximum(counts / own_rows[:, None], _FLOOR)
+        theirs = np.maximum(others / other_rows[:, None], _FLOOR)
+        psi = ((mine - theirs) * np.log(mine / theirs)).sum(axis=1)
+        own, rest = counts * weights[:, None], others * weights[:, None]
+        cells = own + rest
+        expected = cells * (own.sum(axis=1) / cells.sum(axis=1))[:, None]
+        expected_rest = cells - expected
+        terms = (own - expected) ** 2 / expected + (rest - expected_rest) ** 2 / expected_rest
+        statistic = np.where(cells > 0, terms, 0.0).sum(axis=1)
+    freedom = (cells > 0).sum(axis=1) - 1
+    usable = (own_rows > 0) & (other_rows > 0) & (freedom > 0)
+    p = np.where(usable, chi2.sf(np.where(usable, statistic, 0.0), np.maximum(freedom, 1)), 1.0)
+    return np.where(usable, psi, 0.0), p
+
+
+def _cells(counts: ColumnCounts, axis: Grid | Categories, size: int) -> Shares:
+    """Rows by decile of the reference, or by category (the last cell: all others)."""
+    if isinstance(counts, NumericCounts) and isinstance(axis, Grid):
+        below = np.cumsum(counts.counts)
+        at = [0, *(int(below[2 * int(index) + 1]) for index in axis.decile_index), int(below[-1])]
+        found = np.zeros(size)
+        steps = np.diff(at)
+        found[: len(steps)] = steps[:size]
+        return found
+    if isinstance(counts, CategoricalCounts):
+        known = counts.known[: size - 1]
+        found = np.zeros(size)
+        found[: len(known)] = known
+        found[-1] = counts.known[size - 1 :].sum() + counts.other + counts.new_rows
+        return found
+    raise TypeError(f"{type(counts).__name__} on a {type(axis).__name__}")

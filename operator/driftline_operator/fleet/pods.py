@@ -1,0 +1,98 @@
+"""What was taken of one pod. Pure: times are unix seconds, and given.
+
+A pod's analyzer gives panes that have closed; late rows may still change one for a pane's length. So a pane
+is held as it last came until then (`fresh`), and only then added to the fleet's, once: it is known by the
+analyzer's boot and its time. What a boot rolled up later covers only what was added before, and is dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+import msgspec
+from driftline.pane import Pane
+
+_MOST_INTERVALS: Final = 50
+_MOST_BOOTS: Final = 20
+
+Span = tuple[float, float]
+
+
+class Boot(msgspec.Struct):
+    """One run of a pod's analyzer."""
+
+    cursor: str = ""
+    folded: int = 0
+    """All panes that end by then have been added."""
+    fresh: dict[tuple[int, int], Pane] = {}
+    """By start and length: what may still change."""
+
+
+class PodBook(msgspec.Struct):
+    """One pod, as long as any window can hold something of it."""
+
+    name: str
+    uid: str
+    started: float
+    left: float | None = None
+    """When it was last seen, once it has gone."""
+    boots: dict[str, Boot] = {}
+    covered: list[Span] = []
+    """The time of which all counts were taken, in order, disjoint."""
+
+    def take(self, boot: str, cursor: str, began: float, panes: Sequence[Pane], through: float) -> int:
+        """Hold what a boot gave: all that it counted from `began` until `through`. How many panes are new."""
+        run = self.boots.setdefault(boot, Boot())
+        run.cursor = cursor
+        new = 0
+        for pane in panes:
+            if pane.end > run.folded:
+                # What was rolled up over panes that are still held takes their place.
+                inside = [p for p in run.fresh if pane.start <= p[0] and sum(p) <= pane.end]
+                for place in inside:
+                    del run.fresh[place]
+                run.fresh[pane.start, pane.length] = pane
+                new += 1
+        if began:
+            self.covered = joined([*self.covered, (began, through)])
+        while len(self.boots) > _MOST_BOOTS:
+            self.boots.pop(next(iter(self.boots)))
+        return new
+
+    def fold(self, until: float) -> Iterator[Pane]:
+        """The panes that can't change any longer, each once."""
+        for run in self.boots.values():
+            for place in sorted(p for p in run.fresh if sum(p) <= until):
+                pane = run.fresh.pop(place)
+                # A pane of which an earlier part was added already would count that part twice.
+                if pane.start >= run.folded or not run.folded:
+                    yield pane
+                run.folded = max(run.folded, pane.end)
+
+    def expected(self, span: Span) -> float:
+        """Seconds of the span in which the pod was there."""
+        start = max(span[0], self.started)
+        end = span[1] if self.left is None else min(span[1], self.left)
+        return max(0.0, end - start)
+
+    def had(self, span: Span) -> float:
+        """Seconds of those of which the counts were taken."""
+        start = max(span[0], self.started)
+        end = span[1] if self.left is None else min(span[1], self.left)
+        return sum(max(0.0, min(b, end) - max(a, start)) for a, b in self.covered)
+
+    def forget(self, before: float) -> None:
+        """Drop covered time that no window reaches back to."""
+        self.covered = [span for span in self.covered if span[1] > before][-_MOST_INTERVALS:]
+
+
+def joined(spans: Iterable[Span]) -> list[Span]:
+    """In order, overlapping and touching ones as one."""
+    found: list[Span] = []
+    for start, end in sorted(spans):
+        if found and start <= found[-1][1]:
+            found[-1] = found[-1][0], max(found[-1][1], end)
+        elif end > start:
+            found.append((start, end))
+    return found

@@ -1,0 +1,149 @@
+"""Asks the pods' analyzers for what they counted, within bounds; a pod's failure is a word, no error."""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+import aiohttp
+from driftline import captured
+from driftline.captured import Captured
+from driftline.errors import DataError
+from driftline.pane import Pane
+from driftline.pane_codec import decode_pane
+
+from driftline_operator import names
+
+CONNECT_SECONDS: Final = 2.0
+TOTAL_SECONDS: Final = 8.0
+MOST_BYTES: Final = 16 << 20
+MOST_CAPTURED: Final = 64 << 20
+
+
+class Missed(StrEnum):
+    """Why a pod's panes couldn't be had: values of a label."""
+
+    NO_TOKEN = "no_token"  # noqa: S105 - a label's value
+    UNREACHABLE = "unreachable"
+    TIMEOUT = "timeout"
+    REFUSED = "refused"
+    """The analyzer has another token."""
+    UNKNOWN_MONITOR = "unknown_monitor"
+    """Its configuration hasn't come yet, or was refused."""
+    TOO_LARGE = "too_large"
+    UNREADABLE = "unreadable"
+    FAILED = "failed"
+
+
+class Page(NamedTuple):
+    """What one analyzer gave."""
+
+    panes: tuple[Pane, ...]
+    cursor: str
+    began: float
+
+
+def read_page(body: bytes) -> tuple[Pane, ...]:
+    """Panes, each after its length. Raises DataError."""
+    panes: list[Pane] = []
+    at = 0
+    while at < len(body):
+        if at + 4 > len(body):
+            raise DataError("panes that are cut off")
+        (size,) = struct.unpack_from("<I", body, at)
+        at += 4
+        if at + size > len(body):
+            raise DataError("panes that are cut off")
+        panes.append(decode_pane(body[at : at + size]))
+        at += size
+    return tuple(panes)
+
+
+class Puller:
+    """One session for all pods. Use it with `async with`."""
+
+    def __init__(self, concurrency: int, port: int = names.ADMIN_PORT) -> None:
+        self._port = port
+        self._limit = asyncio.Semaphore(concurrency)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Puller:
+        timeout = aiohttp.ClientTimeout(total=TOTAL_SECONDS, sock_connect=CONNECT_SECONDS)
+        # Pods are many and asked seldom: a kept connection to each would cost more than it saves.
+        connector = aiohttp.TCPConnector(limit=0, force_close=True)
+        self._session = aiohttp.ClientSession(timeout=timeout, connector=connector, auto_decompress=False)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def panes(self, ip: str, monitor: str, cursor: str, token: str | None) -> Page | Missed:
+        """The panes since a cursor."""
+        got = await self._get(ip, "/v1/panes", {"monitor": monitor, "since": cursor}, token, MOST_BYTES)
+        if isinstance(got, Missed):
+            return got
+        body, headers = got
+        try:
+            panes = read_page(body)
+            return Page(
+                panes, headers.get("X-Driftline-Cursor", ""), float(headers.get("X-Driftline-Began", "0"))
+            )
+        except (DataError, ValueError):
+            return Missed.UNREADABLE
+
+    async def captured_rows(self, ip: str, monitor: str, token: str | None) -> int | Missed:
+        """How many rows the pod keeps for a reference."""
+        got = await self._get(ip, "/v1/captured", {"monitor": monitor, "rows": "0"}, token, 4096)
+        if isinstance(got, Missed):
+            return got
+        text = got[1].get("X-Driftline-Rows", "")
+        return int(text) if text.isascii() and text.isdigit() else Missed.UNREADABLE
+
+    async def captured(self, ip: str, monitor: str, token: str | None) -> Captured | Missed:
+        """The rows themselves."""
+        got = await self._get(ip, "/v1/captured", {"monitor": monitor}, token, MOST_CAPTURED)
+        if isinstance(got, Missed):
+            return got
+        try:
+            return captured.decode(got[0])
+        except DataError:
+            return Missed.UNREADABLE
+
+    async def _get(
+        self, ip: str, path: str, query: dict[str, str], token: str | None, most: int
+    ) -> tuple[bytes, dict[str, str]] | Missed:
+        if token is None or self._session is None:
+            return Missed.NO_TOKEN
+        host = f"[{ip}]" if ":" in ip else ip
+        headers = {"Authorization": f"Bearer {token}"}
+        try:
+            async with (
+                self._limit,
+                self._session.get(
+                    f"http://{host}:{self._port}{path}", params=query, headers=headers, allow_redirects=False
+                ) as answer,
+            ):
+                if answer.status != 200:
+                    return _STATUS.get(answer.status, Missed.FAILED)
+                body = await _bounded(answer, most)
+                return Missed.TOO_LARGE if body is None else (body, dict(answer.headers))
+        except TimeoutError:
+            return Missed.TIMEOUT
+        except (aiohttp.ClientError, OSError):
+            return Missed.UNREACHABLE
+
+
+_STATUS: Final = {401: Missed.REFUSED, 404: Missed.UNKNOWN_MONITOR}
+
+
+async def _bounded(answer: aiohttp.ClientResponse, most: int) -> bytes | None:
+    parts, size = [], 0
+    async for part in answer.content.iter_chunked(1 << 16):
+        size += len(part)
+        if size > most:
+            return None
+        parts.append(part)
+    return b"".join(parts)
