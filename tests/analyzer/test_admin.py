@@ -14,6 +14,8 @@ class Source:
     """Answers from attributes."""
 
     problems: tuple[str, ...] = ()
+    tokens: tuple[str, ...] = ("",)
+    ending = False
 
     def health(self) -> admin.Health:
         return admin.Health(self.problems)
@@ -35,7 +37,16 @@ class Source:
     def panes(self, monitor: str, cursor: str) -> admin.PanesPage:
         if cursor == "bad":
             raise admin.BadCursor("since must be a cursor")
-        return admin.PanesPage(b"\x01\x02", "boot:7")
+        return admin.PanesPage(b"\x01\x02", "boot:7", 12.5)
+
+    def captured(self, monitor: str, *, content: bool) -> tuple[int, bytes] | None:
+        return None if monitor == "ml/other" else (7, b"rows" if content else b"")
+
+    def refuses(self, authorization: str) -> str:
+        return "" if authorization in self.tokens else "wrong token"
+
+    def end_begins(self) -> None:
+        self.ending = True
 
 
 @pytest.fixture
@@ -92,3 +103,29 @@ async def test_it_is_read_only(served: Served, path: str) -> None:
     for method in ("POST", "PUT", "DELETE", "PATCH"):
         async with served[1].request(method, path) as answer:
             assert answer.status == 405
+
+
+async def test_captured_rows_are_counted_and_given(served: Served) -> None:
+    async with served[1].get("/v1/captured?rows=0") as answer:
+        assert (answer.headers["X-Driftline-Rows"], await answer.read()) == ("7", b"")
+    async with served[1].get("/v1/captured") as answer:
+        assert await answer.read() == b"rows"
+    async with served[1].get("/v1/captured?monitor=ml/other") as answer:
+        assert answer.status == 404
+
+
+async def test_without_the_token_only_health_series_and_prestop_are_answered(served: Served) -> None:
+    source, session = served
+    source.tokens = ("Bearer right",)
+    for path in ("/v1/panes", "/v1/captured", "/v1/report", "/v1/history", "/v1/config"):
+        async with session.get(path) as answer:
+            assert (answer.status, answer.headers["WWW-Authenticate"]) == (401, "Bearer"), path
+        async with session.get(path, headers={"Authorization": "Bearer right"}) as answer:
+            assert answer.status == 200, path
+    for path in ("/healthz", "/metrics"):
+        async with session.get(path) as answer:
+            assert answer.status == 200, path
+    assert not source.ending
+    async with session.get("/prestop") as answer:
+        assert answer.status == 200
+    assert source.ending

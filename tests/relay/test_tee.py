@@ -19,7 +19,7 @@ from driftline_sidecar.tee import Tee
 from hypothesis import given
 from hypothesis import strategies as st
 
-HELLO = Hello(boot=(1 << 63) - 1, pid=42)
+HELLO = Hello(boot=(1 << 63) - 1, pid=42, relays=((), ("8080", "http")))
 
 
 def frame(sequence: int = 1, body: bytes = b"{}") -> bytes:
@@ -45,7 +45,7 @@ def test_an_exchange_keeps_its_fields() -> None:
     reader = FrameReader()
     _, got = reader.feed(encode_hello(HELLO) + frame())
     assert isinstance(got, Exchange)
-    assert (got.boot, got.port, got.id, got.id_generated, got.block) == (HELLO.boot, 15080, "id-1", True, 1)
+    assert (got.boot, got.ports, got.id, got.id_generated) == (HELLO.boot, ("8080", "http"), "id-1", True)
     assert (got.started, got.first_byte, got.duration, got.probability) == (1.5e9, 0.25, 0.5, 0.125)
     assert (got.method, got.target, got.path, got.status) == ("POST", "/p?q=1", "/p", 200)
     assert got.request_truncated
@@ -57,7 +57,8 @@ def test_an_exchange_keeps_its_fields() -> None:
 @pytest.mark.parametrize(
     "stream",
     [frame(), b"\xff" * 5, encode_hello(HELLO) + frame()[:4] + b"\x09" + frame()[5:],
-     encode_hello(HELLO).replace(b"\x01\x01", b"\x01\x09", 1),
+     encode_hello(HELLO).replace(b"\x01\x02", b"\x01\x09", 1), encode_hello(Hello(1, 1)) + frame(),
+     encode_hello(HELLO).replace(b"http", b'ht"p', 1),
      *(encode_hello(HELLO) + frame().replace(struct.pack("<d", real), struct.pack("<d", wrong))
        for real, wrong in ((0.125, 0.0), (0.125, math.nan), (1.5e9, math.nan), (1.5e9, -math.inf)))],
 )  # fmt: skip

@@ -200,9 +200,8 @@ class Program:
         process.add("analyzer_backlog_bytes", self.intake.backlog_bytes)
         process.add("analyzer_loop_lag_seconds", self._heartbeat.lag)
         process.add("unrouted_exchanges_total", self._desk.unrouted)
-        if self._settings.push:
-            for outcome in Outcome:
-                process.add("pane_pushes_total", self._pushes[outcome], (outcome.value,))
+        for outcome in Outcome:
+            process.add("pane_pushes_total", self._pushes[outcome], (outcome.value,))
         process.add("build_info", 1, (__version__,))
         parts = [process]
         for kind, key, watched in self._desk.watched():
