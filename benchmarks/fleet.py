@@ -173,7 +173,9 @@ async def measure(monitors: int, pods: int, rows: int, minutes: int) -> None:
         gc.collect()
         cells.append([f"{minute}", judged, f"{spent:.2f}", f"{resident():.0f}"])
         assert all(view.windows for view in outcome.views.values())
-    print(f"\n{machine()}\n\n{monitors} monitors, {pods} pods, {FEATURES} features, {rows} rows a minute and pod\n")
+    print(
+        f"\n{machine()}\n\n{monitors} monitors, {pods} pods, {FEATURES} features, {rows} rows a minute and pod\n"
+    )
     print(table(["minute", "windows due", "seconds of one core", "resident MiB"], cells))
     print(
         f"\nresident: {base:.0f} MiB before the first monitor, {references:.0f} with all references, "

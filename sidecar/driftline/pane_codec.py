@@ -31,7 +31,7 @@ _MAX_CELLS: Final = 1 << 20
 _UNSIGNED: Final = ("<u1", "<u2", "<u4", "<u8")
 
 
-class _Cells(msgspec.Struct, array_like=True, frozen=True):
+class PackedCells(msgspec.Struct, array_like=True, frozen=True):
     """A sparse int64 array of `size`: `counts` at `places`, little-endian, of the widths given."""
 
     size: int
@@ -40,55 +40,67 @@ class _Cells(msgspec.Struct, array_like=True, frozen=True):
     counts: bytes
 
 
-class _Numeric(msgspec.Struct, array_like=True, frozen=True, tag="n"):
-    cells: _Cells
+class PackedNumeric(msgspec.Struct, array_like=True, frozen=True, tag="n"):
+    """A numeric column as it is packed."""
+
+    cells: PackedCells
     sums: bytes
     """float64 of those open cells that count something."""
     minimum: float
     maximum: float
     others: tuple[int, int, int, int, int, int, int]
+    """nan, pos_inf, neg_inf, missing, null, wrong_type, out_of_range."""
 
 
-class _Categorical(msgspec.Struct, array_like=True, frozen=True, tag="c"):
-    known: _Cells
+class PackedCategorical(msgspec.Struct, array_like=True, frozen=True, tag="c"):
+    """A categorical column as it is packed."""
+
+    known: PackedCells
     new: dict[str, int]
     others: tuple[int, int, int, int, int, int]
+    """other, new_overflow, missing, null, wrong_type, out_of_range."""
 
 
-class _NumericClusters(msgspec.Struct, array_like=True, frozen=True, tag="n"):
+class PackedNumericClusters(msgspec.Struct, array_like=True, frozen=True, tag="n"):
+    """What requests add to a numeric column."""
+
     rows: int
     sizes: int
     products: float
     squares: float
 
 
-class _CategoricalClusters(msgspec.Struct, array_like=True, frozen=True, tag="c"):
+class PackedCategoricalClusters(msgspec.Struct, array_like=True, frozen=True, tag="c"):
+    """What requests add to a categorical column."""
+
     rows: int
     sizes: int
-    squares: _Cells
+    squares: PackedCells
 
 
-class _Pane(msgspec.Struct, array_like=True, frozen=True):
+class PackedPane(msgspec.Struct, array_like=True, frozen=True):
+    """A pane as it is packed, read but not unpacked."""
+
     start: int
     length: int
     profile_hash: str
     model_version: str
     rows: int
     requests: int
-    features: dict[str, _Numeric | _Categorical]
-    clusters: dict[str, _NumericClusters | _CategoricalClusters]
+    features: dict[str, PackedNumeric | PackedCategorical]
+    clusters: dict[str, PackedNumericClusters | PackedCategoricalClusters]
     hashes: bytes
     copies: bytes
 
 
-_decoder = msgspec.msgpack.Decoder(_Pane)
+_decoder = msgspec.msgpack.Decoder(PackedPane)
 
 
 def encode_pane(pane: Pane) -> bytes:
     """The pane as bytes; `decode_pane` gives an equal one."""
     counts = pane.counts
     packed = msgspec.msgpack.encode(
-        _Pane(
+        PackedPane(
             pane.start,
             pane.length,
             pane.profile_hash,
@@ -107,7 +119,7 @@ def encode_pane(pane: Pane) -> bytes:
 
 def decode_pane(data: bytes) -> Pane:
     """The pane of these bytes. Raises DataError for an unknown version and for damage."""
-    wire = _read(data)
+    wire = inflate(data)
     try:
         counts = PaneCounts(
             rows=wire.rows,
@@ -130,7 +142,21 @@ def decode_pane(data: bytes) -> Pane:
     )
 
 
-def _read(data: bytes) -> _Pane:
+def inflate(data: bytes) -> PackedPane:
+    """The pane as it is packed, with no array made of it. Raises DataError as `decode_pane` does."""
+    body = verify(data)
+    stream = zlib.decompressobj()
+    try:
+        packed = stream.decompress(body, MAX_BYTES)
+        if stream.unconsumed_tail:
+            raise DataError(f"a pane inflates to more than {MAX_BYTES} bytes: it is refused")
+        return _decoder.decode(packed)
+    except (zlib.error, msgspec.DecodeError) as error:
+        raise DataError(f"a pane is damaged: {error}; fetch it again") from error
+
+
+def verify(data: bytes) -> bytes:
+    """What follows a pane's head; it is read no further. Raises DataError: mark, version, checksum."""
     if not data.startswith(MAGIC):
         raise DataError("these bytes are no pane: they don't begin with its mark")
     if len(data) < _HEAD:
@@ -143,30 +169,25 @@ def _read(data: bytes) -> _Pane:
     body = data[_HEAD:]
     if zlib.crc32(body).to_bytes(4, "big") != data[len(MAGIC) + 1 : _HEAD]:
         raise DataError("a pane is damaged: its checksum is another; fetch it again")
-    stream = zlib.decompressobj()
-    try:
-        packed = stream.decompress(body, MAX_BYTES)
-        if stream.unconsumed_tail:
-            raise DataError(f"a pane inflates to more than {MAX_BYTES} bytes: it is refused")
-        return _decoder.decode(packed)
-    except (zlib.error, msgspec.DecodeError) as error:
-        raise DataError(f"a pane is damaged: {error}; fetch it again") from error
+    return body
 
 
-def _pack_cells(values: NDArray[np.int64]) -> _Cells:
+def _pack_cells(values: NDArray[np.int64]) -> PackedCells:
     places = np.flatnonzero(values)
     counts = values[places]
     if len(counts) and counts.min() < 0:
         raise ValueError("a pane's counts are never negative")
     width = _width(int(counts.max(initial=0)))
-    return _Cells(len(values), places.astype("<u4").tobytes(), width, counts.astype(f"<u{width}").tobytes())
+    return PackedCells(
+        len(values), places.astype("<u4").tobytes(), width, counts.astype(f"<u{width}").tobytes()
+    )
 
 
 def _width(largest: int) -> int:
     return next(width for width in (1, 2, 4, 8) if largest < 1 << 8 * width)
 
 
-def _unpack_cells(cells: _Cells) -> NDArray[np.int64]:
+def _unpack_cells(cells: PackedCells) -> NDArray[np.int64]:
     if not 0 <= cells.size <= _MAX_CELLS or f"<u{cells.count_bytes}" not in _UNSIGNED:
         raise ValueError("cells of an impossible size")
     values = np.zeros(cells.size, np.int64)
@@ -179,10 +200,10 @@ def _open_cells(counts: NDArray[np.int64]) -> NDArray[np.intp]:
     return np.flatnonzero(counts[::2])
 
 
-def _pack_counts(column: ColumnCounts) -> _Numeric | _Categorical:
+def _pack_counts(column: ColumnCounts) -> PackedNumeric | PackedCategorical:
     if isinstance(column, NumericCounts):
         c = column
-        return _Numeric(
+        return PackedNumeric(
             _pack_cells(c.counts),
             c.sums[_open_cells(c.counts)].astype("<f8").tobytes(),
             c.minimum,
@@ -190,13 +211,13 @@ def _pack_counts(column: ColumnCounts) -> _Numeric | _Categorical:
             (c.nan, c.pos_inf, c.neg_inf, c.missing, c.null, c.wrong_type, c.out_of_range),
         )
     others = (column.other, column.new_overflow, column.missing, column.null)
-    return _Categorical(
+    return PackedCategorical(
         _pack_cells(column.known), dict(column.new), (*others, column.wrong_type, column.out_of_range)
     )
 
 
-def _unpack_counts(wire: _Numeric | _Categorical) -> ColumnCounts:
-    if isinstance(wire, _Categorical):
+def _unpack_counts(wire: PackedNumeric | PackedCategorical) -> ColumnCounts:
+    if isinstance(wire, PackedCategorical):
         other, overflow, missing, null, wrong_type, out_of_range = wire.others
         return CategoricalCounts(
             known=_unpack_cells(wire.known),
@@ -216,13 +237,13 @@ def _unpack_counts(wire: _Numeric | _Categorical) -> ColumnCounts:
     return NumericCounts(counts=counts, sums=sums, minimum=wire.minimum, maximum=wire.maximum, **others)
 
 
-def _pack_clusters(clusters: Clusters) -> _NumericClusters | _CategoricalClusters:
+def _pack_clusters(clusters: Clusters) -> PackedNumericClusters | PackedCategoricalClusters:
     if isinstance(clusters, NumericClusters):
-        return _NumericClusters(clusters.rows, clusters.sizes, clusters.products, clusters.squares)
-    return _CategoricalClusters(clusters.rows, clusters.sizes, _pack_cells(clusters.squares))
+        return PackedNumericClusters(clusters.rows, clusters.sizes, clusters.products, clusters.squares)
+    return PackedCategoricalClusters(clusters.rows, clusters.sizes, _pack_cells(clusters.squares))
 
 
-def _unpack_clusters(wire: _NumericClusters | _CategoricalClusters) -> Clusters:
-    if isinstance(wire, _NumericClusters):
+def _unpack_clusters(wire: PackedNumericClusters | PackedCategoricalClusters) -> Clusters:
+    if isinstance(wire, PackedNumericClusters):
         return NumericClusters(wire.rows, wire.sizes, wire.products, wire.squares)
     return CategoricalClusters(wire.rows, wire.sizes, _unpack_cells(wire.squares))

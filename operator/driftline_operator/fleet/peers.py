@@ -96,29 +96,40 @@ class Peers:
                 del self._pods[uid]
 
     def deviations(self) -> list[Deviation]:
-        """The pods that deviate, worst first, each with its worst feature; of two pods or more."""
-        known = {uid: pod for uid, pod in self._pods.items() if sum(pod.rows) >= self._least}
-        if len(known) < 2:
-            return []
-        counts = np.array([pod.now + pod.before for pod in known.values()])
-        weights = np.array([sum(pod.requests) / max(1, sum(pod.rows)) for pod in known.values()])
+        """The pods that deviate, worst first, each with its worst feature; of two pods or more.
+
+        The worst is named and taken out before the others are compared again: it is a part of what they are
+        compared with. Of two that differ nobody can say which is odd: both are named.
+        """
+        pool = {uid: pod for uid, pod in self._pods.items() if sum(pod.rows) >= self._least}
+        named: list[Deviation] = []
+        while len(pool) > 1 and len(named) < MOST_NAMED:
+            found = self._deviating(pool)
+            if not found:
+                break
+            named += found if len(pool) == 2 else found[:1]
+            for each in found if len(pool) == 2 else found[:1]:
+                del pool[each.uid]
+        return named
+
+    def _deviating(self, pool: dict[str, _Pod]) -> list[Deviation]:
+        """Every pod that deviates from all others of the pool, worst first."""
+        counts = np.array([pod.now + pod.before for pod in pool.values()])
+        weights = np.array([sum(pod.requests) / max(1, sum(pod.rows)) for pod in pool.values()])
         found: list[tuple[float, float, str, str]] = []
         for feature, part in self._slices.items():
             psi, p = compare(counts[:, part], weights)
-            found += [(p[i], psi[i], uid, feature) for i, uid in enumerate(known)]
-        return self._named(found, known)
-
-    def _named(self, found: list[tuple[float, float, str, str]], known: dict[str, _Pod]) -> list[Deviation]:
+            found += [(p[i], psi[i], uid, feature) for i, uid in enumerate(pool)]
         named: dict[str, Deviation] = {}
         worst = 0.0
-        for rank, (p, psi, uid, feature) in enumerate(sorted(found)):
-            worst = max(worst, min(1.0, p * (len(found) - rank)))  # Holm, 1979
+        for rank, (p_value, psi_value, uid, feature) in enumerate(sorted(found)):
+            worst = max(worst, min(1.0, p_value * (len(found) - rank)))  # Holm, 1979
             if worst > ALPHA:
                 break
-            if psi >= self._threshold and (uid not in named or psi > named[uid].psi):
-                pod = known[uid]
-                named[uid] = Deviation(pod.name, uid, feature, psi, worst, sum(pod.rows))
-        return sorted(named.values(), key=lambda each: -each.psi)[:MOST_NAMED]
+            if psi_value >= self._threshold and (uid not in named or psi_value > named[uid].psi):
+                pod = pool[uid]
+                named[uid] = Deviation(pod.name, uid, feature, float(psi_value), worst, sum(pod.rows))
+        return sorted(named.values(), key=lambda each: -each.psi)
 
 
 def compare(counts: Shares, weights: Shares) -> tuple[Shares, Shares]:
