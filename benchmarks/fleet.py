@@ -174,7 +174,8 @@ async def measure(monitors: int, pods: int, rows: int, minutes: int) -> None:
         cells.append([f"{minute}", judged, f"{spent:.2f}", f"{resident():.0f}"])
         assert all(view.windows for view in outcome.views.values())
     print(
-        f"\n{machine()}\n\n{monitors} monitors, {pods} pods, {FEATURES} features, {rows} rows a minute and pod\n"
+        f"\n{machine()}\n\n{monitors} monitors, {pods} pods, {FEATURES} features, "
+        f"{rows} rows a minute and pod\n"
     )
     print(table(["minute", "windows due", "seconds of one core", "resident MiB"], cells))
     print(

@@ -5,7 +5,7 @@ Pure: no clock, no socket. One `Evaluator` per profile and policy.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 from driftline.counts import CategoricalCounts, ColumnCounts
 from driftline.episode import Verdicts, VerdictsState, dataset, label, transition_report
@@ -28,9 +28,11 @@ _NOT_SHOWN = frozenset({"chi2_log_pvalue"})
 class Evaluator:
     """Judges windows of one monitor against one profile, in order of time."""
 
-    def __init__(self, spec: MonitorSpec, profile: Profile) -> None:
+    def __init__(self, spec: MonitorSpec, profile: Profile, wanted: Container[str] | None = None) -> None:
+        """`wanted`: the statistics to compute, by name; None: all. Verdicts need those with a threshold."""
         self._spec = spec
         self._profile = profile
+        self._wanted = wanted
         self._measurer = Measurer(profile)
         self._verdicts = Verdicts([int(window) for window in spec.windows], spec.drift)
 
@@ -70,7 +72,7 @@ class Evaluator:
 
     def _statistics(self, feature: FeatureProfile, counts: PaneCounts) -> dict[str, Statistic]:
         current = counts.features[feature.name]
-        return statistics(feature.axis, feature.counts, current, feature.sd, feature.max_abs)
+        return statistics(feature.axis, feature.counts, current, feature.sd, feature.max_abs, self._wanted)
 
     def _report(
         self,

@@ -9,21 +9,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
-from driftline.captured import features_of, limits_of
+from driftline.errors import DataError
 from driftline.evaluation import Evaluator
 from driftline.judge import Window
-from driftline.pane import Pane, PaneCounts
+from driftline.pane_codec import PackedPane, inflate
 from driftline.profile import Profile
 from driftline.report import TransitionReport, WindowReport
 from driftline.spec import MonitorSpec
-from driftline.windows import PaneStore, WindowCounts, step
+from driftline.windows import step
 
+from driftline_operator.fleet.flat import Flat, Layout
 from driftline_operator.fleet.peers import Deviation, Peers
-from driftline_operator.fleet.pods import PodBook, Span
+from driftline_operator.fleet.pods import Place, PodBook, Span
+from driftline_operator.fleet.store import FlatWindow, FleetStore
 
 LOW_COVERAGE: Final = 0.5
 """Below this share of the pods' time nothing is concluded from a window."""
 _MOST_PODS: Final = 20_000
+_CLOCKS_APART: Final = 600.0
+"""Seconds by which a pod's clock may be before ours."""
 
 
 class Seen(NamedTuple):
@@ -44,22 +48,23 @@ class Judged(NamedTuple):
 class Book:
     """From `began` (unix seconds) on, against one profile."""
 
-    def __init__(self, spec: MonitorSpec, profile: Profile, began: float, interval: float) -> None:
-        """`interval`: seconds between two rounds over the pods."""
+    def __init__(
+        self, spec: MonitorSpec, profile: Profile, began: float, interval: float, phase: float = 0.0
+    ) -> None:
+        """`interval`: seconds between two rounds over the pods. `phase`: see `FleetStore`."""
         self.spec, self.profile, self.began = spec, profile, began
-        axes = profile.axes().limited(limits_of(features_of(spec, profile)))
-        self._axes = axes
+        self._layout = Layout(profile.axes())
         self.pane = int(spec.pane)
         lengths = [int(window) for window in spec.windows]
-        self.store = PaneStore(axes, self.pane, lengths, spec.model.version)
-        self.evaluator = Evaluator(spec, profile)
-        self.peers = Peers(axes, spec)
+        self.store = FleetStore(self._layout, self.pane, lengths, phase)
+        self.evaluator = Evaluator(spec, profile, _wanted(spec))
+        self.peers = Peers(self._layout, spec)
         self.pods: dict[str, PodBook] = {}
         self.windows: dict[int, Judged] = {}
         self.refused: dict[str, int] = {}
         """Panes that were not taken, by the reason."""
         self.lag = self.pane + interval
-        self._reach = max(lengths) + step(max(lengths), self.pane) + self.lag
+        self._reach = self.store.reach + self.lag
         self._previewed = 0
 
     # ---- in ----
@@ -82,44 +87,63 @@ class Book:
         known = self.pods.get(uid)
         return "" if known is None or not known.boots else next(reversed(known.boots.values())).cursor
 
-    def take(self, pod: Seen, cursor: str, began: float, panes: Sequence[Pane], through: float) -> int:
-        """Panes of a pod: all that its boot counted from `began` until `through`. How many were new."""
+    def take(self, pod: Seen, cursor: str, began: float, panes: Sequence[bytes], through: float) -> int:
+        """Encoded panes of a pod: all that its boot counted from `began` until `through`. How many are new."""
         known = self.pods.setdefault(pod.uid, PodBook(pod.name, pod.uid, pod.started))
-        mine = [pane for pane in panes if self._is_ours(pane)]
+        mine: dict[Place, bytes] = {}
+        for data in panes:
+            reason = self._read(data, through, mine)
+            if reason:
+                self.refused[reason] = self.refused.get(reason, 0) + 1
         boot, profile_hash, _ = (*cursor.split(":"), "", "", "")[:3]
         if profile_hash != self.profile.hash[: len(profile_hash)] or not profile_hash:
             began = 0.0  # it counts against another reference, or none: none of that time is ours
         return known.take(boot, cursor, began, mine, through)
 
-    def _is_ours(self, pane: Pane) -> bool:
-        """Of the reference and model version that are counted: unlike ones never merge."""
+    def _read(self, data: bytes, through: float, into: dict[Place, bytes]) -> str:
+        """A pane, packed flat, or why it isn't taken."""
+        try:
+            pane = inflate(data)
+            reason = self._why_not(pane, through)
+            if not reason and pane.start + pane.length > through - self._reach:
+                flat = Flat(self._layout)
+                flat.add(pane)
+                into[pane.start, pane.length] = flat.pack()
+        except DataError:
+            return "unreadable"
+        return reason
+
+    def _why_not(self, pane: PackedPane, through: float) -> str:
+        """Unlike panes never merge; empty: it is one of ours."""
         if pane.profile_hash != self.profile.hash:
-            reason = "other_profile"
-        elif pane.model_version != self.spec.model.version:
-            reason = "other_version"
-        elif pane.counts.features.keys() != self._axes.features.keys():
-            reason = "other_columns"
-        else:
-            return True
-        self.refused[reason] = self.refused.get(reason, 0) + 1
-        return False
+            return "other_profile"
+        if pane.model_version != self.spec.model.version:
+            return "other_version"
+        if pane.features.keys() != self._layout.cells.keys():
+            return "other_columns"
+        if pane.length < self.pane or pane.length % self.pane or pane.start % self.pane:
+            return "other_length"
+        if pane.start > through + _CLOCKS_APART:
+            return "in_the_future"
+        return ""
 
     # ---- judging ----
 
     def step(self, now: float) -> tuple[TransitionReport, ...]:
         """Add what is settled, judge the windows that are due; what changed."""
         settled = now - self.lag
+        self.peers.settle(settled)
+        folded = []
         for pod in self.pods.values():
-            for pane in pod.fold(settled):
-                if pane.end > now - self._reach:
-                    self.store.merge(pane)
-                    self.peers.add(pod.uid, pod.name, pane)
+            for place, data in pod.fold(settled):
+                folded.append((place, data))
+                self.peers.add(pod.uid, pod.name, place, data)
+        self.store.merge(folded)
         changed: list[TransitionReport] = []
         for window in self.store.due(settled):
             changed += self._judge(window)
         self._preview(int(settled))
         self.store.settle(settled)
-        self.peers.settle(settled)
         self._forget(now)
         return tuple(changed)
 
@@ -132,8 +156,8 @@ class Book:
         """Pods that see something else than the others."""
         return self.peers.deviations()
 
-    def _judge(self, found: WindowCounts) -> tuple[TransitionReport, ...]:
-        counts = found.counts or PaneCounts.empty(self._axes)
+    def _judge(self, found: FlatWindow) -> tuple[TransitionReport, ...]:
+        counts = found.counts.counts()
         window = Window(found.seconds, found.start, found.end, counts.rows, counts.requests)
         coverage = self.coverage((float(found.start), float(found.end)))
         whole = found.start >= self._counted_since and coverage >= LOW_COVERAGE
@@ -165,3 +189,14 @@ class Book:
             del self.pods[uid]
         for pod in self.pods.values():
             pod.forget(oldest)
+
+
+def _wanted(spec: MonitorSpec) -> frozenset[str]:
+    """The statistics that a verdict is made of; the pods' own reports have all of them."""
+    given = spec.drift.thresholds
+    optional = {
+        "ks": given.ks,
+        "wasserstein_normed": given.wasserstein,
+        "jensen_shannon": given.jensen_shannon,
+    }
+    return frozenset({"psi", *(name for name, threshold in optional.items() if threshold is not None)})

@@ -13,8 +13,6 @@ from typing import Final
 import msgspec
 from driftline.episode import VerdictsState
 from driftline.errors import DataError
-from driftline.pane_codec import decode_pane, encode_pane
-from driftline.windows import PaneStore
 
 from driftline_operator.fleet.book import Book
 from driftline_operator.fleet.pods import Boot, PodBook, Span
@@ -28,7 +26,7 @@ _MOST_INFLATED: Final = 64 << 20
 class _Boot(msgspec.Struct, array_like=True):
     cursor: str
     folded: int
-    fresh: list[bytes]
+    fresh: list[tuple[int, int, bytes]]
 
 
 class _Pod(msgspec.Struct, array_like=True):
@@ -44,7 +42,7 @@ class _Book(msgspec.Struct):
     version: int
     profile_hash: str
     began: float
-    panes: list[bytes]
+    panes: list[tuple[int, int, bytes]]
     judged: dict[int, int]
     verdicts: VerdictsState
     pods: list[_Pod]
@@ -61,7 +59,7 @@ def encode(book: Book) -> bytes:
         if len(data) <= MOST_BYTES or not (panes or pods):
             return data
         if panes:
-            cut = decode_pane(panes[len(panes) // 4]).end if len(panes) > 3 else None
+            cut = panes[len(panes) // 4][0] + panes[len(panes) // 4][1] if len(panes) > 3 else None
             panes = panes[len(panes) // 4 + 1 :]
             pods = [_without(pod, cut) for pod in pods]
         else:
@@ -76,9 +74,7 @@ def restore(book: Book, data: bytes) -> None:
     if found.profile_hash != book.profile.hash:
         raise DataError("a checkpoint against another reference")
     pods = {pod.uid: _read(pod) for pod in found.pods}
-    trial = PaneStore(book.profile.axes(), book.pane, book.store.windows, book.spec.model.version)
-    trial.restore(found.panes, {})  # raises before anything of the book has changed
-    book.store.restore(found.panes, found.judged)
+    book.store.restore(found.panes, found.judged)  # raises before anything of the book has changed
     book.evaluator.restore(found.verdicts)
     book.pods.update(pods)
     book.began = min(book.began, found.began)
@@ -97,7 +93,7 @@ def _decoded(data: bytes) -> _Book:
 
 def _pod(pod: PodBook) -> _Pod:
     boots = {
-        name: _Boot(boot.cursor, boot.folded, [encode_pane(pane) for pane in boot.fresh.values()])
+        name: _Boot(boot.cursor, boot.folded, [(*place, data) for place, data in boot.fresh.items()])
         for name, boot in pod.boots.items()
     }
     return _Pod(pod.name, pod.uid, pod.started, pod.left, boots, pod.covered)
@@ -106,8 +102,7 @@ def _pod(pod: PodBook) -> _Pod:
 def _read(pod: _Pod) -> PodBook:
     boots = {}
     for name, boot in pod.boots.items():
-        panes = [decode_pane(data) for data in boot.fresh]
-        fresh = {(pane.start, pane.length): pane for pane in panes}
+        fresh = {(start, length): data for start, length, data in boot.fresh}
         boots[name] = Boot(boot.cursor, boot.folded, fresh)
     return PodBook(pod.name, pod.uid, pod.started, pod.left, boots, list(pod.covered))
 

@@ -2,7 +2,7 @@
 
 The controller merges panes of a thousand pods: by column, as a sidecar counts, that is sixty thousand small
 additions; flat it is one addition a pane. What a window is judged on is unflattened from it, and is what a
-sidecar would have: counts exactly; centred sums are kept at rest with a relative error of 2^-17 (`pack`).
+sidecar would have: counts exactly; centred sums are kept at rest with a relative error of 2^-16 (`pack`).
 How often rows repeat (`RowSketch`) isn't kept: it is each pod's own.
 """
 
@@ -35,6 +35,9 @@ Floats = NDArray[np.float64]
 _OTHERS: Final = 7
 """Counters beside the cells: a column has this many, a categorical one uses one less."""
 _NUMERIC_OTHERS: Final = ("nan", "pos_inf", "neg_inf", "missing", "null", "wrong_type", "out_of_range")
+ROWS: Final = 0
+REQUESTS: Final = 1
+"""Where these stand among the ints."""
 _HEAD: Final = 2
 _WIDTHS: Final = (1, 2, 4, 8)
 _TYPES: Final = {1: "<u1", 2: "<u2", 4: "<u4", 8: "<u8"}
@@ -82,7 +85,7 @@ class Layout:
         return slice(start, start + _OTHERS)
 
     def cluster(self, name: str) -> tuple[int, int]:
-        """A column's cluster rows and sizes, and (less by `_HEAD`…) its products and squares."""
+        """Where a column's cluster rows and sizes lie."""
         start = _HEAD + _OTHERS * len(self.names) + 2 * self._order[name]
         return start, start + 1
 
@@ -115,17 +118,17 @@ class Flat:
     @property
     def rows(self) -> int:
         """How many."""
-        return int(self.ints[0])
+        return int(self.ints[ROWS])
 
     @property
     def requests(self) -> int:
         """In how many requests they came."""
-        return int(self.ints[1])
+        return int(self.ints[REQUESTS])
 
     # ---- in ----
 
     def add(self, pane: PackedPane) -> None:
-        """Add a pane as a pod gave it. Raises DataError where it isn't of these axes; nothing is added then."""
+        """Add a pane as a pod gave it. Raises DataError where it isn't of these axes, and adds nothing."""
         layout = self.layout
         if pane.features.keys() != layout.cells.keys() or pane.rows < 0 or pane.requests < 0:
             raise DataError("a pane of other columns than the reference's")
@@ -135,13 +138,13 @@ class Flat:
             squares = [_square(layout, name, each) for name, each in clusters]
         except (ValueError, IndexError, TypeError, KeyError) as error:
             raise DataError(f"a pane is damaged: {error}") from error
-        self.ints[0] += pane.rows
-        self.ints[1] += pane.requests
+        self.ints[ROWS] += pane.rows
+        self.ints[REQUESTS] += pane.requests
         self.ints[places] += counts
         at = layout.sum_of[places]
         self.floats[at[at >= 0]] += sums
-        for index, (name, column) in enumerate(pane.features.items()):
-            self._others(index, name, column)
+        for name, column in pane.features.items():
+            self._others(name, column)
         for (name, each), found in zip(clusters, squares, strict=True):
             rows, sizes = layout.cluster(name)
             self.ints[rows] += each.rows
@@ -153,7 +156,7 @@ class Flat:
                 self.floats[products] += each.products
                 self.floats[products + 1] += each.squares
 
-    def _others(self, _: int, name: str, column: PackedNumeric | PackedCategorical) -> None:
+    def _others(self, name: str, column: PackedNumeric | PackedCategorical) -> None:
         if any(column.others):
             start = self.layout.others(name).start
             self.ints[start : start + len(column.others)] += column.others
@@ -186,7 +189,7 @@ class Flat:
     # ---- out ----
 
     def pack(self) -> bytes:
-        """As bytes: only what counts something, a sum with 16 bits of its mantissa."""
+        """As bytes: only what counts something, a sum with the first 15 bits of its mantissa."""
         places = np.flatnonzero(self.ints)
         counts = self.ints[places]
         at = self.layout.sum_of[places]

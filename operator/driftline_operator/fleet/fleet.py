@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -75,7 +76,7 @@ class Fleet:
             if member.profile is None:
                 self._books.pop(key, None)
             elif book is None or _counts_otherwise(book, member):
-                self._books[key] = Book(member.spec, member.profile, now, self._interval)
+                self._books[key] = Book(member.spec, member.profile, now, self._interval, _phase(key))
                 begun.append(key)
             elif book.spec != member.spec:
                 book.spec = member.spec
@@ -197,6 +198,11 @@ class Fleet:
         found = await asyncio.gather(*(self._puller.captured(pod.ip, monitor, token) for pod in pods))
         parts: list[Captured] = [each for each in found if not isinstance(each, Missed)]
         return await asyncio.to_thread(captured.build, member.spec, parts, now)
+
+
+def _phase(key: Key) -> float:
+    """A monitor's turn among the others, in [0, 1): the same in every controller."""
+    return zlib.crc32("/".join(key).encode()) / 2**32
 
 
 def _counts_otherwise(book: Book, member: Member) -> bool:

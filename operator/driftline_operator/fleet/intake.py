@@ -9,9 +9,8 @@ from typing import Final, NamedTuple
 
 from aiohttp import web
 from driftline.errors import DataError
-from driftline.pane import Pane
 
-from driftline_operator.fleet.pull import read_page
+from driftline_operator.fleet.pull import read_began, read_page
 
 MOST_BYTES: Final = 16 << 20
 
@@ -33,7 +32,8 @@ class Push(NamedTuple):
     uid: str
     cursor: str
     began: float
-    panes: Sequence[Pane]
+    panes: Sequence[bytes]
+    """Encoded."""
 
 
 def application(token_of: Callable[[str], str | None], take: Callable[[Push], Taken]) -> web.Application:
@@ -54,7 +54,7 @@ def application(token_of: Callable[[str], str | None], take: Callable[[Push], Ta
                 request.query.get("pod", "")[:253],
                 request.query["uid"][:64],
                 request.query["cursor"][:100],
-                float(request.headers.get("X-Driftline-Began", "0")),
+                read_began(request.headers),
                 read_page(await request.read()),
             )
         except web.HTTPRequestEntityTooLarge:

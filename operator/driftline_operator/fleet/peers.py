@@ -12,13 +12,12 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 import numpy as np
-from driftline.categories import Categories
-from driftline.counts import CategoricalCounts, ColumnCounts, NumericCounts
 from driftline.grid import Grid
-from driftline.pane import Axes, Pane
 from driftline.spec import MonitorSpec
 from numpy.typing import NDArray
-from scipy.stats import chi2
+from scipy.special import chdtrc
+
+from driftline_operator.fleet.flat import REQUESTS, ROWS, Layout, unpack
 
 SPAN_SECONDS: Final = 1800
 """Half of what is compared: from half an hour to an hour of traffic."""
@@ -29,7 +28,11 @@ _MOST_CATEGORIES: Final = 50
 _FLOOR: Final = 1e-4
 """Share below which a cell counts as this: PSI is unbounded otherwise."""
 
+_APART_SECONDS: Final = 300
+"""Pods whose times differ by less are of the same time."""
+
 Shares = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 
 class Deviation(NamedTuple):
@@ -45,43 +48,47 @@ class Deviation(NamedTuple):
 
 
 class _Pod:
-    __slots__ = ("before", "name", "now", "requests", "rows")
+    __slots__ = ("before", "last", "name", "now", "requests", "rows", "since")
 
-    def __init__(self, name: str, cells: int) -> None:
+    def __init__(self, name: str, cells: int, since: int) -> None:
         self.name = name
-        self.now = np.zeros(cells)
-        self.before = np.zeros(cells)
+        self.now: Ints = np.zeros(cells, np.int64)
+        self.before: Ints = np.zeros(cells, np.int64)
         self.rows = [0, 0]
         self.requests = [0, 0]
+        self.since = since
+        self.last = since
 
 
 class Peers:
     """Of one monitor against one profile."""
 
-    def __init__(self, axes: Axes, spec: MonitorSpec) -> None:
-        self._axes = dict(axes.features)
-        self._slices: dict[str, slice] = {}
-        at = 0
-        for name, axis in self._axes.items():
-            size = 10 if isinstance(axis, Grid) else min(len(axis.known), _MOST_CATEGORIES) + 1
-            self._slices[name] = slice(at, at + size)
-            at += size
-        self._cells = at
+    def __init__(self, layout: Layout, spec: MonitorSpec) -> None:
+        self._layout = layout
+        self._bin_of, self._slices = _bins(layout)
+        self._cells = max((part.stop for part in self._slices.values()), default=0)
         self._threshold = spec.drift.thresholds.psi
         self._least = spec.drift.min_rows
         self._pods: dict[str, _Pod] = {}
         self._turned = 0
 
-    def add(self, uid: str, name: str, pane: Pane) -> None:
-        """A pane of that pod."""
+    def add(self, uid: str, name: str, place: tuple[int, int], data: bytes) -> None:
+        """A packed pane of that pod, with its start and length; one that is too old is left out."""
+        if place[0] < (self._turned - 1) * SPAN_SECONDS:
+            return
         pod = self._pods.get(uid)
         if pod is None:
-            pod = self._pods[uid] = _Pod(name, self._cells)
-        for feature, part in self._slices.items():
-            counts, size = pane.counts.features[feature], part.stop - part.start
-            pod.now[part] += _cells(counts, self._axes[feature], size)
-        pod.rows[0] += pane.counts.rows
-        pod.requests[0] += pane.counts.requests
+            pod = self._pods[uid] = _Pod(name, self._cells, place[0])
+        places, counts, _, rest = unpack(self._layout, data)
+        bins = self._bin_of[places]
+        inside = bins >= 0
+        found = np.bincount(bins[inside], counts[inside], self._cells).astype(np.int64)
+        for feature, new in rest.new.items():
+            found[self._slices[feature].stop - 1] += sum(new.values())
+        pod.now += found
+        pod.rows[0] += int(counts[places == ROWS].sum())
+        pod.requests[0] += int(counts[places == REQUESTS].sum())
+        pod.since, pod.last = min(pod.since, place[0]), max(pod.last, sum(place))
 
     def settle(self, now: float) -> None:
         """Let what is older than two spans go."""
@@ -90,7 +97,7 @@ class Peers:
             return
         away, self._turned = turn - self._turned > 1, turn
         for uid, pod in list(self._pods.items()):
-            pod.before, pod.now = pod.now, np.zeros(self._cells)
+            pod.before, pod.now = pod.now, np.zeros(self._cells, np.int64)
             pod.rows, pod.requests = [0, pod.rows[0]], [0, pod.requests[0]]
             if away or not pod.rows[1]:
                 del self._pods[uid]
@@ -101,7 +108,7 @@ class Peers:
         The worst is named and taken out before the others are compared again: it is a part of what they are
         compared with. Of two that differ nobody can say which is odd: both are named.
         """
-        pool = {uid: pod for uid, pod in self._pods.items() if sum(pod.rows) >= self._least}
+        pool = self._comparable()
         named: list[Deviation] = []
         while len(pool) > 1 and len(named) < MOST_NAMED:
             found = self._deviating(pool)
@@ -112,9 +119,22 @@ class Peers:
                 del pool[each.uid]
         return named
 
+    def _comparable(self) -> dict[str, _Pod]:
+        """Pods with rows enough, all of the same time: who came later saw another part of the day."""
+        first = min((pod.since for pod in self._pods.values()), default=0)
+        newest = max((pod.last for pod in self._pods.values()), default=0)
+        first = max(first, (self._turned - 1) * SPAN_SECONDS)
+        return {
+            uid: pod
+            for uid, pod in self._pods.items()
+            if sum(pod.rows) >= self._least
+            and pod.since <= first + _APART_SECONDS
+            and pod.last >= newest - _APART_SECONDS
+        }
+
     def _deviating(self, pool: dict[str, _Pod]) -> list[Deviation]:
         """Every pod that deviates from all others of the pool, worst first."""
-        counts = np.array([pod.now + pod.before for pod in pool.values()])
+        counts = np.array([pod.now + pod.before for pod in pool.values()], np.float64)
         weights = np.array([sum(pod.requests) / max(1, sum(pod.rows)) for pod in pool.values()])
         found: list[tuple[float, float, str, str]] = []
         for feature, part in self._slices.items():
@@ -153,23 +173,31 @@ def compare(counts: Shares, weights: Shares) -> tuple[Shares, Shares]:
         statistic = np.where(cells > 0, terms, 0.0).sum(axis=1)
     freedom = (cells > 0).sum(axis=1) - 1
     usable = (own_rows > 0) & (other_rows > 0) & (freedom > 0)
-    p = np.where(usable, chi2.sf(np.where(usable, statistic, 0.0), np.maximum(freedom, 1)), 1.0)
+    p = np.where(usable, chdtrc(np.maximum(freedom, 1), np.where(usable, statistic, 0.0)), 1.0)
     return np.where(usable, psi, 0.0), p
 
 
-def _cells(counts: ColumnCounts, axis: Grid | Categories, size: int) -> Shares:
-    """Rows by decile of the reference, or by category (the last cell: all others)."""
-    if isinstance(counts, NumericCounts) and isinstance(axis, Grid):
-        below = np.cumsum(counts.counts)
-        at = [0, *(int(below[2 * int(index) + 1]) for index in axis.decile_index), int(below[-1])]
-        found = np.zeros(size)
-        steps = np.diff(at)
-        found[: len(steps)] = steps[:size]
-        return found
-    if isinstance(counts, CategoricalCounts):
-        known = counts.known[: size - 1]
-        found = np.zeros(size)
-        found[: len(known)] = known
-        found[-1] = counts.known[size - 1 :].sum() + counts.other + counts.new_rows
-        return found
-    raise TypeError(f"{type(counts).__name__} on a {type(axis).__name__}")
+def _bins(layout: Layout) -> tuple[NDArray[np.int64], dict[str, slice]]:
+    """By place among a layout's ints the bin that it counts in, -1: none; each feature's bins.
+
+    Of a numeric one those between the reference's deciles; of a categorical one the categories, and one
+    for all others.
+    """
+    bin_of = np.full(layout.size, -1, np.int64)
+    slices: dict[str, slice] = {}
+    at = 0
+    for name, axis in layout.axes.features.items():
+        cells = layout.cells[name]
+        number = np.arange(cells.stop - cells.start)
+        if isinstance(axis, Grid):
+            own = np.searchsorted(2 * axis.decile_index + 1, number)
+            size = len(axis.decile_index) + 1
+        else:
+            size = min(len(axis.known), _MOST_CATEGORIES) + 1
+            own = np.minimum(number, size - 1)
+            others = layout.others(name)
+            bin_of[others.start : others.start + 2] = at + size - 1  # other, and new ones without a name
+        bin_of[cells] = at + own
+        slices[name] = slice(at, at + size)
+        at += size
+    return bin_of, slices

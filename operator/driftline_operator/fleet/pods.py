@@ -7,16 +7,17 @@ analyzer's boot and its time. What a boot rolled up later covers only what was a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 import msgspec
-from driftline.pane import Pane
 
 _MOST_INTERVALS: Final = 50
 _MOST_BOOTS: Final = 20
 
 Span = tuple[float, float]
+Place = tuple[int, int]
+"""A pane's start and length."""
 
 
 class Boot(msgspec.Struct):
@@ -25,8 +26,8 @@ class Boot(msgspec.Struct):
     cursor: str = ""
     folded: int = 0
     """All panes that end by then have been added."""
-    fresh: dict[tuple[int, int], Pane] = {}
-    """By start and length: what may still change."""
+    fresh: dict[Place, bytes] = {}
+    """Packed: what may still change."""
 
 
 class PodBook(msgspec.Struct):
@@ -41,18 +42,17 @@ class PodBook(msgspec.Struct):
     covered: list[Span] = []
     """The time of which all counts were taken, in order, disjoint."""
 
-    def take(self, boot: str, cursor: str, began: float, panes: Sequence[Pane], through: float) -> int:
+    def take(self, boot: str, cursor: str, began: float, panes: Mapping[Place, bytes], through: float) -> int:
         """Hold what a boot gave: all that it counted from `began` until `through`. How many panes are new."""
         run = self.boots.setdefault(boot, Boot())
         run.cursor = cursor
         new = 0
-        for pane in panes:
-            if pane.end > run.folded:
+        for place in sorted(panes):
+            if sum(place) > run.folded:
                 # What was rolled up over panes that are still held takes their place.
-                inside = [p for p in run.fresh if pane.start <= p[0] and sum(p) <= pane.end]
-                for place in inside:
-                    del run.fresh[place]
-                run.fresh[pane.start, pane.length] = pane
+                for inside in [p for p in run.fresh if place[0] <= p[0] and sum(p) <= sum(place)]:
+                    del run.fresh[inside]
+                run.fresh[place] = panes[place]
                 new += 1
         if began:
             self.covered = joined([*self.covered, (began, through)])
@@ -60,15 +60,16 @@ class PodBook(msgspec.Struct):
             self.boots.pop(next(iter(self.boots)))
         return new
 
-    def fold(self, until: float) -> Iterator[Pane]:
+    def fold(self, until: float) -> Iterator[tuple[Place, bytes]]:
         """The panes that can't change any longer, each once."""
         for run in self.boots.values():
             for place in sorted(p for p in run.fresh if sum(p) <= until):
-                pane = run.fresh.pop(place)
-                # A pane of which an earlier part was added already would count that part twice.
-                if pane.start >= run.folded or not run.folded:
-                    yield pane
-                run.folded = max(run.folded, pane.end)
+                data = run.fresh.pop(place)
+                if place[0] >= run.folded:
+                    yield place, data
+                else:  # an earlier part of it was added already, and would count twice
+                    self.covered = without(self.covered, (float(run.folded), float(sum(place))))
+                run.folded = max(run.folded, sum(place))
 
     def expected(self, span: Span) -> float:
         """Seconds of the span in which the pod was there."""
@@ -96,3 +97,9 @@ def joined(spans: Iterable[Span]) -> list[Span]:
         elif end > start:
             found.append((start, end))
     return found
+
+
+def without(spans: Iterable[Span], hole: Span) -> list[Span]:
+    """The same less a hole."""
+    parts = [part for a, b in spans for part in ((a, min(b, hole[0])), (max(a, hole[1]), b))]
+    return joined(part for part in parts if part[0] < part[1])

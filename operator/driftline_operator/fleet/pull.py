@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final, NamedTuple
 
@@ -11,8 +12,7 @@ import aiohttp
 from driftline import captured
 from driftline.captured import Captured
 from driftline.errors import DataError
-from driftline.pane import Pane
-from driftline.pane_codec import decode_pane
+from driftline.pane_codec import verify
 
 from driftline_operator import names
 
@@ -40,14 +40,17 @@ class Missed(StrEnum):
 class Page(NamedTuple):
     """What one analyzer gave."""
 
-    panes: tuple[Pane, ...]
+    panes: tuple[bytes, ...]
     cursor: str
     began: float
 
 
-def read_page(body: bytes) -> tuple[Pane, ...]:
-    """Panes, each after its length. Raises DataError."""
-    panes: list[Pane] = []
+def read_page(body: bytes) -> tuple[bytes, ...]:
+    """Panes, each after its length, still encoded: a day of them unpacked would fill the memory.
+
+    Raises DataError where one is cut off, damaged or of another version.
+    """
+    panes: list[bytes] = []
     at = 0
     while at < len(body):
         if at + 4 > len(body):
@@ -56,9 +59,18 @@ def read_page(body: bytes) -> tuple[Pane, ...]:
         at += 4
         if at + size > len(body):
             raise DataError("panes that are cut off")
-        panes.append(decode_pane(body[at : at + size]))
+        verify(body[at : at + size])
+        panes.append(body[at : at + size])
         at += size
     return tuple(panes)
+
+
+def read_began(headers: Mapping[str, str]) -> float:
+    """Since when all was counted, unix seconds; 0: nothing is. Raises ValueError."""
+    began = float(headers.get("X-Driftline-Began", "0"))
+    if not 0 <= began < 1e12:
+        raise ValueError("X-Driftline-Began is no time")
+    return began
 
 
 class Puller:
@@ -88,9 +100,7 @@ class Puller:
         body, headers = got
         try:
             panes = read_page(body)
-            return Page(
-                panes, headers.get("X-Driftline-Cursor", ""), float(headers.get("X-Driftline-Began", "0"))
-            )
+            return Page(panes, headers.get("X-Driftline-Cursor", "")[:100], read_began(headers))
         except (DataError, ValueError):
             return Missed.UNREADABLE
 

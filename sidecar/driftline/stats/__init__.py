@@ -6,7 +6,7 @@ column and are never in it. `NUMERIC` and `CATEGORICAL` list them by the names r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 
 from driftline.categories import Categories
 from driftline.counts import CategoricalCounts, ColumnCounts, NumericCounts
@@ -64,18 +64,29 @@ def statistics(
     current: ColumnCounts,
     sd: float | None = None,
     max_abs: float | None = None,
+    wanted: Container[str] | None = None,
 ) -> dict[str, Statistic]:
-    """Every statistic of a column, by name; numeric ones with `wasserstein_normed`.
+    """Every statistic of a column, by name; numeric ones with `wasserstein_normed`. `wanted`: only these.
 
     `sd` (population) and `max_abs`: of the reference's finite values, as its profile has them.
     """
     if isinstance(axis, Grid) and isinstance(reference, NumericCounts) and isinstance(current, NumericCounts):
-        found = {name: compute(reference, current, axis) for name, compute in NUMERIC.items()}
-        return found | {"wasserstein_normed": wasserstein_normed(reference, current, axis, sd, max_abs)}
+        found = {
+            name: compute(reference, current, axis)
+            for name, compute in NUMERIC.items()
+            if wanted is None or name in wanted
+        }
+        if wanted is None or "wasserstein_normed" in wanted:
+            found["wasserstein_normed"] = wasserstein_normed(reference, current, axis, sd, max_abs)
+        return found
     if (
         isinstance(axis, Categories)
         and isinstance(reference, CategoricalCounts)
         and isinstance(current, CategoricalCounts)
     ):
-        return {name: compute(reference, current, axis) for name, compute in CATEGORICAL.items()}
+        return {
+            name: compute(reference, current, axis)
+            for name, compute in CATEGORICAL.items()
+            if wanted is None or name in wanted
+        }
     raise TypeError("axis, reference and current must be of one column: all numeric or all categorical")

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from driftline import captured
 from driftline.captured import Captured
-from driftline.columns import Batch, CategoricalColumn, NumericColumn
+from driftline.columns import Batch, CategoricalColumn, Column, NumericColumn
 from driftline.counting import count
 from driftline.errors import DataError
 from driftline.pane import Pane
+from driftline.pane_codec import encode_pane
 from driftline.profile import Profile
 from driftline.quantity import Duration
 from driftline.report import VerdictReport
@@ -34,7 +35,7 @@ ROWS = 400
 
 def rows(generator: np.random.Generator, number: int, shift: float = 0.0) -> Batch:
     job = generator.choice(3, number, p=[0.5, 0.3, 0.2]).astype(np.int32)
-    columns = {
+    columns: dict[str, Column] = {
         "age": NumericColumn(generator.normal(40 + shift, 10, number)),
         "job": CategoricalColumn(job, ("a", "b", "c")),
         "employed": CategoricalColumn(generator.integers(0, 2, number).astype(np.int32), ("no", "yes")),
@@ -60,7 +61,7 @@ def split(batch: Batch, pods: int) -> list[Batch]:
         assert isinstance(job, CategoricalColumn)
         assert isinstance(employed, CategoricalColumn)
         number = len(age.values[at])
-        columns = {
+        columns: dict[str, Column] = {
             "age": NumericColumn(age.values[at]),
             "job": CategoricalColumn(job.codes[at], job.dictionary),
             "employed": CategoricalColumn(employed.codes[at], employed.dictionary),
@@ -102,7 +103,13 @@ def run(
                 continue
             if pod == odd:
                 batch = rows(np.random.default_rng(minute), batch.rows, 30.0)
-            book.take(seen(pod), cursor(profile, f"boot{pod}"), BEGAN, [pane(profile, batch, start)], now)
+            book.take(
+                seen(pod),
+                cursor(profile, f"boot{pod}"),
+                BEGAN,
+                [encode_pane(pane(profile, batch, start))],
+                now,
+            )
         book.step(now)
     return book.evaluator.verdict()
 
@@ -147,7 +154,7 @@ def test_nothing_is_no_pass(profile: Profile) -> None:
 def test_panes_that_come_twice_count_once(profile: Profile) -> None:
     book = book_of(profile)
     batch = rows(np.random.default_rng(3), 100)
-    given = [pane(profile, batch, BEGAN)]
+    given = [encode_pane(pane(profile, batch, BEGAN))]
     for now in (BEGAN + 65, BEGAN + 70, BEGAN + 400, BEGAN + 500):
         book.see([seen(0)], now)
         book.take(seen(0), cursor(profile, "b"), BEGAN, given, now)
@@ -159,8 +166,8 @@ def test_an_open_pane_that_is_pushed_and_then_again_with_more_rows(profile: Prof
     book = book_of(profile)
     few = pane(profile, rows(np.random.default_rng(3), 60), BEGAN)
     more = few + pane(profile, rows(np.random.default_rng(4), 40), BEGAN)
-    book.take(seen(0), cursor(profile, "b"), BEGAN, [few], BEGAN + 30)
-    book.take(seen(0), cursor(profile, "b", 2), BEGAN, [more], BEGAN + 33)
+    book.take(seen(0), cursor(profile, "b"), BEGAN, [encode_pane(few)], BEGAN + 30)
+    book.take(seen(0), cursor(profile, "b", 2), BEGAN, [encode_pane(more)], BEGAN + 33)
     book.see([], BEGAN + 40)
     book.step(BEGAN + 400)
     assert book.windows[300].report.rows == 100
@@ -182,7 +189,13 @@ def test_another_boot_counts_and_the_time_between_is_missing(profile: Profile) -
         start = BEGAN + minute * PANE
         now = start + PANE + 5
         batch = rows(np.random.default_rng(minute), ROWS)
-        book.take(seen(0), cursor(profile, "second"), BEGAN + 15 * PANE, [pane(profile, batch, start)], now)
+        book.take(
+            seen(0),
+            cursor(profile, "second"),
+            BEGAN + 15 * PANE,
+            [encode_pane(pane(profile, batch, start))],
+            now,
+        )
         book.step(now)
     book.step(BEGAN + 23 * PANE)
     assert book.windows[1800].report.rows == 15 * ROWS
@@ -194,7 +207,7 @@ def test_panes_of_another_reference_are_refused_and_cover_nothing(profile: Profi
     other = pane(profile, rows(np.random.default_rng(1), 50), BEGAN)
     other = Pane(start=other.start, length=PANE, profile_hash="x" * 64, counts=other.counts)
     book.see([seen(0)], BEGAN)
-    book.take(seen(0), f"b:{'x' * 16}:1", BEGAN, [other], BEGAN + 65)
+    book.take(seen(0), f"b:{'x' * 16}:1", BEGAN, [encode_pane(other)], BEGAN + 65)
     book.step(BEGAN + 200)
     assert book.refused == {"other_profile": 1}
     assert book.windows[300].coverage == 0.0
