@@ -1,4 +1,4 @@
-"""`python -m e2e.cluster build | control-plane`: the cluster's programs, and a control plane by hand."""
+"""`python -m e2e.cluster up | down | status | control-plane | build`: a Kubernetes for the tests, by hand."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import tempfile
 import threading
 from pathlib import Path
 
+from e2e.cluster import images, node
 from e2e.cluster.build import binary, helm
 from e2e.cluster.control_plane import running
 from e2e.cluster.report import ClusterError, say
@@ -18,7 +19,14 @@ from e2e.cluster.report import ClusterError, say
 def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m e2e.cluster", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="build|control-plane")
+    commands = parser.add_subparsers(
+        dest="command", required=True, metavar="up|down|status|control-plane|build"
+    )
+    commands.add_parser(
+        "up", help="a whole cluster on one node, with the project's images; prints its kubeconfig"
+    )
+    commands.add_parser("down", help="end it; nothing of it is left")
+    commands.add_parser("status", help="is there one, and does it run?")
     commands.add_parser("build", help="build the programs if they aren't there, and print where they are")
     plane = commands.add_parser("control-plane", help="run an API server until Ctrl-C; prints its kubeconfig")
     plane.add_argument(
@@ -29,8 +37,16 @@ def main() -> int:
         if options.command == "build":
             print(binary())
             print(helm())
-        else:
+        elif options.command == "control-plane":
             _control_plane(options.directory)
+        elif options.command == "up":
+            found = node.up()
+            images.load_project(found)
+            print(found.kubeconfig)
+        elif options.command == "down":
+            node.down()
+        else:
+            print(node.status())
     except ClusterError as error:
         say(str(error))
         return 69

@@ -26,6 +26,8 @@ from driftline_operator.fleet.store import FlatWindow, FleetStore
 LOW_COVERAGE: Final = 0.5
 """Below this share of the pods' time nothing is concluded from a window."""
 _MOST_PODS: Final = 20_000
+_MANY: Final = 12
+"""Panes of a pod that aren't held until the next step: a day of a thousand pods would fill the memory."""
 _CLOCKS_APART: Final = 600.0
 """Seconds by which a pod's clock may be before ours."""
 
@@ -88,7 +90,7 @@ class Book:
         return "" if known is None or not known.boots else next(reversed(known.boots.values())).cursor
 
     def take(self, pod: Seen, cursor: str, began: float, panes: Sequence[bytes], through: float) -> int:
-        """Encoded panes of a pod: all that its boot counted from `began` until `through`. How many are new."""
+        """Encoded panes of a pod: all that its boot counted from `began` until `through`. How many: new."""
         known = self.pods.setdefault(pod.uid, PodBook(pod.name, pod.uid, pod.started))
         mine: dict[Place, bytes] = {}
         for data in panes:
@@ -98,7 +100,10 @@ class Book:
         boot, profile_hash, _ = (*cursor.split(":"), "", "", "")[:3]
         if profile_hash != self.profile.hash[: len(profile_hash)] or not profile_hash:
             began = 0.0  # it counts against another reference, or none: none of that time is ours
-        return known.take(boot, cursor, began, mine, through)
+        new = known.take(boot, cursor, began, mine, through)
+        if new > _MANY:
+            self._fold([known], through - self.lag)
+        return new
 
     def _read(self, data: bytes, through: float, into: dict[Place, bytes]) -> str:
         """A pane, packed flat, or why it isn't taken."""
@@ -133,12 +138,7 @@ class Book:
         """Add what is settled, judge the windows that are due; what changed."""
         settled = now - self.lag
         self.peers.settle(settled)
-        folded = []
-        for pod in self.pods.values():
-            for place, data in pod.fold(settled):
-                folded.append((place, data))
-                self.peers.add(pod.uid, pod.name, place, data)
-        self.store.merge(folded)
+        self._fold(self.pods.values(), settled)
         changed: list[TransitionReport] = []
         for window in self.store.due(settled):
             changed += self._judge(window)
@@ -146,6 +146,14 @@ class Book:
         self.store.settle(settled)
         self._forget(now)
         return tuple(changed)
+
+    def _fold(self, pods: Iterable[PodBook], settled: float) -> None:
+        folded = []
+        for pod in pods:
+            for place, data in pod.fold(settled):
+                folded.append((place, data))
+                self.peers.add(pod.uid, pod.name, place, data)
+        self.store.merge(folded)
 
     def coverage(self, span: Span) -> float:
         """Share of the pods' time in the span of which the counts are there; 0 where there was no pod."""

@@ -1,7 +1,7 @@
 """The fleet's panes over time, flat and packed, and the windows that runs of them make. Pure.
 
 As a sidecar's store (`driftline.windows`), with two differences that a thousand pods ask for: panes are
-merged flat (`flat`), and rolled up as soon as no window needs finer edges, not later: nobody reads them but windows.
+merged flat (`flat`), and rolled up as soon as no window needs finer edges: nobody reads them but windows.
 With windows of 5m, 1h and 24h: minutes for six minutes, five of them for an hour, two hours beyond. Panes
 of any length may come: one that a pod rolled up counts in every window that holds all of it.
 """

@@ -1,0 +1,222 @@
+"""The images of the end-to-end tests, built from the project's own Dockerfiles without a registry.
+
+A local base (Debian with Python) stands for the registry's; wheels are gathered beforehand, so that the
+builds themselves need no network. What was built from the same inputs is kept outside the checkout.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Final
+
+from e2e.cluster.build import cache, locked
+from e2e.cluster.node import Node, require
+from e2e.cluster.processes import run
+from e2e.cluster.report import ClusterError, say, step
+
+REPO: Final = Path(__file__).parents[2]
+VERSION: Final = "0.1.0"
+SIDECAR: Final = f"docker.io/driftline/driftline-sidecar:{VERSION}"
+OPERATOR: Final = f"docker.io/driftline/driftline-operator:{VERSION}"
+MODEL: Final = "localhost/model:1"
+COREDNS_VERSION: Final = "v1.12.4"
+_BASE: Final = "localhost/base:1"
+_SUITE: Final = "bookworm"
+
+
+def load_basic(node: Node) -> None:
+    """What every cluster needs: the pause image and cluster DNS."""
+    for name, archive in (("localhost/pause:1", _pause()), ("localhost/coredns:1", _coredns())):
+        _import(node, name, archive)
+
+
+def load_project(node: Node) -> dict[str, int]:
+    """Sidecar, operator and the tests' model server; bytes by image name."""
+    sizes = {}
+    for name, archive in (
+        (SIDECAR, _project(SIDECAR, "sidecar/Dockerfile", "", ("sidecar",))),
+        (OPERATOR, _project(OPERATOR, "operator/Dockerfile", "[operator]", ("sidecar", "operator"))),
+        (MODEL, _model()),
+    ):
+        _import(node, name, archive)
+        sizes[name] = archive.stat().st_size
+        say(f"{name}: {sizes[name] / 1e6:.0f} MB as an archive, {_unpacked(archive) / 1e6:.0f} MB unpacked")
+    return sizes
+
+
+def _import(node: Node, name: str, archive: Path) -> None:
+    node.ctr("image", "import", "--base-name", name.rpartition(":")[0], archive)
+    if name not in node.ctr("image", "ls", "-q").split():
+        raise ClusterError(f"{archive} holds no image {name}")
+
+
+# ---- images from a single static program ----
+
+
+def _pause() -> Path:
+    source = Path(__file__).with_name("pause") / "main.go"
+    return _static("localhost/pause:1", _digest([source]), lambda to: _go_build(source, to))
+
+
+def _coredns() -> Path:
+    def build(to: Path) -> None:
+        with tempfile.TemporaryDirectory() as folder, step("building CoreDNS (minutes, once)"):
+            environment = {**os.environ, "CGO_ENABLED": "0", "GOBIN": folder}
+            module = f"github.com/coredns/coredns@{COREDNS_VERSION}"
+            _go(["install", "-trimpath", "-ldflags", "-s -w", module], environment)
+            shutil.copy(Path(folder, "coredns"), to)
+
+    return _static("localhost/coredns:1", COREDNS_VERSION, build)
+
+
+def _go_build(source: Path, to: Path) -> None:
+    environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=mod", "GO111MODULE": "off"}
+    _go(["build", "-trimpath", "-ldflags", "-s -w", "-o", str(to), str(source)], environment)
+
+
+def _go(arguments: list[str], environment: dict[str, str]) -> None:
+    ended = subprocess.run(["go", *arguments], env=environment, capture_output=True, text=True, check=False)
+    if ended.returncode:
+        raise ClusterError(f"go {arguments[0]} fails:\n{ended.stderr[-3000:]}")
+
+
+def _static(name: str, digest: str, build: Callable[[Path], None]) -> Path:
+    program = name.rpartition("/")[2].partition(":")[0]
+    archive = cache() / "images" / f"{program}-{digest}.tar"
+    with locked(cache() / "images.lock"):
+        if not archive.exists():
+            archive.parent.mkdir(exist_ok=True)
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder, program)
+                build(path)
+                path.chmod(0o755)
+                container = _buildah("from", "scratch").strip()
+                _buildah("copy", container, path, f"/{program}")
+                _buildah("config", "--entrypoint", f'["/{program}"]', "--user", "65532:65532", container)
+                _commit(container, name, archive)
+    return archive
+
+
+# ---- images with Python ----
+
+
+def _base() -> str:
+    """Debian with Python, in buildah's own storage."""
+    if _BASE not in _buildah("images", "--format", "{{.Name}}:{{.Tag}}").split():
+        with tempfile.TemporaryDirectory(dir=cache()) as folder:
+            root = Path(folder, "root")
+            with step("a local base image: Debian with Python (a minute, once)"):
+                run(
+                    "debootstrap", "--variant=minbase", "--include=python3,python3-venv", _SUITE, root,
+                    "http://deb.debian.org/debian",
+                )  # fmt: skip
+                for each in ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/man"):
+                    shutil.rmtree(root / each, ignore_errors=True)
+                container = _buildah("from", "scratch").strip()
+                _buildah("add", container, root, "/")
+                _buildah("commit", "--rm", container, _BASE)
+    return _BASE
+
+
+def _project(name: str, dockerfile: str, extra: str, sources: Iterable[str]) -> Path:
+    inputs = [REPO / each for each in ("pyproject.toml", "constraints.txt", "README.md", dockerfile)]
+    for folder in sources:
+        inputs += sorted((REPO / folder).rglob("*.py"))
+    short = name.rpartition("/")[2].partition(":")[0]
+    archive = cache() / "images" / f"{short}-{_digest(inputs)}.tar"
+    with locked(cache() / "images.lock"):
+        if not archive.exists():
+            archive.parent.mkdir(exist_ok=True)
+            base = _base()
+            with step(f"image {name}"), tempfile.TemporaryDirectory() as folder:
+                context = Path(folder)
+                files = ("constraints.txt", "pyproject.toml", "README.md", "LICENSE")
+                for each in files:
+                    shutil.copy(REPO / each, context / each)
+                for each in ("sidecar", "operator"):
+                    shutil.copytree(REPO / each, context / each, ignore=shutil.ignore_patterns("__pycache__"))
+                _wheels(context / "wheels", f"{REPO}{extra}")
+                _build_image(context, context / dockerfile, name, base, archive)
+    return archive
+
+
+def _model() -> Path:
+    folder = REPO / "e2e" / "model"
+    archive = cache() / "images" / f"model-{_digest(sorted(folder.iterdir()))}.tar"
+    with locked(cache() / "images.lock"):
+        if not archive.exists():
+            archive.parent.mkdir(exist_ok=True)
+            base = _base()
+            with step("the tests' model server"), tempfile.TemporaryDirectory() as made:
+                context = Path(made)
+                shutil.copytree(folder, context, dirs_exist_ok=True)
+                _wheels(context / "wheels", "-r", str(context / "requirements.txt"))
+                _build_image(context, context / "Dockerfile", MODEL, base, archive)
+    return archive
+
+
+def _wheels(to: Path, *what: str) -> None:
+    """Of requirements, each as pip takes it."""
+    constraints = ("--constraint", REPO / "constraints.txt")
+    run(sys.executable, "-m", "pip", "wheel", "-q", *constraints, "--wheel-dir", to, *what)
+
+
+def _build_image(context: Path, dockerfile: Path, name: str, base: str, archive: Path) -> None:
+    _buildah(
+        "bud", "--pull=never", "--network=none", "--build-arg", f"BASE={base}", "-f", dockerfile,
+        "-t", name, context,
+    )  # fmt: skip
+    _push(name, archive)
+
+
+def _commit(container: str, name: str, archive: Path) -> None:
+    _buildah("commit", "--rm", container, name)
+    _push(name, archive)
+
+
+def _push(name: str, archive: Path) -> None:
+    part = archive.with_suffix(".part")
+    part.unlink(missing_ok=True)
+    _buildah("push", name, f"oci-archive:{part}:{name}")
+    part.replace(archive)
+
+
+def _buildah(*arguments: str | Path) -> str:
+    require()
+    storage = cache() / "buildah"
+    command = ("buildah", "--root", storage / "root", "--runroot", storage / "run")
+    driver = ("--storage-driver", "vfs")
+    return run(*command, *driver, *arguments, quiet=arguments[0] in ("from", "images"))
+
+
+def _digest(paths: Iterable[Path]) -> str:
+    found = hashlib.sha256()
+    for path in paths:
+        found.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return found.hexdigest()[:16]
+
+
+def _unpacked(archive: Path) -> int:
+    """Bytes of the layers, inflated."""
+    total = 0
+    with tarfile.open(archive) as tar:
+        for member in tar.getmembers():
+            file = tar.extractfile(member)
+            if file is None:
+                continue
+            head = file.read(2)
+            file.seek(0)
+            if head == b"\x1f\x8b":
+                with gzip.open(file) as layer:
+                    while part := layer.read(1 << 20):
+                        total += len(part)
+    return total
