@@ -5,7 +5,7 @@ Pure: no clock, no socket. One `Evaluator` per profile and policy.
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 
 from driftline.counts import CategoricalCounts, ColumnCounts
 from driftline.episode import Verdicts, VerdictsState, dataset, label, transition_report
@@ -28,8 +28,12 @@ _NOT_SHOWN = frozenset({"chi2_log_pvalue"})
 class Evaluator:
     """Judges windows of one monitor against one profile, in order of time."""
 
-    def __init__(self, spec: MonitorSpec, profile: Profile, wanted: Container[str] | None = None) -> None:
-        """`wanted`: the statistics to compute, by name; None: all. Verdicts need those with a threshold."""
+    def __init__(self, spec: MonitorSpec, profile: Profile, wanted: frozenset[str] | None = None) -> None:
+        """`wanted`: the statistics beside the PSI to compute, by name; None: all there are.
+
+        Where only some are wanted, who judges many monitors spares too: windows that have rows too few for
+        a verdict aren't measured at all.
+        """
         self._spec = spec
         self._profile = profile
         self._wanted = wanted
@@ -44,9 +48,15 @@ class Evaluator:
         A window that is still filling holds another part of the day than the reference's blocks of its
         length do, so that its verdict would be about the time of day.
         """
-        found = {feature.name: self._statistics(feature, counts) for feature in self._profile.features}
-        values = {name: {key: statistic.value for key, statistic in of.items()} for name, of in found.items()}
-        measurements = self._measurer.measure(counts, self._spec.drift.thresholds, values)
+        found: dict[str, dict[str, Statistic]] = {feature.name: {} for feature in self._profile.features}
+        if self._wanted is None or window.rows >= self._spec.drift.min_rows:
+            found = {feature.name: self._statistics(feature, counts) for feature in self._profile.features}
+            values = {
+                name: {key: statistic.value for key, statistic in of.items()} for name, of in found.items()
+            }
+            measurements = self._measurer.measure(counts, self._spec.drift.thresholds, values)
+        else:
+            measurements = self._measurer.unmeasured()
         judgement = judge(window, measurements, self._profile.calibration, self._spec.drift)
         transitions: tuple[TransitionReport, ...] = ()
         if whole:
@@ -71,6 +81,8 @@ class Evaluator:
         return self._verdicts.roles[seconds].value
 
     def _statistics(self, feature: FeatureProfile, counts: PaneCounts) -> dict[str, Statistic]:
+        if self._wanted is not None and not self._wanted:
+            return {}
         current = counts.features[feature.name]
         return statistics(feature.axis, feature.counts, current, feature.sd, feature.max_abs, self._wanted)
 
@@ -118,11 +130,14 @@ class Evaluator:
             feature.name, role, Reason(window.state.value)
         )
         shown = {name: statistic for name, statistic in found.items() if name not in _NOT_SHOWN}
+        values = {name: statistic.value for name, statistic in shown.items()}
+        if self._wanted is not None and judged.psi is not None:
+            values["psi"] = judged.psi
         new = counts.new_rows if isinstance(counts, CategoricalCounts) else None
         return FeatureReport(
             type=feature.type.value,
             role=role,
-            statistics={name: statistic.value for name, statistic in shown.items()},
+            statistics=values,
             p=judged.p,
             p_adjusted=judged.p_adjusted,
             extrapolated=judged.extrapolated,

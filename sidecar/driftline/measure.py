@@ -65,6 +65,7 @@ class Measurer:
 
     def __init__(self, profile: Profile) -> None:
         self._columns = [_Column.of(feature) for feature in profile.features]
+        self._unmeasured = tuple(_unmeasured(feature) for feature in profile.features)
 
     def measure(
         self,
@@ -88,6 +89,14 @@ class Measurer:
             shift = None if counts is None else column.shift(counts)
             found.append(_measure(column, current, effective, shift, large_elsewhere=large))
         return tuple(found)
+
+    def unmeasured(self) -> tuple[Measurement, ...]:
+        """Every column without a value: of a window that can't be judged."""
+        return self._unmeasured
+
+
+def _unmeasured(feature: FeatureProfile) -> Measurement:
+    return Measurement(feature.name, feature.role.value, None, 0, 0, 0.0, feature.counts.valid)
 
 
 def bin_counts(axis: FeatureAxis, counts: NumericCounts | CategoricalCounts) -> Ints:

@@ -200,11 +200,11 @@ class Book:
 
 
 def _wanted(spec: MonitorSpec) -> frozenset[str]:
-    """The statistics that a verdict is made of; the pods' own reports have all of them."""
+    """The statistics beside the PSI that a verdict is made of; the pods' own reports have all of them."""
     given = spec.drift.thresholds
     optional = {
         "ks": given.ks,
         "wasserstein_normed": given.wasserstein,
         "jensen_shannon": given.jensen_shannon,
     }
-    return frozenset({"psi", *(name for name, threshold in optional.items() if threshold is not None)})
+    return frozenset(name for name, threshold in optional.items() if threshold is not None)

@@ -16,8 +16,8 @@ from driftline.windows import step
 from driftline_operator.fleet.flat import Flat, Layout
 
 _FACTORS: Final = (5, 30, 120)
-_SPREAD: Final = 10
-"""A window is judged up to a tenth of its step later, by `phase`: not all monitors at once."""
+_MOST_DELAY: Final = 10
+"""Panes, or half a step, by which a window is judged later, by `phase`: not all monitors at once."""
 
 Place = tuple[int, int]
 """Start and length, seconds."""
@@ -42,7 +42,8 @@ class FleetStore:
         self._base = pane
         self._steps = {window: step(window, pane) for window in self.windows}
         self._delays = {
-            window: int(phase * pace / _SPREAD) // pane * pane for window, pace in self._steps.items()
+            window: int(phase * (min(pace // pane // 2, _MOST_DELAY) + 1)) % (pace // pane) * pane
+            for window, pace in self._steps.items()
         }
         self._packed: dict[Place, bytes] = {}
         self._judged: dict[int, int] = {}
