@@ -26,6 +26,8 @@ from driftline_operator.fleet.store import FlatWindow, FleetStore
 LOW_COVERAGE: Final = 0.5
 """Below this share of the pods' time nothing is concluded from a window."""
 _MOST_PODS: Final = 20_000
+_COMPARED_EVERY: Final = 5
+"""Panes from one comparison of pods to the next."""
 _MANY: Final = 12
 """Panes of a pod that aren't held until the next step: a day of a thousand pods would fill the memory."""
 _CLOCKS_APART: Final = 600.0
@@ -65,9 +67,21 @@ class Book:
         self.windows: dict[int, Judged] = {}
         self.refused: dict[str, int] = {}
         """Panes that were not taken, by the reason."""
+        self.outliers: list[Deviation] = []
+        """Pods that see something else than the others, as of the last comparison."""
+        self.changes = 0
+        """Grows with what no pod could give again: verdicts that changed, panes of pods that have gone."""
+        self.stepped = began
         self.lag = self.pane + interval
         self._reach = self.store.reach + self.lag
         self._previewed = 0
+        self._compared = 0
+
+    def replace_policy(self, spec: MonitorSpec) -> None:
+        """Judge by another policy from now on; what is counted stays, what lasted begins anew."""
+        self.spec = spec
+        self.evaluator = Evaluator(spec, self.profile, _wanted(spec))
+        self.peers.replace_policy(spec)
 
     # ---- in ----
 
@@ -91,7 +105,11 @@ class Book:
 
     def take(self, pod: Seen, cursor: str, began: float, panes: Sequence[bytes], through: float) -> int:
         """Encoded panes of a pod: all that its boot counted from `began` until `through`. How many: new."""
-        known = self.pods.setdefault(pod.uid, PodBook(pod.name, pod.uid, pod.started))
+        known = self.pods.get(pod.uid)
+        if known is None:
+            if len(self.pods) >= _MOST_PODS:
+                return 0
+            known = self.pods[pod.uid] = PodBook(pod.name, pod.uid, pod.started)
         mine: dict[Place, bytes] = {}
         for data in panes:
             reason = self._read(data, through, mine)
@@ -136,14 +154,16 @@ class Book:
 
     def step(self, now: float) -> tuple[TransitionReport, ...]:
         """Add what is settled, judge the windows that are due; what changed."""
-        settled = now - self.lag
+        self.stepped, settled = now, now - self.lag
         self.peers.settle(settled)
         self._fold(self.pods.values(), settled)
         changed: list[TransitionReport] = []
         for window in self.store.due(settled):
             changed += self._judge(window)
+        self.changes += len(changed)
         self._preview(int(settled))
         self.store.settle(settled)
+        self._compare(int(settled))
         self._forget(now)
         return tuple(changed)
 
@@ -152,6 +172,7 @@ class Book:
         for pod in pods:
             for place, data in pod.fold(settled):
                 folded.append((place, data))
+                self.changes += pod.left is not None
                 self.peers.add(pod.uid, pod.name, place, data)
         self.store.merge(folded)
 
@@ -160,9 +181,11 @@ class Book:
         expected = sum(pod.expected(span) for pod in self.pods.values())
         return min(1.0, sum(pod.had(span) for pod in self.pods.values()) / expected) if expected else 0.0
 
-    def outliers(self) -> list[Deviation]:
-        """Pods that see something else than the others."""
-        return self.peers.deviations()
+    def _compare(self, settled: int) -> None:
+        """Pods against each other, once in a few panes."""
+        turn = settled // (self.pane * _COMPARED_EVERY)
+        if turn > self._compared:
+            self._compared, self.outliers = turn, self.peers.deviations()
 
     def _judge(self, found: FlatWindow) -> tuple[TransitionReport, ...]:
         counts = found.counts.counts()

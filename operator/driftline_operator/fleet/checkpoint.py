@@ -41,6 +41,9 @@ class _Pod(msgspec.Struct, array_like=True):
 class _Book(msgspec.Struct):
     version: int
     profile_hash: str
+    model_version: str
+    policy: bytes
+    """The verdicts' own: others begin anew."""
     began: float
     panes: list[tuple[int, int, bytes]]
     judged: dict[int, int]
@@ -54,7 +57,10 @@ def encode(book: Book) -> bytes:
     pods = [_pod(pod) for pod in book.pods.values()]
     verdicts = book.evaluator.state()
     while True:
-        whole = _Book(VERSION, book.profile.hash, book.began, panes, judged, verdicts, pods)
+        whole = _Book(
+            VERSION, book.profile.hash, book.spec.model.version, _policy(book), book.began, panes, judged,
+            verdicts, pods,
+        )  # fmt: skip
         data = zlib.compress(msgspec.msgpack.encode(whole), 6)
         if len(data) <= MOST_BYTES or not (panes or pods):
             return data
@@ -73,11 +79,18 @@ def restore(book: Book, data: bytes) -> None:
         raise DataError(f"a checkpoint of version {found.version}, this program reads {VERSION}")
     if found.profile_hash != book.profile.hash:
         raise DataError("a checkpoint against another reference")
+    if found.model_version != book.spec.model.version:
+        raise DataError(f"a checkpoint of model version {found.model_version!r}")
     pods = {pod.uid: _read(pod) for pod in found.pods}
     book.store.restore(found.panes, found.judged)  # raises before anything of the book has changed
-    book.evaluator.restore(found.verdicts)
+    if found.policy == _policy(book):
+        book.evaluator.restore(found.verdicts)
     book.pods.update(pods)
     book.began = min(book.began, found.began)
+
+
+def _policy(book: Book) -> bytes:
+    return msgspec.json.encode(msgspec.to_builtins(book.spec.drift))
 
 
 def _decoded(data: bytes) -> _Book:

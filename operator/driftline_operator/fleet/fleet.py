@@ -16,7 +16,7 @@ import logging
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from driftline import captured
 from driftline.captured import Captured
@@ -32,11 +32,15 @@ from driftline_operator.fleet.book import Book, Seen
 from driftline_operator.fleet.captures import CaptureDecision, decide
 from driftline_operator.fleet.intake import Push, Taken
 from driftline_operator.fleet.metrics import Figures
+from driftline_operator.fleet.patience import Patience
 from driftline_operator.fleet.pull import Missed, Page, Puller
 
 _log = logging.getLogger(__name__)
 
 Key = tuple[str, str]
+
+_SAVED_EVERY: Final = 45
+"""Panes: pods keep their panes as they are for sixty."""
 
 
 class Member(NamedTuple):
@@ -64,7 +68,9 @@ class Fleet:
         self._books: dict[Key, Book] = {}
         self._answered: dict[Key, int] = {}
         self._missed: dict[Key, Counter[str]] = {}
-        self._saved: dict[Key, int] = {}
+        self._patience = Patience(interval)
+        self._saved: dict[Key, tuple[int, float]] = {}
+        """What `Book.changes` was at the last checkpoint, and when that was."""
 
     # ---- what there is ----
 
@@ -77,12 +83,16 @@ class Fleet:
                 self._books.pop(key, None)
             elif book is None or _counts_otherwise(book, member):
                 self._books[key] = Book(member.spec, member.profile, now, self._interval, _phase(key))
+                self._saved.pop(key, None)
                 begun.append(key)
+            elif any(getattr(book.spec, part) != getattr(member.spec, part) for part in ("drift", "quality")):
+                book.replace_policy(member.spec)
             elif book.spec != member.spec:
                 book.spec = member.spec
             if key in self._books:
                 self._books[key].see([Seen(p.name, p.uid, p.started) for p in member.pods], now)
         self._members = dict(members)
+        self._patience.keep({("/".join(key), pod.uid) for key, each in members.items() for pod in each.pods})
         for known in (self._books, self._answered, self._missed, self._saved):
             for key in [key for key in known if key not in members]:
                 known.pop(key)
@@ -126,8 +136,11 @@ class Fleet:
 
         async def one(pod: Watched) -> bool:
             began = clock()
+            if not self._patience.may_ask((monitor, pod.uid), began):
+                return False
             cursor = "" if book is None else book.cursor(pod.uid)
             page = await self._puller.panes(pod.ip, monitor, cursor, token)
+            self._patience.answered((monitor, pod.uid), began, missed=isinstance(page, Missed))
             if isinstance(page, Missed):
                 self._missed.setdefault(key, Counter())[page.value] += 1
                 return False
@@ -142,7 +155,9 @@ class Fleet:
             self._answered.pop(key, None)
 
     def _take(self, book: Book, pod: Watched, page: Page, through: float) -> None:
-        book.take(Seen(pod.name, pod.uid, pod.started), page.cursor, page.began, page.panes, through)
+        # Panes that are still counting weren't given.
+        closed = through // book.pane * book.pane
+        book.take(Seen(pod.name, pod.uid, pod.started), page.cursor, page.began, page.panes, closed)
 
     def accept(self, push: Push, now: float) -> Taken:
         """A leaving pod's last panes. Sent twice, or pulled before, they count once."""
@@ -161,11 +176,18 @@ class Fleet:
     # ---- over a failover ----
 
     def checkpoint(self, key: Key) -> bytes | None:
-        """A book as bytes; None where there is none, or no row came since the last time."""
+        """A book as bytes; None where there is none, or nothing worth a write came since the last time.
+
+        What pods that live still hold is asked of them again, from the checkpoint's cursors on: worth a write
+        is what only the controller has, and the time before the pods roll up what came since.
+        """
         book = self._books.get(key)
-        if book is None or book.store.sequence in (0, self._saved.get(key)):
+        if book is None or not book.store.sequence:
             return None
-        self._saved[key] = book.store.sequence
+        changes, at = self._saved.get(key, (-1, 0.0))
+        if book.changes == changes and book.stepped < at + _SAVED_EVERY * book.pane:
+            return None
+        self._saved[key] = book.changes, book.stepped
         return checkpoint.encode(book)
 
     def restore(self, key: Key, data: bytes) -> str:
@@ -211,5 +233,5 @@ def _counts_otherwise(book: Book, member: Member) -> bool:
         return True
     return any(
         getattr(book.spec, part) != getattr(member.spec, part)
-        for part in ("schema", "model", "pane", "windows", "drift", "quality")
+        for part in ("schema", "model", "pane", "windows")
     )

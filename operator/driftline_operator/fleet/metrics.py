@@ -107,7 +107,7 @@ def _monitor(made: _Made, each: Figures) -> None:
     for severity in ("warning", "page"):
         labels = {**common, "severity": severity}
         made.add("drift_detected", "1 while the fleet drifts.", float(verdict.severity == severity), labels)
-    made.add("outlier_pods", "Pods that see something else.", float(len(book.outliers())), common)
+    made.add("outlier_pods", "Pods that see something else.", float(len(book.outliers)), common)
     for judged in book.windows.values():
         _window(made, common, judged.report, judged.coverage)
 
@@ -116,8 +116,8 @@ def _window(made: _Made, common: Mapping[str, str], report: WindowReport, covera
     labels = {**common, "window": report.window}
     made.add("window_rows", "Rows of all pods in the window.", report.rows, labels)
     made.add("window_coverage_ratio", "Share of the pods' time that was counted.", coverage, labels)
-    if not report.state.judged:
-        return  # nothing was compared: no figure is better than a zero
+    if not report.state.judged or report.reason:
+        return  # nothing was compared, or too little was there: no figure is better than a zero
     if report.dataset is not None:
         made.add("dataset_drift_share", "Share of drifted features.", report.dataset.share, labels)
     for name, feature in report.features.items():

@@ -67,10 +67,13 @@ class Peers:
         self._layout = layout
         self._bin_of, self._slices = _bins(layout)
         self._cells = max((part.stop for part in self._slices.values()), default=0)
-        self._threshold = spec.drift.thresholds.psi
-        self._least = spec.drift.min_rows
+        self.replace_policy(spec)
         self._pods: dict[str, _Pod] = {}
         self._turned = 0
+
+    def replace_policy(self, spec: MonitorSpec) -> None:
+        """Name pods by other thresholds."""
+        self._threshold, self._least = spec.drift.thresholds.psi, spec.drift.min_rows
 
     def add(self, uid: str, name: str, place: tuple[int, int], data: bytes) -> None:
         """A packed pane of that pod, with its start and length; one that is too old is left out."""

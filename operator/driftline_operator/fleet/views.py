@@ -34,7 +34,7 @@ def view(book: Book, answered: int | None) -> FleetView:
         windows=tuple(_window(each) for each in windows),
         worst=tuple(_worst(each) for each in verdict.worst),
         outliers=tuple(
-            Outlier(pod=each.pod, feature=each.feature, psi=round(each.psi, 4)) for each in book.outliers()
+            Outlier(pod=each.pod, feature=each.feature, psi=round(each.psi, 4)) for each in book.outliers
         ),
         rows=windows[-1].report.rows if windows else 0,
         profile_hash=book.profile.hash,

@@ -216,7 +216,7 @@ def test_panes_of_another_reference_are_refused_and_cover_nothing(profile: Profi
 def test_a_pod_that_sees_something_else_is_named(profile: Profile) -> None:
     book = book_of(profile)
     run(book, profile, range(90), 4, odd=2)
-    (found,) = book.outliers()
+    (found,) = book.outliers
     assert (found.pod, found.feature) == ("pod-2", "age")
     assert found.psi > 1
     assert views.view(book, 4).outliers[0].pod == "pod-2"
@@ -225,7 +225,7 @@ def test_a_pod_that_sees_something_else_is_named(profile: Profile) -> None:
 def test_pods_that_see_the_same_are_not_named(profile: Profile) -> None:
     book = book_of(profile)
     run(book, profile, range(60), 3)
-    assert book.outliers() == []
+    assert book.outliers == []
 
 
 def test_windows_and_verdicts_survive_a_failover(profile: Profile) -> None:
