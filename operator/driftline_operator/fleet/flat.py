@@ -277,6 +277,8 @@ def unpack(layout: Layout, data: bytes) -> tuple[NDArray[np.intp], Ints, Floats,
     try:
         engine = zlib.decompressobj()
         raw = engine.decompress(data, _MOST_INFLATED)
+        if not engine.eof:
+            raise DataError("packed counts are cut off, or too many")
         packed = _decoder.decode(raw)
         steps = np.frombuffer(packed.steps, np.uint8).astype(np.intp)
         steps[steps == 255] = np.frombuffer(packed.far, "<u4")

@@ -30,7 +30,7 @@ class Patience:
         return silence is None or now >= silence.until
 
     def answered(self, pod: tuple[str, str], now: float, *, missed: bool) -> None:
-        """It did, or (`missed`) it didn't: from the second time on rounds are left out, one, three, seven, …"""
+        """It did, or (`missed`) it didn't: from the second time on rounds are left out, 1, 3, 7 …"""
         if not missed:
             self._silent.pop(pod, None)
             return
