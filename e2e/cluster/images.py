@@ -144,7 +144,8 @@ def _project(name: str, dockerfile: str, extra: str, sources: Iterable[str]) -> 
                     shutil.copy(REPO / each, context / each)
                 for each in ("sidecar", "operator"):
                     shutil.copytree(REPO / each, context / each, ignore=shutil.ignore_patterns("__pycache__"))
-                _wheels(context / "wheels", f"{REPO}{extra}")
+                _copy_dependencies(extra, context / "wheels")
+                _wheels(context / "wheels", "--no-deps", str(REPO))
                 _build_image(context, context / dockerfile, name, base, archive)
     return archive
 
@@ -162,6 +163,22 @@ def _model() -> Path:
                 _wheels(context / "wheels", "-r", str(context / "requirements.txt"))
                 _build_image(context, context / "Dockerfile", MODEL, base, archive)
     return archive
+
+
+def _copy_dependencies(extra: str, to: Path) -> None:
+    """Wheels of what the project needs: gathered once for a pyproject.toml and its constraints."""
+    digest = _digest([REPO / "pyproject.toml", REPO / "constraints.txt"])
+    kept = cache() / "wheels" / f"{extra.strip('[]') or 'sidecar'}-{digest}"
+    if not kept.exists():
+        with step("wheels of the dependencies"):
+            part = kept.with_suffix(".part")
+            shutil.rmtree(part, ignore_errors=True)
+            part.mkdir(parents=True)
+            _wheels(part, f"{REPO}{extra}")
+            for own in part.glob("driftline-*.whl"):
+                own.unlink()
+            part.replace(kept)
+    shutil.copytree(kept, to)
 
 
 def _wheels(to: Path, *what: str) -> None:

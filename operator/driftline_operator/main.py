@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import logging
 import os
+import re
 import socket
 import sys
 from collections.abc import Sequence
@@ -180,14 +181,12 @@ def controller_settings(given: argparse.Namespace) -> ControllerSettings:
 
 
 def seconds(text: str) -> float:
-    """`30s`, `5m`, `1h` or plain seconds. Raises argparse.ArgumentTypeError."""
-    units = {"s": 1, "m": 60, "h": 3600}
-    number, unit = (text[:-1], units[text[-1]]) if text[-1:] in units else (text, 1)
-    try:
-        value = float(number) * unit
-    except ValueError:
-        value = 0.0
-    if not 0 < value < float("inf"):
+    """A duration as Kubernetes writes it: `30s`, `5m`, `1h30m`, `500ms`. Raises ArgumentTypeError."""
+    units = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+    whole = re.fullmatch(r"(?:[0-9]+(?:\.[0-9]+)?(?:ms|s|m|h))+", text)
+    parts = re.findall(r"([0-9.]+)(ms|s|m|h)", text) if whole else []
+    value = sum(float(number) * units[unit] for number, unit in parts)
+    if not value > 0:
         raise argparse.ArgumentTypeError(f"must be a time such as 30s or 5m, not {text!r}")
     return value
 

@@ -114,3 +114,16 @@ env:
   - name: POD_NAMESPACE
     valueFrom: {fieldRef: {fieldPath: metadata.namespace}}
 {{- end -}}
+
+{{- /* What injector and controller must say alike: the one gives it to pods, the other compares with it. */ -}}
+{{- define "driftline.sidecarArguments" -}}
+- --sidecar-image={{ include "driftline.image" (dict "root" . "image" .Values.sidecar.image) }}
+- --sidecar-image-pull-policy={{ .Values.image.pullPolicy }}
+- --push-url=https://{{ include "driftline.controller" . }}.{{ .Release.Namespace }}.svc:8443
+- --scrape={{ .Values.metrics.scrape }}
+- {{ printf "--proxy-resources=%s" (toJson .Values.sidecar.proxy.resources) | quote }}
+- {{ printf "--analyzer-resources=%s" (toJson .Values.sidecar.analyzer.resources) | quote }}
+{{- with .Values.sidecar.pullSecrets }}
+- --sidecar-pull-secrets={{ join "," . }}
+{{- end }}
+{{- end -}}

@@ -73,6 +73,8 @@ async def watch(handlers: Any, namespaces: Sequence[str], ready: asyncio.Event, 
         registry=handlers,
         settings=settings(),
         standalone=True,
+        # Else kopf looks for the user's name, which a pod's user lacks. Its type is not exported.
+        identity="driftline",  # type: ignore[arg-type]
         clusterwide=not namespaces,
         namespaces=list(namespaces),
         ready_flag=ready,
