@@ -104,10 +104,8 @@ class Library:
     def history(self, now: int, number: int) -> bytes:
         """A day, as an analyzer rolls it up."""
         parts = [self.pane(at, HOUR, number) for at in range(now - 26 * HOUR, now - 7 * HOUR, HOUR)]
-        parts += [self.pane(at, 5 * MINUTE, number) for at in range(now - 7 * HOUR, now - 2 * HOUR, 300)]
-        return b"".join(
-            [*parts, *(self.pane(at, MINUTE, number) for at in range(now - 2 * HOUR, now, MINUTE))]
-        )
+        parts += [self.pane(at, 5 * MINUTE, number) for at in range(now - 7 * HOUR, now - HOUR, 300)]
+        return b"".join([*parts, *(self.pane(at, MINUTE, number) for at in range(now - HOUR, now, MINUTE))])
 
 
 def resident() -> float:
@@ -157,6 +155,8 @@ async def measure(monitors: int, pods: int, rows: int, minutes: int) -> None:
     began = time.perf_counter()
     await fleet.round(lambda _: "token", lambda: float(NOON + 5))
     first = time.perf_counter() - began
+    histories.clear()
+    answers.bodies.clear()
     print(f"first cycle, a day of {pods} pods: {first:.1f} s", flush=True)
     cells = []
     due = {1: "5m", 5: "5m, 1h", 120: "5m, 1h, 24h"}

@@ -14,9 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftline.binning import pool, shares_psi
-from driftline.columns import Floats
 from driftline.counts import CategoricalCounts, NumericCounts
-from driftline.design_effect import effective_rows
+from driftline.design_effect import Clusters, effective_rows
 from driftline.grid import Grid
 from driftline.judge import Measurement
 from driftline.pane import FeatureAxis, PaneCounts
@@ -37,7 +36,6 @@ class _Column:
     feature: FeatureProfile
     bins: Ints
     pooled: bool
-    ranks: Floats | None
     score: Score | None
     mean: float
     """The reference's mean score."""
@@ -49,10 +47,13 @@ class _Column:
             feature,
             bin_counts(feature.axis, feature.counts),
             pooled=not isinstance(feature.axis, Grid),
-            ranks=feature.ranks(),
             score=score,
             mean=_mean(score, feature, feature.counts) or 0.0,
         )
+
+    def effective_rows(self, counts: NumericCounts | CategoricalCounts, clusters: Clusters | None) -> float:
+        """Ranks are made when requests of several rows need them: kept, they take as much as the grid."""
+        return effective_rows(counts, clusters, None if clusters is None else self.feature.ranks())
 
     def shift(self, counts: NumericCounts | CategoricalCounts) -> float | None:
         """Of a window's mean from the reference's; None for categories and where there is no unit."""
@@ -82,9 +83,7 @@ class Measurer:
             name = column.feature.name
             counts = window.features.get(name)
             current = None if counts is None else bin_counts(column.feature.axis, counts)
-            effective = (
-                0.0 if counts is None else effective_rows(counts, window.clusters.get(name), column.ranks)
-            )
+            effective = 0.0 if counts is None else column.effective_rows(counts, window.clusters.get(name))
             large = _large((statistics or {}).get(name, {}), thresholds)
             shift = None if counts is None else column.shift(counts)
             found.append(_measure(column, current, effective, shift, large_elsewhere=large))

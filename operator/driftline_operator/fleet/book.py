@@ -57,7 +57,7 @@ class Book:
     ) -> None:
         """`interval`: seconds between two rounds over the pods. `phase`: see `FleetStore`."""
         self.spec, self.profile, self.began = spec, profile, began
-        self._layout = Layout(profile.axes())
+        self._layout = Layout({feature.name: feature.axis for feature in profile.features})
         self.pane = int(spec.pane)
         lengths = [int(window) for window in spec.windows]
         self.store = FleetStore(self._layout, self.pane, lengths, phase)
@@ -131,7 +131,7 @@ class Book:
             if not reason and pane.start + pane.length > through - self._reach:
                 flat = Flat(self._layout)
                 flat.add(pane)
-                into[pane.start, pane.length] = flat.pack()
+                into[pane.start, pane.length] = flat.pack(0)  # not for long
         except DataError:
             return "unreadable"
         return reason

@@ -31,6 +31,7 @@ from driftline_operator.fleet import checkpoint, views
 from driftline_operator.fleet.book import Book, Seen
 from driftline_operator.fleet.captures import CaptureDecision, decide
 from driftline_operator.fleet.intake import Push, Taken
+from driftline_operator.fleet.memory import trimmer
 from driftline_operator.fleet.metrics import Figures
 from driftline_operator.fleet.patience import Patience
 from driftline_operator.fleet.pull import Missed, Page, Puller
@@ -69,6 +70,7 @@ class Fleet:
         self._answered: dict[Key, int] = {}
         self._missed: dict[Key, Counter[str]] = {}
         self._patience = Patience(interval)
+        self._trim = trimmer()
         self._saved: dict[Key, tuple[int, float]] = {}
         """What `Book.changes` was at the last checkpoint, and when that was."""
 
@@ -127,6 +129,7 @@ class Fleet:
             changed[key] = book.step(clock())
             made[key] = views.view(book, answered)
             await asyncio.sleep(0)
+        self._trim()
         return Outcome(made, changed)
 
     async def _ask(self, key: Key, token_of: Callable[[str], str | None], clock: Callable[[], float]) -> None:

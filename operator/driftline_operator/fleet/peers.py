@@ -180,16 +180,16 @@ def compare(counts: Shares, weights: Shares) -> tuple[Shares, Shares]:
     return np.where(usable, psi, 0.0), p
 
 
-def _bins(layout: Layout) -> tuple[NDArray[np.int64], dict[str, slice]]:
+def _bins(layout: Layout) -> tuple[NDArray[np.int16] | NDArray[np.int32], dict[str, slice]]:
     """By place among a layout's ints the bin that it counts in, -1: none; each feature's bins.
 
     Of a numeric one those between the reference's deciles; of a categorical one the categories, and one
     for all others.
     """
-    bin_of = np.full(layout.size, -1, np.int64)
+    bin_of = np.full(layout.size, -1, np.int16 if layout.size < 1 << 15 else np.int32)
     slices: dict[str, slice] = {}
     at = 0
-    for name, axis in layout.axes.features.items():
+    for name, axis in layout.axes.items():
         cells = layout.cells[name]
         number = np.arange(cells.stop - cells.start)
         if isinstance(axis, Grid):

@@ -19,6 +19,9 @@ _FACTORS: Final = (5, 30, 120)
 _MOST_DELAY: Final = 10
 """Panes, or half a step, by which a window is judged later, by `phase`: not all monitors at once."""
 
+_TIGHT: Final = 6
+"""zlib's level for panes that stay."""
+
 Place = tuple[int, int]
 """Start and length, seconds."""
 
@@ -95,7 +98,7 @@ class FleetStore:
             whole = Flat(self._layout)
             for part in every:
                 whole.add_bytes(part)
-            self._packed[place] = whole.pack()
+            self._packed[place] = whole.pack(1 if place[1] == self._base else _TIGHT)
         self.sequence += 1
 
     # ---- windows ----

@@ -11,7 +11,7 @@ from driftline_operator.fleet.store import FleetStore
 from tests.support.fleets import DAY_START, reference
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
-LAYOUT = Layout(reference(500).axes())
+LAYOUT = Layout(reference(500).axes().features)
 
 
 def packed(rows: int) -> bytes:
