@@ -40,7 +40,7 @@ MINUTE, HOUR, DAY = 60, 3600, 86400
 NOON = 1_795_435_200
 """A multiple of a day's twelfth: the windows of 24 hours are due here."""
 REFERENCE_ROWS = 20_000
-LIBRARY = 8
+LIBRARY = 40
 """Panes of each length that the pods share: what they cost doesn't depend on which it is."""
 
 
@@ -95,7 +95,7 @@ class Library:
 
     def pane(self, start: int, length: int, number: int) -> bytes:
         """One of that length, with its own length before it."""
-        counts = self._counts[length][number % LIBRARY]
+        counts = self._counts[length][(number + start // length) % LIBRARY]
         data = encode_pane(
             Pane(start=start, length=length, profile_hash=self._axes.profile_hash, counts=counts)
         )

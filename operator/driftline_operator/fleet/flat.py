@@ -2,8 +2,8 @@
 
 The controller merges panes of a thousand pods: by column, as a sidecar counts, that is sixty thousand small
 additions; flat it is one addition a pane. What a window is judged on is unflattened from it, and is what a
-sidecar would have: counts exactly; centred sums are kept at rest with a relative error of 2^-8 (`pack`), which
-moves a mean by a 256th of a cell's width at most.
+sidecar would have: counts exactly; centred sums are kept at rest with a relative error of 2^-8 (`pack`),
+which moves a mean by a 256th of a cell's width at most.
 How often rows repeat (`RowSketch`) isn't kept: it is each pod's own.
 """
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
+Places = NDArray[np.signedinteger[Any]]
 
 _OTHERS: Final = 7
 """Counters beside the cells: a column has this many, a categorical one uses one less."""
@@ -74,7 +75,7 @@ class Layout:
                 floats += size // 2 + 1
             at += size
         self.size, self.floats = at, floats
-        self.sum_of = np.full(at, -1, np.int16 if floats < 1 << 15 else np.int32)
+        self.sum_of = places_of(at, floats)
         """By place among the ints: where the cell's sum is; -1 where it has none."""
         for cells, sums in places:
             self.sum_of[cells] = sums
@@ -101,6 +102,13 @@ class Layout:
     def sums(self, name: str) -> slice:
         """A numeric column's sums."""
         return self._sums[name]
+
+
+def places_of(size: int, values: int) -> Places:
+    """An index of that many places, all -1, for values below `values`."""
+    if values < 1 << 15:
+        return np.full(size, -1, np.int16)
+    return np.full(size, -1, np.int32)
 
 
 class Flat:

@@ -17,7 +17,7 @@ from driftline.spec import MonitorSpec
 from numpy.typing import NDArray
 from scipy.special import chdtrc
 
-from driftline_operator.fleet.flat import REQUESTS, ROWS, Layout, unpack
+from driftline_operator.fleet.flat import REQUESTS, ROWS, Layout, Places, places_of, unpack
 
 SPAN_SECONDS: Final = 1800
 """Half of what is compared: from half an hour to an hour of traffic."""
@@ -180,13 +180,13 @@ def compare(counts: Shares, weights: Shares) -> tuple[Shares, Shares]:
     return np.where(usable, psi, 0.0), p
 
 
-def _bins(layout: Layout) -> tuple[NDArray[np.int16] | NDArray[np.int32], dict[str, slice]]:
+def _bins(layout: Layout) -> tuple[Places, dict[str, slice]]:
     """By place among a layout's ints the bin that it counts in, -1: none; each feature's bins.
 
     Of a numeric one those between the reference's deciles; of a categorical one the categories, and one
     for all others.
     """
-    bin_of = np.full(layout.size, -1, np.int16 if layout.size < 1 << 15 else np.int32)
+    bin_of = places_of(layout.size, layout.size)
     slices: dict[str, slice] = {}
     at = 0
     for name, axis in layout.axes.items():
