@@ -39,16 +39,20 @@ def rows(rng: np.random.Generator, number: int, shift: float = 0.0, per_request:
     return Batch(number, columns, -(-number // per_request), request)
 
 
-def reference(number: int = 20_000) -> Profile:
-    """Of rows without new categories, in the order of time."""
-    rng = np.random.default_rng(1)
+def plain(rng: np.random.Generator, number: int, shift: float = 0.0) -> Batch:
+    """As the reference's, each a request of its own."""
     job = rng.choice(3, number, p=[0.5, 0.3, 0.2]).astype(np.int32)
     columns: dict[str, Column] = {
-        "age": NumericColumn(rng.normal(40, 10, number)),
+        "age": NumericColumn(rng.normal(40 + shift, 10, number)),
         "job": CategoricalColumn(job, ("a", "b", "c")),
         "employed": CategoricalColumn(rng.integers(0, 2, number).astype(np.int32), ("no", "yes")),
     }
-    batch = Batch(number, columns, number)
+    return Batch(number, columns, number)
+
+
+def reference(number: int = 20_000) -> Profile:
+    """Of rows without new categories, in the order of time."""
+    batch = plain(np.random.default_rng(1), number)
     part = Captured(SPEC.schema.features, batch, np.arange(number, dtype=np.float64))
     return captured.build(SPEC, [part], float(DAY_START))
 
