@@ -12,13 +12,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
+import multiprocessing
 import os
 import struct
 import time
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
 import numpy as np
 from driftline.columns import Batch, CategoricalColumn, Column, NumericColumn
 from driftline.counting import count
@@ -40,6 +41,7 @@ MINUTE, HOUR, DAY = 60, 3600, 86400
 NOON = 1_795_435_200
 """A multiple of a day's twelfth: the windows of 24 hours are due here."""
 REFERENCE_ROWS = 20_000
+HISTORIES = 8
 LIBRARY = 40
 """Panes of each length that the pods share: what they cost doesn't depend on which it is."""
 
@@ -116,73 +118,93 @@ def resident() -> float:
     raise OSError("no VmRSS in /proc/self/status")
 
 
-def spec(windows: tuple[int, ...]) -> MonitorSpec:
-    """Of a monitor with that model's columns, found in its profile."""
-    return msgspec.structs.replace(
-        MonitorSpec(
-            selector=LabelSelector(match_labels={"app": "model"}),
-            endpoint=Endpoint(port=8080),
-            model=Model(name="model", type="classification"),
-            schema=Schema(prediction=Prediction(name="label")),
-        )
+def spec() -> MonitorSpec:
+    """Of a monitor with that model's columns, found in its profile; windows of 5m, 1h and 24h."""
+    return MonitorSpec(
+        selector=LabelSelector(match_labels={"app": "model"}),
+        endpoint=Endpoint(port=8080),
+        model=Model(name="model", type="classification"),
+        schema=Schema(prediction=Prediction(name="label")),
     )
+
+
+class Simulation:
+    """The pods, in a process of their own: their memory isn't the controller's."""
+
+    library: Library
+    profile: bytes
+
+    @classmethod
+    def begin(cls, rows: int) -> bytes:
+        """The reference, encoded."""
+        rng = np.random.default_rng(1)
+        made = reference(rng)
+        cls.profile = encode_profile(made)
+        cls.library = Library(made.axes(), rng, rows)
+        return cls.profile
+
+    @classmethod
+    def history(cls, now: int, number: int) -> bytes:
+        """A day of one pod."""
+        return cls.library.history(now, number)
+
+    @classmethod
+    def minute(cls, start: int) -> list[bytes]:
+        """A minute of each kind of pod."""
+        return [cls.library.pane(start, MINUTE, n) for n in range(LIBRARY)]
+
+
+class Controller:
+    """The fleet, its monitors, and what their pods answer."""
+
+    def __init__(self, profile: bytes, monitors: int, pods: int) -> None:
+        self.members: dict[Key, Member] = {}
+        for index in range(monitors):
+            names = [f"pod-{index}-{n}" for n in range(index, pods, monitors)]
+            watched = tuple(Watched(name, name, name, NOON - 30.0 * HOUR) for name in names)
+            self.members[("ml", f"m{index}")] = Member(spec(), decode_profile(profile), watched)
+        self.everyone = [pod.name for member in self.members.values() for pod in member.pods]
+        self._place = f"boot:{decode_profile(profile).hash[:16]}"
+        self.answers = Answers({}, "", NOON - 28.0 * HOUR)
+        puller: Puller = self.answers  # type: ignore[assignment]
+        self.fleet = Fleet(puller, float(MINUTE))
+
+    async def cycle(self, bodies: list[bytes], cursor: int, now: float) -> float:
+        """Pods answer with these in turn; seconds of one core."""
+        self.answers.cursor = f"{self._place}:{cursor}"
+        self.answers.bodies = {name: bodies[n % len(bodies)] for n, name in enumerate(self.everyone)}
+        gc.collect()
+        began = time.process_time()
+        self.fleet.keep(self.members, now)
+        outcome = await self.fleet.round(lambda _: "token", lambda: now)
+        spent = time.process_time() - began
+        if not all(view.windows and view.answered for view in outcome.views.values()):
+            raise RuntimeError("a monitor was not judged")
+        self.answers.bodies = {}
+        return spent
 
 
 async def measure(monitors: int, pods: int, rows: int, minutes: int) -> None:
     """One row per cycle."""
-    rng = np.random.default_rng(1)
-    profile = encode_profile(reference(rng))
-    library = Library(decode_profile(profile).axes(), rng, rows)
-    histories = [library.history(NOON, number) for number in range(LIBRARY)]
-    gc.collect()
-    base = resident()
-    members: dict[Key, Member] = {}
-    for index in range(monitors):
-        names = [f"pod-{index}-{n}" for n in range(index, pods, monitors)]
-        watched = tuple(Watched(name, name, name, NOON - 30.0 * HOUR) for name in names)
-        members[("ml", f"m{index}")] = Member(spec(()), decode_profile(profile), watched)
-    gc.collect()
-    references = resident()
-    hashed = next(iter(members.values())).profile
-    assert hashed is not None
-    place = f"boot:{hashed.hash[:16]}"
-    answers = Answers({}, f"{place}:1", NOON - 28.0 * HOUR)
-    everyone = [pod.name for member in members.values() for pod in member.pods]
-    answers.bodies = {name: histories[n % LIBRARY] for n, name in enumerate(everyone)}
-    puller: Puller = answers  # type: ignore[assignment]
-    fleet = Fleet(puller, float(MINUTE))
-    fleet.keep(members, NOON - 29.0 * HOUR)
-    began = time.perf_counter()
-    await fleet.round(lambda _: "token", lambda: float(NOON + 5))
-    first = time.perf_counter() - began
-    histories.clear()
-    answers.bodies.clear()
-    print(f"first cycle, a day of {pods} pods: {first:.1f} s", flush=True)
-    cells = []
-    due = {1: "5m", 5: "5m, 1h", 120: "5m, 1h, 24h"}
-    for minute in range(1, minutes + 1):
-        now = NOON + minute * MINUTE
-        answers.cursor = f"{place}:{minute + 1}"
-        shared = [library.pane(now - MINUTE, MINUTE, n) for n in range(LIBRARY)]
-        answers.bodies = {name: shared[n % LIBRARY] for n, name in enumerate(everyone)}
-        fleet.keep(members, now)
-        spent = time.process_time()
-        outcome = await fleet.round(lambda _: "token", lambda at=float(now + 5): at)  # type: ignore[misc]
-        spent = time.process_time() - spent
-        judged = due[max(size for size in due if (minute - 2) % size == 0)]
-        gc.collect()
-        cells.append([f"{minute}", judged, f"{spent:.2f}", f"{resident():.0f}"])
-        assert all(view.windows for view in outcome.views.values())
-    print(
-        f"\n{machine()}\n\n{monitors} monitors, {pods} pods, {FEATURES} features, "
-        f"{rows} rows a minute and pod\n"
-    )
-    print(table(["minute", "windows due", "seconds of one core", "resident MiB"], cells))
-    print(
-        f"\nresident: {base:.0f} MiB before the first monitor, {references:.0f} with all references, "
-        f"{resident():.0f} with a day of panes"
-    )
-    sizes = [len(fleet.checkpoint(key) or b"") for key in list(members)[:10]]
+    bare = resident()
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        controller = Controller(pool.submit(Simulation.begin, rows).result(), monitors, pods)
+        references = resident()
+        histories = [pool.submit(Simulation.history, NOON, n).result() for n in range(HISTORIES)]
+        print(f"first cycle, a day of {pods} pods: {await controller.cycle(histories, 1, NOON + 5.0):.1f} s")
+        del histories
+        cells = []
+        for minute in range(1, minutes + 1):
+            now = NOON + minute * MINUTE
+            bodies = pool.submit(Simulation.minute, now - MINUTE).result()
+            spent = await controller.cycle(bodies, minute + 1, now + 5.0)
+            cells.append([f"{minute}", f"{spent:.2f}", f"{resident():.0f}"])
+            print(f"minute {minute}: {spent:.2f} s, {resident():.0f} MiB", flush=True)
+    print(f"\n{machine()}\n")
+    print(f"{monitors} monitors, {pods} pods, {FEATURES} features, {rows} rows a minute and pod\n")
+    print(table(["minute", "seconds of one core", "resident MiB"], cells))
+    print(f"\nresident: {bare:.0f} MiB before the first monitor, {references:.0f} with all references")
+    sizes = [len(controller.fleet.checkpoint(key) or b"") for key in list(controller.members)[:10]]
     print(f"a checkpoint: {max(sizes):,} bytes at most of ten")
 
 

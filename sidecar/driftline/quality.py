@@ -78,22 +78,36 @@ def check(reference: ColumnCounts, current: ColumnCounts, limits: Quality) -> tu
     """Everything wrong with a column's window; () where all is well. Both counted on the same axis."""
     if current.rows == 0:
         return (Finding(QualityReason.NO_DATA),)
-    before, now = ratios(reference), ratios(current)
+    now = ratios(current)
     checks = (
-        (QualityReason.MISSING, now.missing, before.missing, limits.missing_ratio),
-        (QualityReason.NON_FINITE, now.non_finite, before.non_finite, limits.missing_ratio),
-        (QualityReason.WRONG_TYPE, now.wrong_type, before.wrong_type, limits.wrong_type_ratio),
-        (QualityReason.OUT_OF_RANGE, now.out_of_range, before.out_of_range, limits.out_of_range_ratio),
-        (QualityReason.NEW_CATEGORY, now.new_category, before.new_category, limits.new_category_ratio),
+        (QualityReason.MISSING, now.missing, limits.missing_ratio),
+        (QualityReason.NON_FINITE, now.non_finite, limits.missing_ratio),
+        (QualityReason.WRONG_TYPE, now.wrong_type, limits.wrong_type_ratio),
+        (QualityReason.OUT_OF_RANGE, now.out_of_range, limits.out_of_range_ratio),
+        (QualityReason.NEW_CATEGORY, now.new_category, limits.new_category_ratio),
     )
-    found = [
-        Finding(reason, value, limit + (usual or 0.0))
-        for reason, value, usual, limit in checks
-        if value is not None and value > limit + (usual or 0.0)
-    ]
+    found = []
+    for reason, value, limit in checks:
+        if value is None or value <= limit:
+            continue  # as nearly always: what is usual need not be known
+        allowed = limit + _usual(reason, ratios(reference))
+        if value > allowed:
+            found.append(Finding(reason, value, allowed))
     if turned_constant(reference, current):
         found.append(Finding(QualityReason.CONSTANT))
     return tuple(found)
+
+
+def _usual(reason: QualityReason, reference: QualityRatios) -> float:
+    """The share that the reference itself has."""
+    shares = {
+        QualityReason.MISSING: reference.missing,
+        QualityReason.NON_FINITE: reference.non_finite,
+        QualityReason.WRONG_TYPE: reference.wrong_type,
+        QualityReason.OUT_OF_RANGE: reference.out_of_range,
+        QualityReason.NEW_CATEGORY: reference.new_category,
+    }
+    return shares[reason] or 0.0
 
 
 def turned_constant(reference: ColumnCounts, current: ColumnCounts) -> bool:
@@ -101,10 +115,8 @@ def turned_constant(reference: ColumnCounts, current: ColumnCounts) -> bool:
 
     False without valid values, and where the reference itself may well give such a window.
     """
-    if current.valid == 0 or reference.valid == 0:
-        return False
     place = _only_place(current)
-    if place is None:
+    if place is None or current.valid == 0 or reference.valid == 0:
         return False
     usual = _places(reference)[place] / reference.valid
     return usual == 0 or current.valid * math.log(usual) < math.log(CHANCE)

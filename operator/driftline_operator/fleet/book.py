@@ -76,6 +76,7 @@ class Book:
         self._reach = self.store.reach + self.lag
         self._previewed = 0
         self._compared = 0
+        self._phase = phase
 
     def replace_policy(self, spec: MonitorSpec) -> None:
         """Judge by another policy from now on; what is counted stays, what lasted begins anew."""
@@ -183,7 +184,7 @@ class Book:
 
     def _compare(self, settled: int) -> None:
         """Pods against each other, once in a few panes."""
-        turn = settled // (self.pane * _COMPARED_EVERY)
+        turn = int(settled / (self.pane * _COMPARED_EVERY) + self._phase)
         if turn > self._compared:
             self._compared, self.outliers = turn, self.peers.deviations()
 

@@ -190,8 +190,8 @@ class Flat:
         self.floats[at[at >= 0]] += sums
         if rest.clusters:
             self.floats[: 2 * len(self.low)] += np.frombuffer(rest.clusters, "<f8")
-        np.minimum(self.low, np.frombuffer(rest.low, "<f4"), out=self.low)
-        np.maximum(self.high, np.frombuffer(rest.high, "<f4"), out=self.high)
+        np.minimum(self.low, np.frombuffer(rest.low, "<f8"), out=self.low)
+        np.maximum(self.high, np.frombuffer(rest.high, "<f8"), out=self.high)
         for name, new in rest.new.items():
             self._add_new(name, new)
 
@@ -216,8 +216,8 @@ class Flat:
             large.tobytes(),
             _planes(sums),
             clusters.astype("<f8").tobytes() if clusters.any() else b"",
-            self.low.astype("<f4").tobytes(),
-            self.high.astype("<f4").tobytes(),
+            self.low.astype("<f8").tobytes(),
+            self.high.astype("<f8").tobytes(),
             {name: dict(new) for name, new in self.new.items()},
         )
         return zlib.compress(msgspec.msgpack.encode(packed), level)
