@@ -11,7 +11,7 @@ PYTEST_WORKERS ?= 2
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow lint bench bench-quick crds clean
+.PHONY: help install demo test test-slow e2e cluster cluster-down lint bench bench-quick crds clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,17 @@ test: $(VENV)/.development ## run the tests that take seconds (minutes more the 
 test-slow: $(VENV)/.development ## run the slow tests: simulations, faults under load, large bodies
 	@scripts/bootstrap test
 	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) -m slow
+
+e2e: $(VENV)/.development ## the end-to-end tests on a real Kubernetes: one of its own, or KUBECONFIG=FILE names yours
+	@scripts/bootstrap test
+	$(BIN)/python -m pytest e2e -p no:cacheprovider
+
+cluster: $(VENV)/.development ## start a Kubernetes on this machine with the project's images in it (needs root)
+	@scripts/bootstrap test
+	@$(BIN)/python -m e2e.cluster up
+
+cluster-down: $(VENV)/.development ## end it; nothing of it is left
+	@$(BIN)/python -m e2e.cluster down
 
 lint: $(VENV)/.development ## check style, types and the rules about who may import whom
 	$(BIN)/ruff check

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from driftline import captured
 from driftline.captured import Captured
-from driftline.columns import Batch, CategoricalColumn, NumericColumn
+from driftline.columns import Batch, CategoricalColumn, Column, NumericColumn
 from driftline.decoding import build_monitor
 from driftline.profile_codec import encode_profile
 
@@ -103,7 +103,7 @@ def profile(given: Json) -> Json:
     delays = np.array([round(generator.gauss(8, 15), 1) for _ in range(number)])
     codes = np.array([generator.randrange(3) for _ in range(number)], dtype=np.int32)
     late = (delays + 10 * (codes == 0) > 20).astype(np.int32)
-    columns = {
+    columns: dict[str, Column] = {
         "delay": NumericColumn(delays),
         "carrier": CategoricalColumn(codes, ("AA", "DL", "UA")),
         "late": CategoricalColumn(late, ("no", "yes")),

@@ -19,7 +19,7 @@ def test_a_monitor_finds_drift_and_only_drift(cluster: Cluster, driftline: str, 
     cluster.kubectl("-n", namespace, "rollout", "status", "deployment/flights", "--timeout=120s")
     eventually(lambda: scenes.sidecars(cluster, namespace) == [True] * 3)
 
-    cluster.apply(namespace, scenes.load("usual", rate=30, seconds=60))
+    cluster.apply(namespace, scenes.load("usual", rate=30, seconds=50))
 
     def calm() -> object:
         found = cluster.conditions(namespace, "flights")
@@ -43,7 +43,7 @@ def test_a_monitor_finds_drift_and_only_drift(cluster: Cluster, driftline: str, 
     assert said["failed"] == 0, said["errors"]
     assert cluster.conditions(namespace, "flights")["DataDrift"]["status"] != "True"
 
-    cluster.apply(namespace, scenes.load("drifted", rate=30, seconds=60, shift=25))
+    cluster.apply(namespace, scenes.load("drifted", rate=30, seconds=45, shift=25))
 
     def drifted() -> object:
         each = cluster.conditions(namespace, "flights")["DataDrift"]
