@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from driftline.batches import concatenate
 from driftline.columns import Batch, CategoricalColumn, Column, NumericColumn, State
 from driftline.errors import DataError
 from driftline.report import FeatureReport, WindowReport
 from driftline.verdict import State as WindowState
-from driftline.batches import concatenate
 from driftline_sidecar.analyzer.capture import CaptureBuffer
 from driftline_sidecar.analyzer.heartbeat import Heartbeat
 from driftline_sidecar.analyzer.history import POINTS, History

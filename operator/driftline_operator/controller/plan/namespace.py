@@ -12,6 +12,7 @@ from driftline_operator.controller.plan import objects, webhooks
 from driftline_operator.controller.plan.findings import Hindrance
 from driftline_operator.controller.plan.objects import Desired
 from driftline_operator.controller.plan.pods import GRACE, Survey, survey
+from driftline_operator.controller.plan.preconditions import preconditions
 from driftline_operator.controller.plan.restarts import Restart, restarts
 from driftline_operator.controller.plan.suspension import Suspension, suspension
 from driftline_operator.reasons import SkipReason
@@ -77,7 +78,8 @@ def _monitor(
         return MonitorPlan(observed, found, Suspension(""), why)
     remembered = state.suspended.get(observed.name, "")
     suspended = suspension(observed.monitor, installation.sidecar, found, remembered)
-    return MonitorPlan(observed, found, suspended, tuple(_hindrances(installation, suspended)))
+    hindrances = (*_hindrances(installation, suspended), *preconditions(observed.monitor, state))
+    return MonitorPlan(observed, found, suspended, hindrances)
 
 
 def _hindrances(installation: Installation, suspended: Suspension) -> list[Hindrance]:

@@ -1,0 +1,119 @@
+"""What speaks against an injection, seen from Services, NetworkPolicies and probes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from driftline.spec import Endpoint, Injection
+from driftline.spec.injection import AppPort
+from driftline_operator.controller.observed import NamespaceState
+from driftline_operator.controller.plan.preconditions import preconditions
+
+from tests.support import pods
+from tests.support.specs import monitor
+
+Json = dict[str, Any]
+RENAME = monitor(endpoint=Endpoint(port="http"))
+SWAP = monitor(
+    endpoint=Endpoint(port="http"),
+    injection=Injection(mode="PortSwap", app=AppPort(port=8081, env="PORT")),
+)
+
+
+def service(target: int | str, app: str = "census", **port: Any) -> Json:
+    ports = [{"port": 80, "targetPort": target, **port}]
+    return {"metadata": {"name": "census"}, "spec": {"selector": {"app": app}, "ports": ports}}
+
+
+def policy(*ports: Json, app: str | None = "census") -> Json:
+    selector = {} if app is None else {"matchLabels": {"app": app}}
+    spec = {"podSelector": selector, "policyTypes": ["Ingress"], "ingress": [{"ports": list(ports)}]}
+    return {"metadata": {"name": "census"}, "spec": spec}
+
+
+def state(*pod: Json, services: tuple[Json, ...] = (), policies: tuple[Json, ...] = ()) -> NamespaceState:
+    return NamespaceState(
+        "ml", {}, True, (), pods=pod or (pods.pod(pods.serving()),), services=services, policies=policies
+    )
+
+
+def reasons(found: NamespaceState, given: Any = RENAME) -> list[str]:
+    return [each.reason for each in preconditions(given, found)]
+
+
+def test_a_service_by_name_follows_the_sidecar() -> None:
+    assert reasons(state(services=(service("http"),))) == []
+
+
+def test_a_service_by_number_would_go_past_it() -> None:
+    (found,) = preconditions(RENAME, state(services=(service("http"), service(8080))))
+    assert found.reason == "NumericTargetPort"
+    assert "targetPort: http" in found.message
+
+
+def test_a_service_that_names_no_target_port_points_at_its_own_number() -> None:
+    given = service("http")
+    given["spec"]["ports"] = [{"port": 8080}]
+    assert reasons(state(services=(given,))) == ["NumericTargetPort"]
+
+
+def test_port_swap_carries_both() -> None:
+    assert reasons(state(services=(service(8080),), policies=(policy({"port": 8080}),)), SWAP) == []
+
+
+@pytest.mark.parametrize("other", [service(8080, app="other"), service(9090), service(9000, name="metrics")])
+def test_services_of_other_pods_and_ports_do_not_matter(other: Json) -> None:
+    assert reasons(state(services=(other,))) == []
+
+
+def test_a_service_without_selector_does_not_matter() -> None:
+    given = service(8080)
+    del given["spec"]["selector"]
+    assert reasons(state(services=(given,))) == []
+
+
+@pytest.mark.parametrize("app", ["census", None])
+def test_a_policy_by_number_would_cut_the_sidecar_off(app: str | None) -> None:
+    found = state(policies=(policy({"protocol": "TCP", "port": 8080}, app=app),))
+    assert reasons(found) == ["NetworkPolicy"]
+
+
+@pytest.mark.parametrize(
+    "ports",
+    [
+        ({"port": 8080}, {"port": 15080}),
+        ({"port": 8000, "endPort": 16000},),
+        ({"port": "http"},),
+        (),
+        ({"port": 8080, "protocol": "UDP"},),
+    ],
+)
+def test_policies_that_let_the_sidecar_in(ports: tuple[Json, ...]) -> None:
+    assert reasons(state(policies=(policy(*ports),))) == []
+
+
+def test_tls_by_name_probe_or_service() -> None:
+    named = pods.pod(pods.container(ports=[pods.port(8443, "https")]))
+    given = monitor(endpoint=Endpoint(port="https"))
+    assert reasons(state(named), given) == ["TLS"]
+    probe = {"httpGet": {"path": "/", "port": "http", "scheme": "HTTPS"}}
+    assert reasons(
+        state(pods.pod(pods.container(ports=[pods.port(8080, "http")], readinessProbe=probe)))
+    ) == ["TLS"]
+    assert reasons(state(services=(service("http", appProtocol="https"),))) == ["TLS"]
+
+
+def test_pods_that_are_kept_out_do_not_matter() -> None:
+    out = pods.pod(pods.serving(), metadata={"labels": {"app": "census", "driftline.io/inject": "false"}})
+    assert reasons(state(out, services=(service(8080),))) == []
+
+
+def test_an_injected_pod_is_seen_as_it_was() -> None:
+    """Else a Service by number would be found for bare pods, and forgotten once they are injected."""
+    relay = {"name": "driftline-proxy", "args": ["--relay=:15080=127.0.0.1:8080,port=8080/http"]}
+    injected = pods.pod(
+        pods.container(ports=[pods.port(15080, "http"), pods.port(8080)]), initContainers=[relay]
+    )
+    assert reasons(state(injected, services=(service(8080),))) == ["NumericTargetPort"]
+    assert reasons(state(injected, services=(service("http"),))) == []
