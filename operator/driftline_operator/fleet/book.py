@@ -6,7 +6,7 @@ longer and every pod was asked since, so that a window is judged once, on all th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from driftline.errors import DataError
@@ -188,11 +188,12 @@ class Book:
         if turn > self._compared:
             self._compared, self.outliers = turn, self.peers.deviations()
 
-    def _judge(self, found: FlatWindow) -> tuple[TransitionReport, ...]:
+    def _judge(self, found: FlatWindow, *, shown: bool = False) -> tuple[TransitionReport, ...]:
+        """`shown`: only to be looked at; it counts for nothing that lasts."""
         counts = found.counts.counts()
         window = Window(found.seconds, found.start, found.end, counts.rows, counts.requests)
         coverage = self.coverage((float(found.start), float(found.end)))
-        whole = found.start >= self._counted_since and coverage >= LOW_COVERAGE
+        whole = not shown and found.start >= self._counted_since and coverage >= LOW_COVERAGE
         report, changed = self.evaluator.evaluate(window, counts, whole=whole)
         self.windows[found.seconds] = Judged(report, coverage)
         return changed
@@ -202,6 +203,11 @@ class Book:
         """The oldest pod's first covered moment, down to its pane: what pods counted before us counts."""
         first = min((pod.covered[0][0] for pod in self.pods.values() if pod.covered), default=self.began)
         return min(first, self.began) // self.pane * self.pane
+
+    def show_again(self, judged: Mapping[int, int]) -> None:
+        """After a restart: windows as they were judged last, by length and end. Twice, they count once."""
+        for seconds, end in judged.items():
+            self._judge(self.store.window(seconds, end))
 
     def _preview(self, now: int) -> None:
         """Until a window's first step, show it at the end of each pane: nobody waits hours for a look."""
@@ -213,7 +219,7 @@ class Book:
             known = self.windows.get(seconds)
             early = end < self._counted_since + step(seconds, self.pane)
             if (known is None or known.report.end < end) and (known is None or early):
-                self._judge(self.store.window(seconds, end))
+                self._judge(self.store.window(seconds, end), shown=True)
 
     def _forget(self, now: float) -> None:
         oldest = now - self._reach

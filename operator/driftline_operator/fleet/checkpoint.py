@@ -61,7 +61,7 @@ def encode(book: Book) -> bytes:
             VERSION, book.profile.hash, book.spec.model.version, _policy(book), book.began, panes, judged,
             verdicts, pods,
         )  # fmt: skip
-        data = zlib.compress(msgspec.msgpack.encode(whole), 6)
+        data = zlib.compress(msgspec.msgpack.encode(whole), 1)  # panes are packed already
         if len(data) <= MOST_BYTES or not (panes or pods):
             return data
         if panes:
@@ -87,6 +87,7 @@ def restore(book: Book, data: bytes) -> None:
         book.evaluator.restore(found.verdicts)
     book.pods.update(pods)
     book.began = min(book.began, found.began)
+    book.show_again({seconds: end for seconds, end in found.judged.items() if seconds in book.store.windows})
 
 
 def _policy(book: Book) -> bytes:

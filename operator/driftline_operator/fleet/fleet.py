@@ -188,7 +188,8 @@ class Fleet:
         if book is None or not book.store.sequence:
             return None
         changes, at = self._saved.get(key, (-1, 0.0))
-        if book.changes == changes and book.stepped < at + _SAVED_EVERY * book.pane:
+        # Not all in one round.
+        if book.changes == changes and book.stepped < at + _SAVED_EVERY * book.pane * (1 - _phase(key) / 3):
             return None
         self._saved[key] = book.changes, book.stepped
         return checkpoint.encode(book)
