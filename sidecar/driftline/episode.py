@@ -87,6 +87,10 @@ class Verdicts:
             self._since = judgement.end
         return settled, transitions
 
+    def settled(self, judgement: WindowJudgement) -> WindowJudgement:
+        """A window that was observed before, once more: nothing is remembered of it twice."""
+        return self._courses[judgement.seconds].settle(judgement)
+
     def state(self) -> VerdictsState:
         """What is remembered, for another process to go on with."""
         courses = {length: course.features for length, course in self._courses.items()}

@@ -41,9 +41,11 @@ class Evaluator:
         self._verdicts = Verdicts([int(window) for window in spec.windows], spec.drift)
 
     def evaluate(
-        self, window: Window, counts: PaneCounts, *, whole: bool
+        self, window: Window, counts: PaneCounts, *, whole: bool, again: bool = False
     ) -> tuple[WindowReport, tuple[TransitionReport, ...]]:
         """Judge one window; only a `whole` one counts for what lasts.
+
+        `again`: a window that was given before.
 
         A window that is still filling holds another part of the day than the reference's blocks of its
         length do, so that its verdict would be about the time of day.
@@ -59,7 +61,9 @@ class Evaluator:
             measurements = self._measurer.unmeasured()
         judgement = judge(window, measurements, self._profile.calibration, self._spec.drift)
         transitions: tuple[TransitionReport, ...] = ()
-        if whole:
+        if whole and again:
+            judgement = self._verdicts.settled(judgement)
+        elif whole:
             judgement, changed = self._verdicts.observe(judgement)
             transitions = tuple(transition_report(change) for change in changed)
         return self._report(judgement, counts, found, whole=whole), transitions

@@ -188,13 +188,15 @@ class Book:
         if turn > self._compared:
             self._compared, self.outliers = turn, self.peers.deviations()
 
-    def _judge(self, found: FlatWindow, *, shown: bool = False) -> tuple[TransitionReport, ...]:
-        """`shown`: only to be looked at; it counts for nothing that lasts."""
+    def _judge(
+        self, found: FlatWindow, *, shown: bool = False, again: bool = False
+    ) -> tuple[TransitionReport, ...]:
+        """`shown`: only to be looked at; it counts for nothing that lasts. `again`: it did already."""
         counts = found.counts.counts()
         window = Window(found.seconds, found.start, found.end, counts.rows, counts.requests)
         coverage = self.coverage((float(found.start), float(found.end)))
         whole = not shown and found.start >= self._counted_since and coverage >= LOW_COVERAGE
-        report, changed = self.evaluator.evaluate(window, counts, whole=whole)
+        report, changed = self.evaluator.evaluate(window, counts, whole=whole, again=again)
         self.windows[found.seconds] = Judged(report, coverage)
         return changed
 
@@ -205,9 +207,9 @@ class Book:
         return min(first, self.began) // self.pane * self.pane
 
     def show_again(self, judged: Mapping[int, int]) -> None:
-        """After a restart: windows as they were judged last, by length and end. Twice, they count once."""
+        """After a restart: windows as they were judged last, by length and end."""
         for seconds, end in judged.items():
-            self._judge(self.store.window(seconds, end))
+            self._judge(self.store.window(seconds, end), again=True)
 
     def _preview(self, now: int) -> None:
         """Until a window's first step, show it at the end of each pane: nobody waits hours for a look."""
