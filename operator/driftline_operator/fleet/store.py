@@ -17,7 +17,7 @@ from driftline_operator.fleet.flat import Flat, Layout
 
 _FACTORS: Final = (5, 30, 120)
 _MOST_DELAY: Final = 10
-"""Panes, or half a step, by which a window is judged later, by `phase`: not all monitors at once."""
+"""Panes, but less than a step, by which a window is judged later, by `phase`: not all monitors at once."""
 
 _TIGHT: Final = 6
 """zlib's level for panes that stay."""
@@ -45,7 +45,7 @@ class FleetStore:
         self._base = pane
         self._steps = {window: step(window, pane) for window in self.windows}
         self._delays = {
-            window: int(phase * (min(pace // pane // 2, _MOST_DELAY) + 1)) % (pace // pane) * pane
+            window: int(phase * min(pace // pane, _MOST_DELAY + 1)) * pane
             for window, pace in self._steps.items()
         }
         self._packed: dict[Place, bytes] = {}
