@@ -101,7 +101,7 @@ def driftline(cluster: Cluster) -> Iterator[str]:
         logs = cluster.kubectl("-n", SYSTEM, "logs", "-l", "app.kubernetes.io/name=driftline", check=False)
         raise AssertionError(f"{error}\n{pods}\n{logs[-3000:]}") from None
     yield SYSTEM
-    cluster.helm("uninstall", "driftline", "-n", SYSTEM, "--wait")
+    cluster.helm("uninstall", "driftline", "-n", SYSTEM, "--ignore-not-found", "--wait")
     if cluster.own:  # it is kept on purpose, and belongs to the release's namespace
         cluster.kubectl("delete", "crd", "modelmonitors.driftline.io", "--ignore-not-found")
 

@@ -192,10 +192,12 @@ def test_uninstall_leaves_models_running_and_nothing_of_its_own(
     assert "ok" in cluster.helm("test", "driftline", "-n", driftline, "--logs", check=False)
     cluster.helm("uninstall", "driftline", "-n", driftline, "--wait")
     assert cluster.get("", "mutatingwebhookconfigurations")["items"] == []
-    kept = json.loads(cluster.kubectl("-n", driftline, "get", "all,secrets,leases,pdb", "-o", "json"))[
-        "items"
-    ]
-    assert [each["metadata"]["name"] for each in kept] == []
+
+    def left() -> list[str]:
+        listed = cluster.kubectl("-n", driftline, "get", "all,secrets,leases,pdb", "-o", "json")
+        return [each["metadata"]["name"] for each in json.loads(listed)["items"]]
+
+    eventually(lambda: not left())  # pods are given their grace period
     assert cluster.get(namespace, "mm", "flights")["metadata"]["name"] == "flights"
     cluster.apply(namespace, scenes.load("after", rate=20, seconds=5))
     assert scenes.loaded(cluster, namespace, "after", 60)["failed"] == 0

@@ -133,6 +133,12 @@ def analyzer(kubelet: Kubelet, uid: str, intake: int) -> list[str]:
     ]  # fmt: skip
 
 
+async def exists(path: Path) -> None:
+    async with asyncio.timeout(20):
+        while not path.exists():
+            await asyncio.sleep(0.05)
+
+
 async def rows(api: Api, namespace: str) -> int:
     found = await api.get(MODEL_MONITORS, namespace, "census")
     return int((found.get("status") or {}).get("rows") or 0)
@@ -156,7 +162,7 @@ async def test_a_fleet_from_capture_to_failover(
             await each.mount(api, namespace)
             command = analyzer(each, pod["metadata"]["uid"], intake)
             analyzers.append(end.enter_context(child(command, each.directory / "log")))
-            await eventually(lambda each=each: asyncio.to_thread((each.directory / "tee.sock").exists))
+            await exists(each.directory / "tee.sock")
             await each.run(api, namespace)
 
         # Neither pod has rows enough alone; together they have, and every pod gets the same profile.
@@ -176,7 +182,7 @@ async def test_a_fleet_from_capture_to_failover(
             for number, each in enumerate(kubelets):
                 await asyncio.to_thread(each.send, 40, 100 + number + int(time.time()))
             found = await conditions(api, namespace)
-            return found["DataQuality"]["status"] == "True" and found["Ready"]["status"] == "True"
+            return bool(found["DataQuality"]["status"] == found["Ready"]["status"] == "True")
 
         await eventually(counted, 40)
         found = (await api.get(MODEL_MONITORS, namespace, "census"))["status"]
