@@ -100,6 +100,26 @@ CASES: dict[str, Case] = {
     "job": case(
         pod(serving(), restartPolicy="Never", metadata={"ownerReferences": [{"kind": "Job", "name": "j"}]})
     ),
+    "daemon-set": case(
+        pod(serving(), metadata={"ownerReferences": [{"kind": "DaemonSet", "name": "census"}]})
+    ),
+    "stateful-set": case(
+        pod(
+            serving(),
+            metadata={
+                "labels": {"app": "census", "statefulset.kubernetes.io/pod-name": "census-0"},
+                "ownerReferences": [{"kind": "StatefulSet", "name": "census"}],
+            },
+            hostname="census-0",
+            volumes=[{"name": "data", "persistentVolumeClaim": {"claimName": "data-census-0"}}],
+        )
+    ),
+    "restricted-level": case(
+        pod(
+            serving(securityContext={"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}),
+            securityContext={"runAsNonRoot": True, "runAsUser": 1000, "fsGroup": 1000},
+        )
+    ),
     "guaranteed": case(
         pod(container(ports=[port(8080, "http")], resources={"limits": FULL, "requests": FULL}))
     ),
@@ -214,3 +234,16 @@ def test_the_kill_switch_is_the_reason() -> None:
 
 def test_no_monitor_is_a_reason() -> None:
     assert decide(pod(serving()), [], SETTINGS).word == "NoMonitor"
+
+
+def test_injected_pods_fit_the_restricted_level() -> None:
+    before, monitors, settings = CASES["restricted-level"]
+    after = patched(before, decide(before, monitors, settings).patch)
+    for each in after["spec"]["initContainers"]:
+        context = each["securityContext"]
+        assert context["runAsNonRoot"] is True
+        assert context["runAsUser"] != 0
+        assert context["allowPrivilegeEscalation"] is False
+        assert context["capabilities"] == {"drop": ["ALL"]}
+        assert context["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert not any("hostPath" in volume for volume in after["spec"]["volumes"])
