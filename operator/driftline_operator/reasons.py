@@ -43,5 +43,3 @@ class SkipReason(StrEnum):
     """The port carries TLS: nothing of it could be observed."""
     MODE_UNAVAILABLE = "ModeUnavailable"
     """This version can't do that mode yet."""
-    INVALID_POD = "InvalidPod"
-    """The pod's own fields contradict each other; the API server will say more."""
