@@ -69,6 +69,8 @@ MONITOR_KEY: Final = "monitor.yaml"
 PROFILE_KEY: Final = "profile"
 CA_KEY: Final = "ca.crt"
 PANES_KEY: Final = "panes"
+CAPTURE_KEY: Final = "capture"
+"""In a monitor's ConfigMap: the id of a capture that is wanted beside the reference in force."""
 
 
 def config_map(monitor: str) -> str:

@@ -68,7 +68,7 @@ class Source(Protocol):
     def panes(self, monitor: str, cursor: str) -> PanesPage:
         """Its panes that changed since the cursor (empty: all that are held); raises BadCursor too."""
 
-    def captured(self, monitor: str, *, content: bool) -> tuple[int, bytes] | None:
+    def captured(self, monitor: str, identity: str, *, content: bool) -> tuple[int, bytes] | None:
         """How many rows are kept for a reference, and if asked for, they; None: none are being kept."""
 
     def refuses(self, authorization: str) -> str:
@@ -160,8 +160,9 @@ def _panes(source: Source, request: web.Request) -> web.Response:
 
 
 def _captured(source: Source, request: web.Request) -> web.Response:
-    """`?rows=0`: only how many there are."""
-    found = source.captured(_monitor(request), content=request.query.get("rows") != "0")
+    """`?rows=0`: only how many there are. `?capture=ID`: of that capture, not of the first."""
+    identity = request.query.get("capture", "")
+    found = source.captured(_monitor(request), identity, content=request.query.get("rows") != "0")
     if found is None:
         return _json({"error": "no rows are kept for a reference"}, status=404)
     headers = {ROWS_HEADER: str(found[0])}

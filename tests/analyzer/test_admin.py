@@ -39,8 +39,8 @@ class Source:
             raise admin.BadCursor("since must be a cursor")
         return admin.PanesPage(b"\x01\x02", "boot:7", 12.5)
 
-    def captured(self, monitor: str, *, content: bool) -> tuple[int, bytes] | None:
-        return None if monitor == "ml/other" else (7, b"rows" if content else b"")
+    def captured(self, monitor: str, identity: str, *, content: bool) -> tuple[int, bytes] | None:
+        return None if monitor == "ml/other" or identity else (7, b"rows" if content else b"")
 
     def refuses(self, authorization: str) -> str:
         return "" if authorization in self.tokens else "wrong token"
@@ -110,6 +110,8 @@ async def test_captured_rows_are_counted_and_given(served: Served) -> None:
         assert (answer.headers["X-Driftline-Rows"], await answer.read()) == ("7", b"")
     async with served[1].get("/v1/captured") as answer:
         assert await answer.read() == b"rows"
+    async with served[1].get("/v1/captured?capture=another") as answer:
+        assert answer.status == 404
     async with served[1].get("/v1/captured?monitor=ml/other") as answer:
         assert answer.status == 404
 

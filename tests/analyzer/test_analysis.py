@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
+from driftline.captured import build
 from driftline.report import Report
 from driftline_sidecar.analyzer.desk import Desk
 from driftline_sidecar.analyzer.monitor import Analysis, by_pane
@@ -328,3 +329,28 @@ def test_a_fault_of_the_analysis_costs_its_batch_and_nothing_else(
     desk.take([predicted(NOON, 1.0)] * 2, NOON)
     assert analysis.tally.decode_errors == {"analysis_error": 3}
     assert analysis.tally.rows == 2
+
+
+def test_rows_are_kept_for_another_reference_while_this_one_is_counted_against() -> None:
+    rng = np.random.default_rng(5)
+    analysis = Analysis(monitor(), None, NOON, fleet=True)
+    run(analysis, rng, NOON, 5)
+    first = analysis.captured()
+    assert first is not None
+    assert analysis.counting is None  # the operator makes it
+    profile = build(analysis.spec, [first], NOON)
+    analysis.replace_profile(profile, NOON + 50)
+    assert analysis.captured() is None
+    at = run(analysis, rng, NOON + 50, 2)
+    analysis.capture_anew("second")
+    run(analysis, rng, at, 2)
+    analysis.capture_anew("second")
+    assert analysis.captured() is None
+    again = analysis.captured("second")
+    assert again is not None
+    assert again.rows == 200
+    assert analysis.counting is not None
+    assert analysis.counting.profile.hash == profile.hash
+    assert sum(pane.counts.rows for pane in analysis.counting.panes.since(0, np.inf)[0]) == 400
+    analysis.replace_profile(build(analysis.spec, [again], NOON + 90), NOON + 90)
+    assert analysis.captured("second") is None

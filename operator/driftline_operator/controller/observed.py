@@ -70,6 +70,10 @@ class Reference(NamedTuple):
     profile: bytes = b""
     """Encoded; empty: none."""
     profile_hash: str = ""
+    made: float = 0.0
+    """When a captured one came into force, unix seconds."""
+    recapture: str = ""
+    """The id of the capture that is to take its place; empty: none is wanted."""
 
 
 class Installation(msgspec.Struct, frozen=True, kw_only=True):

@@ -64,6 +64,8 @@ class Reconciler:
         self._written: dict[Key, dt.datetime] = {}
         self.views: dict[Key, FleetView] = {}
         """What the fleet says, by monitor; whoever judges it writes here, then calls `statuses`."""
+        self.recaptures: dict[Key, str] = {}
+        """Captures that are wanted beside the reference in force, by their id."""
 
     @property
     def planned(self) -> Mapping[Key, MonitorPlan]:
@@ -160,8 +162,11 @@ class Reconciler:
         for observed in monitors:
             if observed.monitor is None:
                 continue
+            key = observed.namespace, observed.name
             loaded = await self._references.load(observed)
-            self._loaded[(observed.namespace, observed.name)] = loaded
+            recapture = self.recaptures.get(key, "")
+            loaded = loaded._replace(reference=loaded.reference._replace(recapture=recapture))
+            self._loaded[key] = loaded
             found[observed.name] = loaded.reference
         return found
 
@@ -186,7 +191,7 @@ class Reconciler:
 
     def _forget(self, namespace: str, monitors: Sequence[Observed]) -> None:
         present = {each.name for each in monitors}
-        for known in (self._loaded, self._written, self.views):
+        for known in (self._loaded, self._written, self.views, self.recaptures):
             for key in [each for each in known if each[0] == namespace and each[1] not in present]:
                 known.pop(key)
         self._references.forget(self._store.every())

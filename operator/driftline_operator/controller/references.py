@@ -7,6 +7,7 @@ by the API server and the sidecars, here only one encoded copy and the decoded p
 from __future__ import annotations
 
 import base64
+import datetime as dt
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
@@ -88,7 +89,9 @@ class References:
                 )
                 self._loaded[key] = source, loaded
                 return loaded
-            return await self._cached(key, source, newest.name, ReferenceReason.CAPTURED)
+            loaded = await self._cached(key, source, newest.name, ReferenceReason.CAPTURED)
+            made = dt.datetime.fromisoformat(newest.made).timestamp()
+            return loaded._replace(reference=loaded.reference._replace(made=made))
         if reference.profile is None:
             said = "the spec has neither reference.profile nor reference.capture: nothing is compared"
             return Loaded(Reference(ReferenceReason.NO_REFERENCE, said))

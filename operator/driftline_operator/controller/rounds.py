@@ -21,7 +21,7 @@ from driftline_operator.controller.observed import Observed, Reference
 from driftline_operator.controller.plan import objects
 from driftline_operator.controller.reconcile import Reconciler
 from driftline_operator.controller.tokens import Tokens
-from driftline_operator.fleet.captures import CaptureReason
+from driftline_operator.fleet.captures import CaptureReason, RefreshReason, refresh
 from driftline_operator.fleet.fleet import Fleet, Key, Member
 
 _log = logging.getLogger(__name__)
@@ -102,24 +102,39 @@ class Rounds:
             await self._applier.ensure(objects.panes(observed, data))
 
     async def _capture(self, key: Key, observed: Observed) -> None:
-        """Make the reference once the pods have rows enough."""
+        """Make the reference once the pods have rows enough; make it anew when that is due."""
         loaded = self._reconciler.loaded(key)
-        if loaded is None or loaded.reference.reason is not ReferenceReason.CAPTURING:
+        if loaded is None or observed.monitor is None:
             return
+        spec, reference = observed.monitor.spec, loaded.reference
+        if reference.reason is ReferenceReason.CAPTURING:
+            await self._make(key, observed, "")
+        elif reference.reason is ReferenceReason.CAPTURED:
+            wanted = self._reconciler.recaptures.get(key)
+            if wanted:
+                await self._make(key, observed, wanted)
+            elif refresh(spec, reference.made, self.fleet.verdict(key), self._time()) is RefreshReason.DUE:
+                self._reconciler.recaptures[key] = self._now().strftime("%Y%m%dT%H%M%SZ")
+                _log.info("%s/%s: the reference is to be made anew", *key)
+                await self._reconciler.namespace(key[0])
+
+    async def _make(self, key: Key, observed: Observed, capture: str) -> None:
         token = self._tokens.of(key[0])
-        decision = await self.fleet.captured_rows(key, token, in_force=False)
-        if decision.reason is CaptureReason.TOO_FEW_ROWS:
+        decision = await self.fleet.captured_rows(key, token, capture)
+        if decision.reason is CaptureReason.TOO_FEW_ROWS and not capture:
             self._reconciler.say_reference(key, decision.message)
         if not decision.fetch:
             return
         now = self._now()
         try:
-            profile = await self.fleet.profile_of_captured(key, token, now.timestamp())
+            profile = await self.fleet.profile_of_captured(key, token, now.timestamp(), capture)
         except DataError as error:
             _log.error("%s/%s: the captured rows make no reference: %s", *key, error)
-            self._reconciler.say_reference(key, f"the captured rows make no reference: {error}")
+            if not capture:
+                self._reconciler.say_reference(key, f"the captured rows make no reference: {error}")
             return
         reference = Reference(ReferenceReason.CAPTURED, "", encode_profile(profile), profile.hash)
         made = now.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         await self._applier.ensure(objects.profile_copy(observed, reference, made))
+        self._reconciler.recaptures.pop(key, None)
         _log.info("%s/%s: a reference of %d rows", *key, profile.rows)

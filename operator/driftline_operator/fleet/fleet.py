@@ -22,7 +22,7 @@ from driftline import captured
 from driftline.captured import Captured
 from driftline.errors import DataError
 from driftline.profile import Profile
-from driftline.report import TransitionReport
+from driftline.report import TransitionReport, VerdictReport
 from driftline.spec import MonitorSpec
 
 from driftline_operator.controller.plan.pods import Watched
@@ -207,21 +207,34 @@ class Fleet:
 
     # ---- references ----
 
-    async def captured_rows(self, key: Key, token: str | None, *, in_force: bool) -> CaptureDecision:
-        """How many rows the pods keep, and whether that is enough for a reference."""
+    def verdict(self, key: Key) -> VerdictReport | None:
+        """A fleet's verdict; None where there is no book."""
+        book = self._books.get(key)
+        return None if book is None else book.evaluator.verdict()
+
+    async def captured_rows(
+        self, key: Key, token: str | None, capture: str = "", *, in_force: bool = False
+    ) -> CaptureDecision:
+        """How many rows the pods keep for a capture, and whether that is enough for a reference."""
         member, monitor = self._members[key], "/".join(key)
         pods = [pod for pod in member.pods if pod.ip]
-        found = await asyncio.gather(*(self._puller.captured_rows(pod.ip, monitor, token) for pod in pods))
+        found = await asyncio.gather(
+            *(self._puller.captured_rows(pod.ip, monitor, capture, token) for pod in pods)
+        )
         rows = {
             pod.uid: count for pod, count in zip(pods, found, strict=True) if not isinstance(count, Missed)
         }
         return decide(member.spec, rows, in_force=in_force)
 
-    async def profile_of_captured(self, key: Key, token: str | None, now: float) -> Profile:
+    async def profile_of_captured(
+        self, key: Key, token: str | None, now: float, capture: str = ""
+    ) -> Profile:
         """One reference of all pods' rows. Raises DataError where they make none."""
         member, monitor = self._members[key], "/".join(key)
         pods = [pod for pod in member.pods if pod.ip]
-        found = await asyncio.gather(*(self._puller.captured(pod.ip, monitor, token) for pod in pods))
+        found = await asyncio.gather(
+            *(self._puller.captured(pod.ip, monitor, capture, token) for pod in pods)
+        )
         parts: list[Captured] = [each for each in found if not isinstance(each, Missed)]
         return await asyncio.to_thread(captured.build, member.spec, parts, now)
 

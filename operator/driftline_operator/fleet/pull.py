@@ -104,17 +104,19 @@ class Puller:
         except (DataError, ValueError):
             return Missed.UNREADABLE
 
-    async def captured_rows(self, ip: str, monitor: str, token: str | None) -> int | Missed:
-        """How many rows the pod keeps for a reference."""
-        got = await self._get(ip, "/v1/captured", {"monitor": monitor, "rows": "0"}, token, 4096)
+    async def captured_rows(self, ip: str, monitor: str, capture: str, token: str | None) -> int | Missed:
+        """How many rows the pod keeps for that capture (empty: the first)."""
+        query = {"monitor": monitor, "rows": "0", "capture": capture}
+        got = await self._get(ip, "/v1/captured", query, token, 4096)
         if isinstance(got, Missed):
             return got
         text = got[1].get("X-Driftline-Rows", "")
         return int(text) if text.isascii() and text.isdigit() else Missed.UNREADABLE
 
-    async def captured(self, ip: str, monitor: str, token: str | None) -> Captured | Missed:
+    async def captured(self, ip: str, monitor: str, capture: str, token: str | None) -> Captured | Missed:
         """The rows themselves."""
-        got = await self._get(ip, "/v1/captured", {"monitor": monitor}, token, MOST_CAPTURED)
+        query = {"monitor": monitor, "capture": capture}
+        got = await self._get(ip, "/v1/captured", query, token, MOST_CAPTURED)
         if isinstance(got, Missed):
             return got
         try:

@@ -109,7 +109,7 @@ def volumes(monitors: Sequence[ModelMonitor]) -> list[Json]:
 
 
 def _source(monitor: str) -> Json:
-    keys = [names.MONITOR_KEY, names.CA_KEY, names.PROFILE_KEY]
+    keys = [names.MONITOR_KEY, names.CA_KEY, names.CAPTURE_KEY, names.PROFILE_KEY]
     keys += [f"{names.PROFILE_KEY}-{part}" for part in range(2, _PROFILE_PARTS + 1)]
     items = [{"key": key, "path": f"{monitor}/{key}"} for key in keys]
     return {"configMap": {"name": names.config_map(monitor), "optional": True, "items": items}}

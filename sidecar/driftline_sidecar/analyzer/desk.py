@@ -29,6 +29,8 @@ from driftline_sidecar.monitor_files import MonitorFiles, Placed
 from driftline_sidecar.reload import Refusal, Watched
 
 PROFILE_FILE = "profile"
+CAPTURE_FILE = "capture"
+"""Holds the id of a capture that the operator wants beside the reference in force; absent: none."""
 
 LOST = "analysis_error"
 """The reason in `decode_errors_total` for exchanges that a fault of the analysis lost."""
@@ -143,6 +145,9 @@ class Desk:
         if self._files.refused > refused:
             for refusal in self._files.refusals:
                 _tell_refused(refusal)
+        if self._files.folder is not None:
+            for monitor, folder in self._files.placed:
+                self.analyses[monitor.key].capture_anew(_capture_id(folder / CAPTURE_FILE))
         for key, watched in self._profiles.items():
             refused = watched.refused
             profile = watched.poll(now)
@@ -264,6 +269,13 @@ class Desk:
             watched.refuse("", str(error), now)
             _tell_refused(watched.refusal)
             return None
+
+
+def _capture_id(path: Path) -> str:
+    try:
+        return path.read_text()[:100].strip()
+    except OSError:
+        return ""
 
 
 def _tell_refused(refusal: Refusal | None) -> None:

@@ -53,6 +53,8 @@ class Analysis:
         self.traffic = RecentTraffic(float(min(self.spec.windows)), now)
         self.counting: Counting | None = None
         self.capture: CaptureBuffer | None = None
+        self.capture_id = ""
+        """Which capture the operator asked for while a reference is in force; empty: the first one."""
         self._fleet = fleet
         self._state = None if state is None or fleet else state_path(state, monitor)
         self._discovery: Discovery | None = None
@@ -166,9 +168,21 @@ class Analysis:
     def _captured(self, capture: CaptureBuffer) -> Captured:
         return Captured(tuple(self._features), capture.batch(), capture.times())
 
-    def captured(self) -> Captured | None:
-        """The rows kept for a reference so far; None where none is being captured."""
-        return None if self.capture is None else self._captured(self.capture)
+    def capture_anew(self, identity: str) -> None:
+        """Keep rows for another reference, while the one in force goes on being counted against.
+
+        Asked twice for the same, nothing is begun again.
+        """
+        wanted = self.spec.reference.capture
+        if self._fleet and wanted is not None and self.counting is not None and identity != self.capture_id:
+            self.capture_id = identity
+            self.capture = CaptureBuffer(wanted.rows) if identity else None
+
+    def captured(self, identity: str = "") -> Captured | None:
+        """The rows kept for a reference so far; None where none is being captured under that id."""
+        if self.capture is None or identity != self.capture_id:
+            return None
+        return self._captured(self.capture)
 
     def adopt(self, capture: CaptureBuffer, profile: Profile | None, now: float) -> None:
         """Count against the profile made of `capture`, unless the monitor has changed meanwhile."""
@@ -188,7 +202,7 @@ class Analysis:
         self._discovery = None
         self._features = features_of(self.spec, profile)
         self._decoder = Decoder(self.spec, self._features)
-        self.capture = None
+        self.capture, self.capture_id = None, ""
         self.counting = None
         self.history = History()
         if profile is not None:
@@ -222,8 +236,8 @@ class Analysis:
             self.counting.add(batch, at, self.tally)
         else:
             self.tally.rows += batch.rows
-            if self.capture is not None:
-                self.capture.add(batch, at)
+        if self.capture is not None:
+            self.capture.add(batch, at)
 
 
 _COUNTED = ("schema", "model", "pane", "windows", "reference")

@@ -229,9 +229,9 @@ class Program:
         """Panes since a cursor."""
         return self._desk.panes(monitor, cursor, self._boot, self.now)
 
-    def captured(self, monitor: str, *, content: bool) -> tuple[int, bytes] | None:
+    def captured(self, monitor: str, identity: str, *, content: bool) -> tuple[int, bytes] | None:
         """Rows kept for a reference."""
-        found = self._desk.find(monitor).captured()
+        found = self._desk.find(monitor).captured(identity)
         if found is None:
             return None
         return found.rows, encode(found) if content else b""

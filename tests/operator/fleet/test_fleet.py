@@ -62,10 +62,10 @@ class Pods(Puller):
             tuple(self.pane(ip, minute) for minute in range(first, closed)), f"{PLACE}:{closed}", self.began
         )
 
-    async def captured_rows(self, ip: str, monitor: str, token: str | None) -> int | Missed:
+    async def captured_rows(self, ip: str, monitor: str, capture: str, token: str | None) -> int | Missed:
         return self.captured_parts[ip].rows if ip in self.captured_parts else Missed.UNREACHABLE
 
-    async def captured(self, ip: str, monitor: str, token: str | None) -> Captured | Missed:
+    async def captured(self, ip: str, monitor: str, capture: str, token: str | None) -> Captured | Missed:
         return self.captured_parts.get(ip, Missed.UNREACHABLE)
 
 

@@ -137,11 +137,11 @@ async def test_captured_rows_are_counted_first_and_fetched_whole() -> None:
         return web.Response(body=body, headers={"X-Driftline-Rows": "40"})
 
     async with analyzer(answer) as puller:
-        assert await puller.captured_rows("127.0.0.1", "ml/census", TOKEN) == 40
-        found = await puller.captured("127.0.0.1", "ml/census", TOKEN)
+        assert await puller.captured_rows("127.0.0.1", "ml/census", "", TOKEN) == 40
+        found = await puller.captured("127.0.0.1", "ml/census", "", TOKEN)
         assert isinstance(found, Captured)
         assert found.rows == 40
-        assert await puller.captured_rows("127.0.0.1", "ml/none", TOKEN) is Missed.UNKNOWN_MONITOR
+        assert await puller.captured_rows("127.0.0.1", "ml/none", "", TOKEN) is Missed.UNKNOWN_MONITOR
 
 
 # ---- pushes ----

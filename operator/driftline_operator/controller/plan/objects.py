@@ -79,6 +79,8 @@ def config_map(
     data = {names.MONITOR_KEY: observed.document}
     if installation.bundle:
         data[names.CA_KEY] = installation.bundle.decode()
+    if reference is not None and reference.recapture:
+        data[names.CAPTURE_KEY] = reference.recapture
     content: dict[str, Any] = {"data": data}
     if reference is not None and reference.profile:
         annotations[names.PROFILE_HASH_ANNOTATION] = reference.profile_hash
