@@ -2,9 +2,9 @@
 
     .venv/bin/python -m benchmarks.webhook [SECONDS]
 
-A real control plane, the injector as its own program with TLS. Two figures: reviews sent to the injector as
-the API server sends them, and whole pod creations through the API server, with the webhook and without. Prints
-a table; gates on nothing.
+A real control plane, the injector as its own program with TLS. Two figures: reviews sent to the injector
+as the API server sends them, and whole pod creations through the API server, with the webhook and without.
+Prints a table; gates on nothing.
 """
 
 from __future__ import annotations

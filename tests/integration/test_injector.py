@@ -252,8 +252,8 @@ async def test_the_program_serves_renews_and_obeys_the_switch(
         return bool(found["spec"].get("initContainers"))
 
     with child(command, tmp_path / "injector.log") as process:
-        await within_seconds(lambda: asyncio.to_thread(lambda: asked(metrics, "/readyz")[0] == 503))
-        assert asked(metrics, "/readyz")[1] == "waiting for a certificate\n"
+        lacking = (503, "waiting for a certificate\n")  # once the watches are in
+        await within_seconds(lambda: asyncio.to_thread(lambda: asked(metrics, "/readyz") == lacking))
         _, held = certificates(tmp_path)
         await api.apply(SECRETS, restricted, certificate_secret(held))
         await within_seconds(lambda: asyncio.to_thread(lambda: asked(metrics, "/readyz")[0] == 200))
