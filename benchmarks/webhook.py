@@ -112,7 +112,10 @@ async def measure(api: Api, kubeconfig: Path, monitors: int, seconds: float, fol
     await asyncio.sleep(6)  # the namespace's service account comes
     lines = [row("pod creation without webhook", monitors, await paced(seconds, lambda n: create("bare", n)))]
     with child(command, folder / f"injector-{monitors}.log"):
-        await asyncio.to_thread(eventually, lambda: listens(port), 60)
+        try:
+            await asyncio.to_thread(eventually, lambda: listens(port), 60)
+        except AssertionError:
+            raise SystemExit((folder / f"injector-{monitors}.log").read_text()[-3000:]) from None
         context = ssl.create_default_context(cadata=held.bundle.decode())
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context)) as session:
 
