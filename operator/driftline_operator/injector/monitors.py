@@ -6,8 +6,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-import msgspec
-from driftline.decoding import decode_monitors
+from driftline.decoding import build_monitor
 from driftline.errors import InvalidSpec
 from driftline.spec import ModelMonitor
 
@@ -32,22 +31,26 @@ class Monitors:
     def __init__(self) -> None:
         self._known: dict[tuple[str, str], Known] = {}
 
+    def note(self, key: tuple[str, str], found: Object | None) -> None:
+        """One that came or changed; None: it has gone. Costs one decoding, however many there are."""
+        self._known.pop(key, None)
+        if found is None or found["metadata"].get("deletionTimestamp"):
+            return
+        metadata = found["metadata"]
+        try:
+            monitor = build_monitor(found)
+        except InvalidSpec as error:
+            # The API server's schema can't tell everything; the controller says it in the status.
+            _log.warning("%s/%s is not used: %s", *key, error)
+            return
+        self._known[key] = Known(metadata.get("creationTimestamp", ""), metadata.get("uid", ""), monitor)
+
     def replace(self, objects: Iterable[Object]) -> None:
         """All there are now."""
-        known: dict[tuple[str, str], Known] = {}
+        self._known.clear()
         for found in objects:
             metadata = found["metadata"]
-            if metadata.get("deletionTimestamp"):
-                continue
-            try:
-                (monitor,) = decode_monitors(msgspec.json.encode(found))
-            except InvalidSpec as error:
-                # The API server's schema can't tell everything; the controller says it in the status.
-                _log.warning("%s/%s is not used: %s", metadata.get("namespace"), metadata["name"], error)
-                continue
-            key = metadata.get("namespace", ""), metadata["name"]
-            known[key] = Known(metadata.get("creationTimestamp", ""), metadata.get("uid", ""), monitor)
-        self._known = known
+            self.note((metadata.get("namespace", ""), metadata["name"]), found)
 
     def selecting(self, namespace: str, labels: Mapping[str, str]) -> list[ModelMonitor]:
         """Those that mean a pod of that namespace with these labels, oldest first."""

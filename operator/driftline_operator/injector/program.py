@@ -8,6 +8,7 @@ import signal
 import ssl
 import time
 from collections.abc import Coroutine, Sequence
+from functools import partial
 
 import msgspec
 from aiohttp import web
@@ -102,7 +103,7 @@ class Injector:
             loop.add_signal_handler(number, self._stop.set)
         await self._choose_scraping()
         for cache in self._watched:
-            cache.on_change(lambda _: self._monitors.replace(one for each in self._watched for one in each))
+            cache.on_change(partial(self._note, cache))
         self._certificate.on_change(lambda _: self._load_certificate())
         watches = [asyncio.create_task(cache.run(self._api)) for cache in self._caches]
         aside = await serve_aside(self._settings.metrics, self._registry, self._waiting_for)
@@ -128,6 +129,9 @@ class Injector:
         labels = question.pod["metadata"].get("labels") or {}
         found = self._monitors.selecting(question.namespace, labels)
         return decide(question.pod, found, self._sidecar, enabled=self._enabled())
+
+    def _note(self, cache: Cache, key: tuple[str, str]) -> None:
+        self._monitors.note(key, cache.get(*key))
 
     def _enabled(self) -> bool:
         switch = self._switch.get(self._settings.namespace, names.SETTINGS_CONFIG_MAP)
