@@ -14,6 +14,8 @@ Json = dict[str, Any]
 
 def body(number: int, app: str = "census") -> Json:
     return {
+        "apiVersion": "driftline.io/v1alpha1",
+        "kind": "ModelMonitor",
         "metadata": {"name": f"m{number}", "namespace": "ml", "uid": str(number)},
         "spec": {
             "selector": {"matchLabels": {"app": app}},
