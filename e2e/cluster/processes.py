@@ -75,6 +75,7 @@ class Processes:
                 start_new_session=True,
                 env={**os.environ, **(env or {})},
             )
+        process.returncode = 0  # it outlives us on purpose: no warning that it still runs
         known = self._known()
         known[name] = process.pid, started(process.pid) or ""
         self._file.write_text(json.dumps(known))
