@@ -157,7 +157,8 @@ def test_a_numeric_port_by_port_swap(cluster: Cluster, driftline: str, namespace
     rolled_out(cluster, namespace)
     assert scenes.sidecars(cluster, namespace) == [True]
     cluster.apply(namespace, scenes.load("swapped", rate=20, seconds=15))
-    assert scenes.loaded(cluster, namespace, "swapped", 60)["failed"] == 0
+    said = scenes.loaded(cluster, namespace, "swapped", 60)
+    assert said["failed"] == 0, said["errors"]
     eventually(lambda: cluster.get(namespace, "mm", "flights")["status"].get("rows", 0) > 0)
 
 

@@ -25,12 +25,24 @@ def row(generator: random.Random, shift: float) -> dict[str, object]:
     }
 
 
+def answers(url: str) -> None:
+    """Wait until the Service leads anywhere: a pod is ready a moment before the node knows its way to it."""
+    for _ in range(100):
+        try:
+            urllib.request.urlopen(url.rsplit("/", 1)[0] + "/healthz", timeout=2).close()
+        except OSError:
+            time.sleep(0.2)
+        else:
+            return
+
+
 def main() -> None:
     """Run."""
     url, rate, seconds = sys.argv[1], float(sys.argv[2]), float(sys.argv[3])
     shift = float(sys.argv[4]) if len(sys.argv) > 4 else 0.0
     generator = random.Random(int(time.time()))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    answers(url)
     sent = failed = 0
     errors: dict[str, int] = {}
     began = time.monotonic()
