@@ -74,42 +74,6 @@ class PaneStore:
                 self._packed[place] = encode_pane(self._with(rolled, counts))
         self._note(place)
 
-    def merge(self, pane: Pane) -> None:
-        """Add a pane of another counter of the same profile, of any age.
-
-        Where finer panes lie within its span, they become one with it: whoever rolled it up has found that no
-        window needs finer edges there. Raises IncompatiblePanes.
-        """
-        if pane.length == self._base:
-            self.add(pane.counts, pane.start)
-            return
-        covering = self._covering(pane.start)
-        if covering is not None and sum(covering) >= pane.end:
-            self.add(pane.counts, pane.start)
-            return
-        merged = pane
-        for place in [p for p in self._places() if pane.start <= p[0] and sum(p) <= pane.end]:
-            merged = merged + self._get(place)
-            self._open.pop(place[0], None) if place[1] == self._base else None
-            self._packed.pop(place, None)
-            self._changed.pop(place, None)
-        place = (pane.start, pane.length)
-        self._packed[place] = encode_pane(merged)
-        self._note(place)
-
-    def dump(self) -> tuple[list[bytes], dict[int, int]]:
-        """All panes, encoded, and how far each window was judged: what `restore` takes."""
-        packed = {**self._packed, **{(s, self._base): encode_pane(pane) for s, pane in self._open.items()}}
-        return [packed[place] for place in sorted(packed)], dict(self._judged)
-
-    def restore(self, panes: Iterable[bytes], judged: dict[int, int]) -> None:
-        """Go on from a dump. Panes of another profile or version are left out."""
-        for data in panes:
-            pane = decode_pane(data)
-            if (pane.profile_hash, pane.model_version) == (self._axes.profile_hash, self._version):
-                self.merge(pane)
-        self._judged = {window: end for window, end in judged.items() if window in self._steps}
-
     def _with(self, pane: Pane, counts: PaneCounts) -> Pane:
         return Pane(
             start=pane.start,
@@ -216,11 +180,6 @@ class PaneStore:
         open_ = [changed for place, changed in self._changed.items() if sum(place) > now]
         last = min(open_, default=self._sequence + 1) - 1
         return [self._get(place) for place in found], max(sequence, last)
-
-    @property
-    def sequence(self) -> int:
-        """Grows with every change of a pane."""
-        return self._sequence
 
     @property
     def panes(self) -> int:

@@ -23,6 +23,7 @@ from driftline_operator.fleet.book import Book, Seen
 from driftline_operator.fleet.peers import compare
 from scipy.stats import chi2_contingency
 
+from tests.support.fleets import plain as rows
 from tests.support.specs import categorical, monitor, numeric
 
 PANE = 60
@@ -31,16 +32,6 @@ WINDOWS = (Duration(300), Duration(1800), Duration(3600))
 SPEC: MonitorSpec = monitor(features=(numeric("age"), categorical("job")), windows=WINDOWS).spec
 ROWS = 400
 """A minute, over all pods."""
-
-
-def rows(generator: np.random.Generator, number: int, shift: float = 0.0) -> Batch:
-    job = generator.choice(3, number, p=[0.5, 0.3, 0.2]).astype(np.int32)
-    columns: dict[str, Column] = {
-        "age": NumericColumn(generator.normal(40 + shift, 10, number)),
-        "job": CategoricalColumn(job, ("a", "b", "c")),
-        "employed": CategoricalColumn(generator.integers(0, 2, number).astype(np.int32), ("no", "yes")),
-    }
-    return Batch(number, columns, number)
 
 
 @pytest.fixture(scope="module")
