@@ -8,7 +8,7 @@ Closed panes are kept as `pane_codec` packs them; only those still counting are 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,6 +25,24 @@ def step(window: int, pane: int) -> int:
     """By how many seconds a window of that length moves: a twelfth, in whole panes that divide it."""
     most = max(pane, window // _STEPS // pane * pane)
     return next(size for size in range(most, 0, -pane) if window % size == 0)
+
+
+def ends_due(
+    steps: Mapping[int, int], judged: dict[int, int], now: float, delays: Mapping[int, float] | None = None
+) -> list[tuple[int, int]]:
+    """Ends and lengths of the windows to be judged now, in the order of their ends; notes them in `judged`.
+
+    `steps`: by length. `judged`: by length, the end that was judged last. `delays`: by length, seconds by
+    which a window is judged later than it ends.
+    """
+    ends: list[tuple[int, int]] = []
+    for window, pace in steps.items():
+        delay = 0.0 if delays is None else delays[window]
+        last = int(now - delay) // pace * pace
+        first = max(judged.get(window, last - pace) + pace, last - window + pace)
+        ends += [(end, window) for end in range(first, last + 1, pace)]
+        judged[window] = max(last, judged.get(window, last))
+    return sorted(ends)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,15 +126,7 @@ class PaneStore:
         The first call begins with the step that has ended last. After a gap longer than the window
         only its newest steps are given, as many as it has.
         """
-        ends: list[tuple[int, int]] = []
-        for window in self.windows:
-            pace = self._steps[window]
-            last = int(now) // pace * pace
-            first = self._judged.get(window, last - pace) + pace
-            first = max(first, last - window + pace)
-            ends += [(end, window) for end in range(first, last + 1, pace)]
-            self._judged[window] = max(last, self._judged.get(window, last))
-        for end, window in sorted(ends):
+        for end, window in ends_due(self._steps, self._judged, now):
             yield self.window(window, end)
 
     def window(self, seconds: int, end: int) -> WindowCounts:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
-from driftline.windows import step
+from driftline.windows import ends_due, step
 
 from driftline_operator.fleet.flat import Flat, Layout
 
@@ -109,14 +109,7 @@ class FleetStore:
         The first call begins with the step that has ended last. After a gap longer than the window
         only its newest steps are given, as many as it has.
         """
-        ends: list[tuple[int, int]] = []
-        for window in self.windows:
-            pace = self._steps[window]
-            last = int(now - self._delays[window]) // pace * pace
-            first = max(self._judged.get(window, last - pace) + pace, last - window + pace)
-            ends += [(end, window) for end in range(first, last + 1, pace)]
-            self._judged[window] = max(last, self._judged.get(window, last))
-        for end, window in sorted(ends):
+        for end, window in ends_due(self._steps, self._judged, now, self._delays):
             yield self.window(window, end)
 
     def window(self, seconds: int, end: int) -> FlatWindow:
