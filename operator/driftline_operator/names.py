@@ -56,8 +56,10 @@ PROXY_PORT: Final = 15080
 """The first relayed port's; further ones are taken from FURTHER_PROXY_PORT on."""
 HEALTH_PORT: Final = 15081
 """The proxy's supervisor: health and request metrics."""
+HEALTH_PORT_NAME: Final = "dl-health"
 ADMIN_PORT: Final = 15082
 """The analyzer: metrics, panes, report."""
+ADMIN_PORT_NAME: Final = "dl-metrics"
 FURTHER_PROXY_PORT: Final = 15083
 LAST_PROXY_PORT: Final = 15099
 

@@ -60,7 +60,7 @@ def proxy(
         resources = resources.overridden(monitor.spec.injection.proxy.resources)
     return {
         **_common(names.PROXY_CONTAINER, settings, arguments, _limits(resources, guaranteed=guaranteed)),
-        "ports": [{"containerPort": names.HEALTH_PORT, "name": "dl-health", "protocol": "TCP"}],
+        "ports": [{"containerPort": names.HEALTH_PORT, "name": names.HEALTH_PORT_NAME, "protocol": "TCP"}],
         # Started means listening: the app's own container starts only then, and never misses a connection.
         "startupProbe": _get("/readyz", names.HEALTH_PORT, periodSeconds=1, failureThreshold=60),
         "readinessProbe": _get("/readyz", names.HEALTH_PORT, periodSeconds=5, failureThreshold=3),
@@ -87,7 +87,7 @@ def analyzer(settings: Settings, monitors: Sequence[ModelMonitor], *, guaranteed
             _from_field("DRIFTLINE_POD_UID", "metadata.uid"),
             _from_field("DRIFTLINE_POD_NAMESPACE", "metadata.namespace"),
         ],
-        "ports": [{"containerPort": names.ADMIN_PORT, "name": "dl-metrics", "protocol": "TCP"}],
+        "ports": [{"containerPort": names.ADMIN_PORT, "name": names.ADMIN_PORT_NAME, "protocol": "TCP"}],
         "livenessProbe": _get("/healthz", names.ADMIN_PORT, periodSeconds=30, failureThreshold=4),
         "lifecycle": {"preStop": _get("/prestop", names.ADMIN_PORT)},
         "volumeMounts": [

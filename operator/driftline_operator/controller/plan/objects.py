@@ -116,7 +116,11 @@ def token_secret(owners: Sequence[Observed], token: str) -> Desired:
 
 def pod_monitor(owners: Sequence[Observed]) -> Desired:
     """How the Prometheus Operator finds every sidecar of a namespace; it goes with the last monitor."""
-    endpoints = [{"port": port, "path": "/metrics"} for port in ("dl-metrics", "dl-health")]
+    # The series name their namespace themselves, and it must not become `exported_namespace`.
+    endpoints = [
+        {"port": port, "path": "/metrics", "honorLabels": True}
+        for port in (names.ADMIN_PORT_NAME, names.HEALTH_PORT_NAME)
+    ]
     selector = {"matchLabels": {names.INJECTED_LABEL: "true"}}
     content = {"spec": {"selector": selector, "podMetricsEndpoints": endpoints}}
     return _object(POD_MONITORS, names.POD_MONITOR, owners, labels(), {}, content)
