@@ -49,26 +49,26 @@ sum by (monitor, reason) (rate({PREFIX}capture_dropped_total[5m])) > 0
 
 SCRAPING = """\
 ## How Prometheus finds them
-In a cluster each pod has two ports to scrape: `dl-health` (15081, the proxy: requests, what was captured) and
-`dl-metrics` (15082, the analyzer: rows, drift, windows). Proxy and analyzer answer each for itself, so that the
-requests are counted on while an analyzer is down. `metrics.scrape` of the chart says who finds them:
+In a cluster each pod has two ports to scrape: `dl-health` (15081, the proxy: requests, what was captured)
+and `dl-metrics` (15082, the analyzer: rows, drift, windows). Each program answers for itself: requests are
+counted on while an analyzer is down. `metrics.scrape` of the chart says who finds them:
 
-| `metrics.scrape` | what the operator makes | what is scraped |
+| `metrics.scrape` | what the operator makes | scraped |
 |---|---|---|
-| `auto` (default) | `podmonitor` where the Prometheus Operator is installed, else `annotations` | |
-| `podmonitor` | a `PodMonitor` in each namespace with monitors | both ports |
-| `annotations` | `prometheus.io/scrape`, `port` and `path` on the pods, unless the pod has its own | the analyzer's only: annotations name one port |
-| `none` | nothing | what the jobs below say |
+| `auto` | the next where the Prometheus Operator is installed, else `annotations` | |
+| `podmonitor` | a `PodMonitor` in each namespace with monitors | both |
+| `annotations` | `prometheus.io/*` on pods that have none of their own | 15082: they name one port |
+| `none` | nothing | by the jobs below |
 
-Without the Prometheus Operator take the two jobs of [`examples/prometheus.yml`](../examples/prometheus.yml), and `metrics.scrape=none`,
-so that nothing is scraped twice. They find the sidecars by the pod's label `driftline.io/injected`, whatever
-annotations the model itself uses, and the operator by its own:
+Without the Prometheus Operator take the jobs of [`examples/prometheus.yml`](../examples/prometheus.yml), and
+`metrics.scrape=none`, so that nothing is scraped twice. They find the sidecars by their pods' label, whatever
+annotations the model itself uses:
 
 ```yaml
 {scrape}```
 
-Keep `honor_labels: true`: the series say their `namespace` themselves. A NetworkPolicy that guards the model's pods has to
-let Prometheus in to 15081 and 15082.
+Keep `honor_labels: true`: the series say their `namespace` themselves. A NetworkPolicy that guards the
+model's pods has to let Prometheus in to 15081 and 15082.
 """
 
 
