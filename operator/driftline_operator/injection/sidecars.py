@@ -8,9 +8,10 @@ relays, and a pod starts whatever has become of its monitor.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 import msgspec
+from driftline.profile_parts import MOST_PARTS
 from driftline.spec import ContainerResources, ModelMonitor
 
 from driftline_operator import names
@@ -18,9 +19,6 @@ from driftline_operator.injection.pod import Json
 from driftline_operator.injection.takeover import Relay
 
 Quantities = Mapping[str, str]
-
-_PROFILE_PARTS: Final = 8
-"""A profile beyond one ConfigMap's size is split over keys `profile`, `profile-2`, … of as many."""
 
 
 class Resources(msgspec.Struct, frozen=True):
@@ -100,7 +98,7 @@ def analyzer(settings: Settings, monitors: Sequence[ModelMonitor], *, guaranteed
 
 def volumes(monitors: Sequence[ModelMonitor]) -> list[Json]:
     """The socket's directory, the monitors' configuration (each in a folder of its name) and the token."""
-    sources = [_source(monitor.metadata.name) for monitor in monitors]
+    sources = [source for monitor in monitors for source in _sources(monitor.metadata.name)]
     return [
         {"name": names.RUN_VOLUME, "emptyDir": {"sizeLimit": "256Mi"}},
         {"name": names.CONFIG_VOLUME, "projected": {"sources": sources}},
@@ -108,11 +106,20 @@ def volumes(monitors: Sequence[ModelMonitor]) -> list[Json]:
     ]
 
 
-def _source(monitor: str) -> Json:
+def _sources(monitor: str) -> list[Json]:
+    """The monitor's ConfigMap, and those of parts its profile may have: a pod can't be told of them later."""
+    own = names.config_map(monitor)
     keys = [names.MONITOR_KEY, names.CA_KEY, names.CAPTURE_KEY, names.PROFILE_KEY]
-    keys += [f"{names.PROFILE_KEY}-{part}" for part in range(2, _PROFILE_PARTS + 1)]
-    items = [{"key": key, "path": f"{monitor}/{key}"} for key in keys]
-    return {"configMap": {"name": names.config_map(monitor), "optional": True, "items": items}}
+    further = [
+        _source(names.profile_part(own, part), {names.PROFILE_KEY: f"{monitor}/{names.PROFILE_KEY}-{part}"})
+        for part in range(2, MOST_PARTS + 1)
+    ]
+    return [_source(own, {key: f"{monitor}/{key}" for key in keys}), *further]
+
+
+def _source(config_map: str, paths: Mapping[str, str]) -> Json:
+    items = [{"key": key, "path": path} for key, path in paths.items()]
+    return {"configMap": {"name": config_map, "optional": True, "items": items}}
 
 
 def _common(name: str, settings: Settings, arguments: list[str], resources: Resources) -> Json:

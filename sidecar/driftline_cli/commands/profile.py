@@ -9,7 +9,8 @@ from pathlib import Path
 from driftline.errors import DataError
 from driftline.profile import ModelName, Profile, Season
 from driftline.profile_build import BuildPlan, build_profile
-from driftline.profile_codec import PART_BYTES, encode_profile, split_profile
+from driftline.profile_codec import encode_profile
+from driftline.profile_parts import PART_BYTES, split_profile
 from driftline.spec import ModelMonitor
 
 from driftline_cli.dataset import (
