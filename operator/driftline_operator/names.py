@@ -12,6 +12,7 @@ FIELD_MANAGER: Final = "driftline"
 GROUP: Final = "driftline.io"
 VERSION: Final = "v1alpha1"
 PLURAL: Final = "modelmonitors"
+SHADOW_PLURAL: Final = "shadowdeployments"
 
 # ---- labels and annotations ----
 
