@@ -58,6 +58,20 @@ GOOD: dict[str, Callable[[Json], object]] = {
     "windows": setting("windows", ["10m", "2h"]),
     "a pane": lambda spec: spec.update(pane="10s", windows=["1m", "10m"]),
     "sizes": setting("capture.maxBodyBytes", "512Ki"),
+    "the largest size": setting("capture.maxBodyBytes", "64Mi"),
+    "the smallest size": setting("capture.maxBodyBytes", 1024),
+    "JSON paths": setting(
+        "capture.redact",
+        ["$.ssn", "$..email", "$.a-b[0][*].c", "$['x y']", '$["it\'s"].d', "$.größe", "$['a\\'b']"],
+    ),
+    "the longest window": setting("windows", ["1m", "90m", "744h"]),
+    "a feature elsewhere than what is redacted": lambda spec: spec.update(
+        schema={
+            "features": [{"name": "age", "type": "numeric", "path": "$.person.age"}],
+            "prediction": {"name": "employed"},
+        },
+        capture={"redact": ["$.age"]},
+    ),
     "a size in bytes": setting("capture.maxBodyBytes", 65536),
     "a range": setting("schema.features", [{"name": "a", "type": "numeric", "range": {"min": 0, "max": 9}}]),
     "half a range": setting("schema.features", [{"name": "age", "type": "numeric", "range": {"min": 0.5}}]),
@@ -116,16 +130,28 @@ BAD: dict[str, Callable[[Json], object]] = {
     "app on the sidecar's port": setting(
         "injection", {"mode": "PortSwap", "app": {"port": 15080, "env": "PORT"}}
     ),
+    "a path that is no JSON path": setting("capture.redact", ["$.a["]),
+    "a path of a feature that is none": setting(
+        "schema.features", [{"name": "a", "type": "numeric", "path": "a.b"}]
+    ),
+    "a whole body redacted": setting("capture.redact", ["$"]),
+    "a watched feature that is redacted": setting("capture.redact", ["$.x", "$.age"]),
+    "one that is redacted at any depth": setting("capture.redact", ["$..sex"]),
+    "bodies beyond 64Mi": setting("capture.maxBodyBytes", "1Gi"),
+    "bodies beyond 64Mi in bytes": setting("capture.maxBodyBytes", 67_108_865),
+    "bodies below 1Ki": setting("capture.maxBodyBytes", "1023"),
+    "windows out of order": setting("windows", ["1h", "5m"]),
+    "a window twice": setting("windows", ["60m", "1h"]),
+    "a window of months": setting("windows", ["5m", "745h"]),
     "a quantity that is none": setting("injection.proxy.resources.requests", {"cpu": "lots"}),
 }
 
 ONLY_PYTHON: dict[str, Callable[[Json], object]] = {
     # What CEL would have to parse a JSON path for.
-    "a path that is no JSON path": setting("capture.redact", ["$.a["]),
-    "a watched feature that is redacted": setting("capture.redact", ["$.age"]),
-    # A bound over two quantities that a schema can't compare.
-    "bodies beyond 64Mi": setting("capture.maxBodyBytes", "1Gi"),
-    "windows out of order": setting("windows", ["1h", "5m"]),
+    "a watched feature that is redacted by another spelling": setting(
+        "capture.redact", ["$.instances[*].age"]
+    ),
+    "a path with two recursive steps": setting("capture.redact", ["$..a..b"]),
 }
 
 

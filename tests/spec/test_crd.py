@@ -137,7 +137,13 @@ def test_what_a_schema_cannot_say_is_a_rule() -> None:
         if "x-kubernetes-validations" in schema
     }
     assert rules[".spec.schema.features[].range"] == ["max must be above min", "must have min or max"]
-    assert rules[".spec"] == ["pane must divide an hour", "windows must be multiples of pane"]
+    assert rules[".spec"] == [
+        "pane must divide an hour",
+        "windows must be multiples of pane",
+        "windows must be at most 744h",
+        "windows must each be longer than the one before",
+        "a feature that is redacted by capture.redact can't be watched: remove one of the two",
+    ]
     assert rules[".spec.reference"] == [
         "refresh is only read with capture",
         "has both profile and capture: choose one",

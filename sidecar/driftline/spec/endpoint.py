@@ -9,13 +9,14 @@ from typing import Annotated, ClassVar, Literal
 from msgspec import Meta, field
 
 from driftline.errors import Problem
-from driftline.jsonpath import parse_path
+from driftline.jsonpath import PATTERN, parse_path
 from driftline.spec.part import Part, Rule
 
 Protocol = Literal["auto", "json", "kserve-v1", "oip-v2", "mlflow"]
 ModelType = Literal["classification", "regression"]
 
 PathText = Annotated[str, Meta(min_length=1, max_length=253)]
+JsonPathText = Annotated[str, Meta(min_length=1, max_length=253, extra_json_schema={"pattern": PATTERN})]
 HeaderName = Annotated[str, Meta(min_length=1, max_length=63, pattern=r"^[A-Za-z0-9!#$%&'*+.^_|~-]+$")]
 LabelText = Annotated[str, Meta(max_length=63, pattern=r"^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$")]
 LabelKey = Annotated[str, Meta(min_length=1, max_length=317)]
@@ -104,7 +105,7 @@ class JsonPaths(Part, frozen=True, kw_only=True):
     """Where a JSON body keeps its records and predictions, for protocol `json`."""
 
     records: Annotated[
-        PathText,
+        JsonPathText,
         Meta(
             description="JSON path in the request body: one record, or a list of them. A record is an "
             "object "
@@ -113,7 +114,7 @@ class JsonPaths(Part, frozen=True, kw_only=True):
         ),
     ] = "$"
     predictions: Annotated[
-        PathText | None,
+        JsonPathText | None,
         Meta(
             description="JSON path in the response body: one prediction, or one per record in the same "
             "order. "

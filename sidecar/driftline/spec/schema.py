@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal
 from msgspec import Meta
 
 from driftline.errors import Problem
-from driftline.spec.endpoint import PathText, path_problems
+from driftline.spec.endpoint import JsonPathText, path_problems
 from driftline.spec.part import Part, Rule
 
 FeatureType = Literal["numeric", "categorical"]
@@ -55,7 +55,7 @@ class Feature(Part, frozen=True, kw_only=True):
         Meta(description="Allowed values of a numeric feature; others are a quality problem. Default: any."),
     ] = None
     path: Annotated[
-        PathText | None,
+        JsonPathText | None,
         Meta(
             description="JSON path of the value within a record, such as `$.user.age`. Default: the key "
             "`name`."
@@ -108,7 +108,7 @@ class Prediction(Part, frozen=True, kw_only=True):
         Meta(description="Name of the score (probability of the positive class), if the model gives one."),
     ] = None
     path: Annotated[
-        PathText | None,
+        JsonPathText | None,
         Meta(
             description="JSON path of the class or value within one prediction. Default: the prediction "
             "itself where "
@@ -116,7 +116,7 @@ class Prediction(Part, frozen=True, kw_only=True):
         ),
     ] = None
     score_path: Annotated[
-        PathText | None,
+        JsonPathText | None,
         Meta(
             description="JSON path of the score within one prediction. Default: its key `score` names, "
             "`score` or "
