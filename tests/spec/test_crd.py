@@ -141,8 +141,8 @@ def test_what_a_schema_cannot_say_is_a_rule() -> None:
         "pane must divide an hour",
         "windows must be multiples of pane",
         "windows must be at most 744h",
-        "windows must each be longer than the one before",
-        "a feature that is redacted by capture.redact can't be watched: remove one of the two",
+        "windows must be longer than the one before",
+        "a feature is redacted by capture.redact, so it can't be watched: remove one of the two",
     ]
     assert rules[".spec.reference"] == [
         "refresh is only read with capture",

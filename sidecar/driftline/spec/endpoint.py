@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal
@@ -16,7 +17,22 @@ Protocol = Literal["auto", "json", "kserve-v1", "oip-v2", "mlflow"]
 ModelType = Literal["classification", "regression"]
 
 PathText = Annotated[str, Meta(min_length=1, max_length=253)]
-JsonPathText = Annotated[str, Meta(min_length=1, max_length=253, extra_json_schema={"pattern": PATTERN})]
+JsonPathText = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=253,
+        extra_json_schema={
+            "x-kubernetes-validations": [
+                {
+                    "rule": f"self.matches({json.dumps(PATTERN)})",
+                    "message": "is no JSON path "
+                    "($.a.b, $.a[0], $.a[*].b, $['x y'] and $..name are understood)",
+                }
+            ]
+        },
+    ),
+]
 HeaderName = Annotated[str, Meta(min_length=1, max_length=63, pattern=r"^[A-Za-z0-9!#$%&'*+.^_|~-]+$")]
 LabelText = Annotated[str, Meta(max_length=63, pattern=r"^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$")]
 LabelKey = Annotated[str, Meta(min_length=1, max_length=317)]
@@ -92,7 +108,7 @@ class LabelSelector(Part, frozen=True, kw_only=True):
         Rule(
             "(has(self.matchLabels) && size(self.matchLabels) > 0) "
             "|| (has(self.matchExpressions) && size(self.matchExpressions) > 0)",
-            "must name at least one label: an empty selector would select every pod of the namespace",
+            "must name at least one label: an empty one would select every pod",
         ),
     )
 

@@ -125,13 +125,13 @@ class MonitorSpec(Part, frozen=True, kw_only=True):
         Rule(
             "!has(self.windows) || (self.windows.map(w, duration(w)).isSorted() "
             "&& self.windows.all(w, self.windows.exists_one(v, duration(v) == duration(w))))",
-            "windows must each be longer than the one before",
+            "windows must be longer than the one before",
         ),
         Rule(  # other spellings of the same place, such as $.instances[*].age, only a parser finds
             "!has(self.capture) || !has(self.capture.redact) || !has(self.schema.features) "
             "|| !self.schema.features.exists(f, ('$..' + f.name) in self.capture.redact "
             "|| (!has(f.path) && ('$.' + f.name) in self.capture.redact))",
-            "a feature that is redacted by capture.redact can't be watched: remove one of the two",
+            "a feature is redacted by capture.redact, so it can't be watched: remove one of the two",
         ),
     )
 
