@@ -182,6 +182,8 @@ class LabelMoments:
     """Sums of e^2 d and e^2 d^2."""
     squared_errors: float = 0.0
     """Sum of e^2."""
+    fourth_errors: float = 0.0
+    """Sum of e^4 over rows."""
 
     def __add__(self, other: LabelMoments) -> LabelMoments:
         """Both together, about this shift (the other's where this has no rows)."""
@@ -195,6 +197,7 @@ class LabelMoments:
             (first, second, third, fourth),
             (self.cross[0] + moved.cross[0], self.cross[1] + moved.cross[1]),
             self.squared_errors + moved.squared_errors,
+            self.fourth_errors + moved.fourth_errors,
         )
 
     def about(self, shift: float) -> LabelMoments:
@@ -253,8 +256,6 @@ class RankingSums:
     ndcg: MeanSums = field(default_factory=MeanSums)
     average_precision: MeanSums = field(default_factory=MeanSums)
     reciprocal_rank: MeanSums = field(default_factory=MeanSums)
-    hits: int = 0
-    """Lists that have a relevant item among the first k (for certain: ties count by their share below)."""
     without_relevant: int = 0
     """Lists without any relevant item: left out, and said."""
 
@@ -264,7 +265,6 @@ class RankingSums:
             self.ndcg + other.ndcg,
             self.average_precision + other.average_precision,
             self.reciprocal_rank + other.reciprocal_rank,
-            self.hits + other.hits,
             self.without_relevant + other.without_relevant,
         )
 

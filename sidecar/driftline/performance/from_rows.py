@@ -141,6 +141,7 @@ def regression_sums(
             (float(d.sum()), float((d**2).sum()), float((d**3).sum()), float((d**4).sum())),
             (float((e * e * d).sum()), float((e * e * d * d).sum())),
             float((e * e).sum()),
+            float((e**4).sum()),
         ),
         largest=float(np.abs(e).max(initial=0.0)),
     )

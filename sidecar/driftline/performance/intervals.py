@@ -91,3 +91,22 @@ def proportion(
         return undefined(empty)
     low, high = wilson_bounds(hits / effect, n / effect, level)
     return between(hits / n, low, high, n, "wilson", level)
+
+
+def logit_interval(value: float, variance: float, units: float, n: int, method: str) -> Estimate:
+    """Of a value in [0, 1] with that variance: normal on the logit scale, which never leaves [0, 1].
+
+    Without variance (0 or 1 exactly, all alike) the interval is Wilson's on `units`, the smaller class: a
+    perfect separation of 20 positives is no proof of a perfect model.
+    """
+    if variance <= 0 or not 0 < value < 1:
+        low, high = wilson_bounds(value * units, units)
+        return between(value, low, high, n, "wilson")
+    centre = math.log(value / (1 - value))
+    half = normal_quantile() * math.sqrt(variance) / (value * (1 - value))
+    return between(value, expit(centre - half), expit(centre + half), n, method)
+
+
+def expit(x: float) -> float:
+    """1 / (1 + e^-x), without overflow."""
+    return 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x))
