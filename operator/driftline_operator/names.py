@@ -123,6 +123,6 @@ def webhook_entry(namespace: str, monitor: str) -> str:
     return f"{monitor}.{namespace}.inject.driftline.io"
 
 
-def webhook_path(namespace: str, monitor: str, uid: str, generation: int) -> str:
-    """The path at which the injector is asked about pods of that monitor."""
-    return f"/inject/{namespace}/{monitor}/{uid}/{generation}"
+def webhook_path(namespace: str, monitor: str, uid: str, generation: int, told: str = "") -> str:
+    """The path at which the injector is asked about pods of that monitor. `told`: `injection.told`'s."""
+    return f"/inject/{namespace}/{monitor}/{uid}/{generation}{told}"

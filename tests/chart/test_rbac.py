@@ -14,7 +14,9 @@ from tests.support.children import REPO
 from tests.support.tools import need
 
 CLUSTER_WIDE = {"namespaces", "mutatingwebhookconfigurations"}
-OF_THE_CORE = {"configmaps", "namespaces", "pods", "secrets", "services"}
+OF_THE_CORE = {
+    "configmaps", "limitranges", "namespaces", "pods", "resourcequotas", "secrets", "services",
+}  # fmt: skip
 GROUPS = {
     "": OF_THE_CORE,
     "apps": {"deployments", "statefulsets", "daemonsets", "replicasets"},

@@ -1,4 +1,4 @@
-"""The sidecar's two containers and their volumes, as they stand in a pod.
+"""The sidecar's two containers and their volumes, as they stand in a pod, and Redirect's before them.
 
 Native sidecars (init containers that keep running) start before the app, end after it, and let Jobs complete.
 They fit the `restricted` pod security level. Their configuration is optional everywhere: without it the proxy
@@ -15,6 +15,7 @@ from driftline.profile_parts import MOST_PARTS
 from driftline.spec import ContainerResources, ModelMonitor
 
 from driftline_operator import names
+from driftline_operator.injection.amounts import amount
 from driftline_operator.injection.pod import Json
 from driftline_operator.injection.takeover import Relay
 
@@ -44,6 +45,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Where ending pods send their last panes; empty: nowhere."""
     scrape: bool = False
     """Whether pods get annotations by which a Prometheus finds them."""
+    cpu_limit: str = ""
+    """Of both containers, where a quota of their namespace demands one; a monitor's own word goes before."""
 
 
 def proxy(
@@ -53,11 +56,9 @@ def proxy(
     arguments = ["proxy", f"--config={names.CONFIG_PATH}", f"--tee={names.RUN_PATH}/tee.sock"]
     arguments += [f"--relay={each.argument}" for each in relays]
     arguments += [f"--health=:{names.HEALTH_PORT}"]
-    resources = settings.proxy
-    for monitor in reversed(monitors):  # the oldest monitor's word is the last
-        resources = resources.overridden(monitor.spec.injection.proxy.resources)
+    resources = _proxy_resources(settings, monitors, guaranteed=guaranteed)
     return {
-        **_common(names.PROXY_CONTAINER, settings, arguments, _limits(resources, guaranteed=guaranteed)),
+        **_common(names.PROXY_CONTAINER, settings, arguments, resources),
         "ports": [{"containerPort": names.HEALTH_PORT, "name": names.HEALTH_PORT_NAME, "protocol": "TCP"}],
         # Started means listening: the app's own container starts only then, and never misses a connection.
         "startupProbe": _get("/readyz", names.HEALTH_PORT, periodSeconds=1, failureThreshold=60),
@@ -66,6 +67,37 @@ def proxy(
         "lifecycle": {"preStop": _get("/prestop", names.HEALTH_PORT)},
         "volumeMounts": [_mount(names.RUN_VOLUME, names.RUN_PATH), _config_mount()],
     }
+
+
+def redirect(
+    settings: Settings, monitors: Sequence[ModelMonitor], relays: Sequence[Relay], *, guaranteed: bool
+) -> list[Json]:
+    """The init container that writes the rules of Redirect, and ends; none where no port needs it.
+
+    Root with one capability: neither the `restricted` nor the `baseline` level admits it. It asks for what
+    the proxy does: the pod's sum stays the same, and it fits wherever the proxy fits.
+    """
+    arguments = [f"--port={each}" for relay in relays for each in relay.redirections]
+    if not arguments:
+        return []
+    resources = _proxy_resources(settings, monitors, guaranteed=guaranteed)
+    made = _common(names.REDIRECT_CONTAINER, settings, ["redirect", *arguments], resources)
+    del made["restartPolicy"]
+    made["terminationMessagePolicy"] = "FallbackToLogsOnError"  # why, where people look for it
+    made["securityContext"] |= {
+        "capabilities": {"drop": ["ALL"], "add": ["NET_ADMIN"]},
+        "runAsNonRoot": False,
+        "runAsUser": 0,
+        "runAsGroup": 0,
+    }
+    return [made]
+
+
+def _proxy_resources(settings: Settings, monitors: Sequence[ModelMonitor], *, guaranteed: bool) -> Resources:
+    resources = settings.proxy
+    for monitor in reversed(monitors):  # the oldest monitor's word is the last
+        resources = resources.overridden(monitor.spec.injection.proxy.resources)
+    return _limits(resources, settings, guaranteed=guaranteed)
 
 
 def analyzer(settings: Settings, monitors: Sequence[ModelMonitor], *, guaranteed: bool) -> Json:
@@ -79,7 +111,9 @@ def analyzer(settings: Settings, monitors: Sequence[ModelMonitor], *, guaranteed
     for monitor in reversed(monitors):
         resources = resources.overridden(monitor.spec.injection.analyzer.resources)
     return {
-        **_common(names.ANALYZER_CONTAINER, settings, arguments, _limits(resources, guaranteed=guaranteed)),
+        **_common(
+            names.ANALYZER_CONTAINER, settings, arguments, _limits(resources, settings, guaranteed=guaranteed)
+        ),
         "env": [
             _from_field("DRIFTLINE_POD_NAME", "metadata.name"),
             _from_field("DRIFTLINE_POD_UID", "metadata.uid"),
@@ -142,11 +176,15 @@ def _common(name: str, settings: Settings, arguments: list[str], resources: Reso
     }
 
 
-def _limits(resources: Resources, *, guaranteed: bool) -> Resources:
-    """As they are; in a Guaranteed pod requests and limits alike, a CPU limit included."""
+def _limits(resources: Resources, settings: Settings, *, guaranteed: bool) -> Resources:
+    """As they are, with the CPU limit that a quota demands; in a Guaranteed pod requests and limits alike."""
+    limits = resources.limits
+    if settings.cpu_limit and "cpu" not in limits:
+        asked = resources.requests.get("cpu", "0")
+        limits = {**limits, "cpu": max(settings.cpu_limit, asked, key=amount)}
     if not guaranteed:
-        return resources
-    both = {**resources.requests, **resources.limits}
+        return Resources(resources.requests, limits)
+    both = {**resources.requests, **limits}
     return Resources(both, dict(both))
 
 

@@ -24,8 +24,18 @@ from driftline.spec.injection import (
     InjectionMode,
     SidecarContainer,
 )
+from driftline.spec.labels import Kpi, Labels, Retention, Variant
 from driftline.spec.monitor import API_VERSION, KIND, Metadata, ModelMonitor, MonitorSpec
 from driftline.spec.part import Part, Rule
+from driftline.spec.performance import (
+    METRICS,
+    Concept,
+    Fairness,
+    FairnessThresholds,
+    Performance,
+    PerformanceMetric,
+    PerformanceThreshold,
+)
 from driftline.spec.policy import (
     Capture,
     CaptureReference,
@@ -57,6 +67,7 @@ from driftline.spec.status import Condition, ConditionType, MonitorStatus
 __all__ = [
     "API_VERSION",
     "KIND",
+    "METRICS",
     "SHADOW_KIND",
     "Aa",
     "AppPort",
@@ -65,12 +76,15 @@ __all__ = [
     "Capture",
     "CaptureReference",
     "Compare",
+    "Concept",
     "Condition",
     "ConditionType",
     "ContainerResources",
     "Drift",
     "Endpoint",
     "EnvVar",
+    "Fairness",
+    "FairnessThresholds",
     "Feature",
     "FeatureType",
     "Fragment",
@@ -78,8 +92,10 @@ __all__ = [
     "Injection",
     "InjectionMode",
     "JsonPaths",
+    "Kpi",
     "LabelExpression",
     "LabelSelector",
+    "Labels",
     "LatencyRatio",
     "Metadata",
     "Metrics",
@@ -91,7 +107,10 @@ __all__ = [
     "MonitorStatus",
     "Part",
     "Patch",
+    "Performance",
     "PerformanceDifference",
+    "PerformanceMetric",
+    "PerformanceThreshold",
     "Prediction",
     "ProfileSource",
     "Protocol",
@@ -99,6 +118,7 @@ __all__ = [
     "Range",
     "Reference",
     "Refresh",
+    "Retention",
     "Rule",
     "RuleStatus",
     "Schema",
@@ -112,5 +132,6 @@ __all__ = [
     "Thresholds",
     "Tolerance",
     "Traffic",
+    "Variant",
     "VolumeProfile",
 ]

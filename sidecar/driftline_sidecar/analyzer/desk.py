@@ -19,6 +19,7 @@ from driftline.spec import ModelMonitor
 
 from driftline_sidecar.admin import BadCursor, PanesPage, UnknownMonitor
 from driftline_sidecar.analyzer.monitor import Analysis
+from driftline_sidecar.analyzer.predictions.log import PredictionLog
 from driftline_sidecar.analyzer.reference import watch
 from driftline_sidecar.analyzer.reporting import MonitorConfig, config_of
 from driftline_sidecar.courtesy import courteously
@@ -66,6 +67,7 @@ class Desk:
         *,
         folder: Path | None = None,
         fleet: bool = False,
+        log: PredictionLog | None = None,
     ) -> None:
         """`monitors`: the file, or `folder`: a pod's (see `monitor_files`), beside which profiles lie.
 
@@ -78,6 +80,7 @@ class Desk:
         self._override = profile
         self._state = state
         self._fleet = fleet
+        self._log = log
         self.acknowledged: dict[str, str] = {}
         """By monitor: the cursor that was last asked with. What came before it has been taken."""
         self._routes: dict[tuple[tuple[str, ...], bytes], Analysis | None] = {}
@@ -235,7 +238,9 @@ class Desk:
             profile = self._profile(monitor, folder, profiles, now)
             known = before.get(key)
             if known is None:
-                self.analyses[key] = Analysis(monitor, profile, now, self._state, fleet=self._fleet)
+                self.analyses[key] = Analysis(
+                    monitor, profile, now, self._state, fleet=self._fleet, log=self._log
+                )
             else:
                 known.replace_monitor(monitor, profile, now)
                 self.analyses[key] = known
