@@ -19,6 +19,7 @@ from driftline_operator.cluster.resources import (
     MODEL_MONITORS,
     NAMESPACES,
     PODS,
+    RESOURCE_QUOTAS,
     SECRETS,
     WEBHOOKS,
 )
@@ -114,6 +115,69 @@ async def pods_of(api: Api, namespace: str) -> list[Json]:
 
 def is_injected(pod: Json) -> bool:
     return any(each["name"] == names.PROXY_CONTAINER for each in pod["spec"].get("initContainers") or [])
+
+
+async def test_sidecars_come_under_a_quota_that_demands_cpu_limits(
+    api: Api, namespace: str, running: Operator
+) -> None:
+    """The API server's own admission refuses pods where a container, ours too, has none."""
+    hard = {"limits.cpu": "4", "limits.memory": "4Gi"}
+    await api.create(RESOURCE_QUOTAS, namespace, {"metadata": {"name": "team"}, "spec": {"hard": hard}})
+    await api.create(MODEL_MONITORS, namespace, monitor())
+    await eventually(lambda: told(api, namespace, "/limit/500m"))
+    await asyncio.sleep(1)
+    given = deployment()
+    limited = {"limits": {"cpu": "500m", "memory": "256Mi"}, "requests": {"cpu": "10m", "memory": "32Mi"}}
+    given["spec"]["template"]["spec"]["containers"][0]["resources"] = limited
+    await api.create(DEPLOYMENTS, namespace, given)
+    await has(api, namespace, "Injected", "True", "AllInjected")
+    for each in await pods_of(api, namespace):
+        assert [one["resources"]["limits"]["cpu"] for one in each["spec"]["initContainers"]] == ["500m"] * 2
+    # Two pods of 1500m are in; with a third's sidecars there would be more than 4.
+    await api.patch(DEPLOYMENTS, namespace, "census", {"spec": {"replicas": 3}})
+    found = await has(api, namespace, "Injected", "False", "Quota")
+    assert "no room for the sidecars' limits.cpu" in found["message"]
+    await eventually(lambda: has_pods(api, namespace, 3))
+    assert sorted(is_injected(each) for each in await pods_of(api, namespace)) == [False, True, True]
+
+
+async def told(api: Api, namespace: str, what: str) -> bool:
+    return all(each["clientConfig"]["url"].endswith(what) for each in await entries(api, namespace))
+
+
+async def has_pods(api: Api, namespace: str, number: int) -> bool:
+    return len(await pods_of(api, namespace)) == number
+
+
+async def test_redirect_waits_for_a_namespace_that_admits_it(
+    api: Api, namespace: str, running: Operator
+) -> None:
+    enforce = "pod-security.kubernetes.io/enforce"
+    await api.patch(NAMESPACES, None, namespace, {"metadata": {"labels": {enforce: "baseline"}}})
+    given = monitor(injection={"mode": "Redirect"})
+    await api.create(MODEL_MONITORS, namespace, given)
+    found = await has(api, namespace, "Injected", "False", "PodSecurity")
+    assert f"{enforce}: baseline" in found["message"]
+    await api.create(DEPLOYMENTS, namespace, deployment())
+    await eventually(lambda: has_pods(api, namespace, 2))
+    assert not any(is_injected(each) for each in await pods_of(api, namespace))
+    await api.patch(NAMESPACES, None, namespace, {"metadata": {"labels": {enforce: "privileged"}}})
+    await has(api, namespace, "Injected", "False", "StartedEarlier")
+    await asyncio.sleep(1)
+    pod = (await pods_of(api, namespace))[0]["metadata"]["name"]
+    await api.delete(PODS, namespace, pod)
+    await eventually(lambda: one_injected(api, namespace))
+    (new,) = [each for each in await pods_of(api, namespace) if is_injected(each)]
+    first = new["spec"]["initContainers"][0]
+    assert (first["name"], first["securityContext"]["capabilities"]["add"]) == (
+        names.REDIRECT_CONTAINER,
+        ["NET_ADMIN"],
+    )
+    assert new["spec"]["containers"][0]["ports"][0]["containerPort"] == 8080
+
+
+async def one_injected(api: Api, namespace: str) -> bool:
+    return sum(is_injected(each) for each in await pods_of(api, namespace)) == 1
 
 
 async def test_from_monitor_to_injected_pods(api: Api, namespace: str, running: Operator) -> None:

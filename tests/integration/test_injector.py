@@ -6,11 +6,13 @@ import asyncio
 import base64
 import contextlib
 import datetime as dt
+import json
 import ssl
 import sys
 import time
 import urllib.error
 import urllib.request
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -195,16 +197,25 @@ async def test_a_pod_comes_back_with_its_sidecar(api: Api, restricted: str, tmp_
     assert "initContainers" not in bare["spec"]
 
 
-async def test_a_fault_inside_lets_the_pod_start(api: Api, restricted: str, tmp_path: Path) -> None:
+async def test_a_fault_inside_lets_the_pod_start_and_the_user_is_told(
+    api: Api, kubectl: list[str], restricted: str, tmp_path: Path
+) -> None:
     await api.create(MODEL_MONITORS, restricted, MONITOR)
     async with injector(api, restricted, tmp_path, broken) as registry:
         for number in range(50):
             found = await created(api, restricted, f"census-{number}", app="census")
             assert "initContainers" not in found["spec"]
             if reviews(registry, "InternalError"):
-                return
+                break
             await asyncio.sleep(0.1)
-    raise AssertionError("the injector was never asked")
+        else:
+            raise AssertionError("the injector was never asked")
+        command = [*kubectl, "-n", restricted, "create", "--dry-run=server", "-f", "-"]
+        document = json.dumps(model_pod("told", app="census")).encode()
+        create = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, stderr=PIPE)
+        created_it, warned = await create.communicate(document)
+        assert b"pod/told created" in created_it
+        assert b"Warning: driftline: RuntimeError: the pod starts without sidecar" in warned
 
 
 def certificate_secret(held: Held) -> Json:

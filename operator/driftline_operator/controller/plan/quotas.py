@@ -53,15 +53,13 @@ def refusal(
 
     `used`: the pods there are of these forms, whose share of the quotas' use will be another.
     """
-    for change in changes:
-        before, after = _defaulted(change.before, ranges), _defaulted(change.after, ranges)
-        known = set(_problems(before, quotas, ranges))
-        for problem in _problems(after, quotas, ranges):
-            if problem not in known:
-                return problem
     completed = [
         Change(_defaulted(each.before, ranges), _defaulted(each.after, ranges), each.pods) for each in changes
     ]
+    for each in completed:
+        if not any(_problems(each.before, quotas, ranges)):  # else it is refused anyway
+            for problem in _problems(each.after, quotas, ranges):
+                return problem
     return next((found for quota in quotas if (found := _without_room(quota, completed, used))), "")
 
 
