@@ -52,6 +52,12 @@ def test_a_service_by_name_follows_the_sidecar() -> None:
     assert reasons(state(services=(service("http"),))) == []
 
 
+def test_several_services_by_name_all_follow() -> None:
+    headless = service("http")
+    headless["metadata"], headless["spec"]["clusterIP"] = {"name": "census-headless"}, "None"
+    assert reasons(state(services=(service("http"), headless, service(9000, name="metrics")))) == []
+
+
 def test_a_service_by_number_would_go_past_it() -> None:
     (found,) = preconditions(RENAME, state(services=(service("http"), service(8080))), SETTINGS)
     assert found.reason == "NumericTargetPort"
