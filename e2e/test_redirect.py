@@ -7,7 +7,7 @@ from typing import Any
 from e2e import scenes
 from e2e.conftest import Cluster, eventually
 
-MODE = {"endpoint": {"port": 8080, "paths": ["/predict"]}, "injection": {"mode": "Redirect"}}
+MODE: dict[str, Any] = {"endpoint": {"port": 8080, "paths": ["/predict"]}, "injection": {"mode": "Redirect"}}
 
 
 def by_number(replicas: int) -> dict[str, Any]:

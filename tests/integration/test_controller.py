@@ -22,6 +22,7 @@ from driftline_operator.cluster.resources import (
     RESOURCE_QUOTAS,
     SECRETS,
     WEBHOOKS,
+    Resource,
 )
 
 from e2e.cluster.control_plane import ControlPlane
@@ -29,6 +30,15 @@ from tests.integration.test_injector import MONITOR, model_pod
 from tests.support.operators import Operator, operator
 
 Json = dict[str, Any]
+
+POLICIES = Resource(
+    "admissionregistration.k8s.io", "v1", "validatingadmissionpolicies", "ValidatingAdmissionPolicy",
+    namespaced=False,
+)  # fmt: skip
+BINDINGS = Resource(
+    "admissionregistration.k8s.io", "v1", "validatingadmissionpolicybindings",
+    "ValidatingAdmissionPolicyBinding", namespaced=False,
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -312,6 +322,32 @@ async def test_sidecars_that_fail_to_start_suspend_the_injection(
     patch = {"spec": {"injection": {"proxy": {"resources": {"requests": {"cpu": "60m"}}}}}}
     await api.patch(MODEL_MONITORS, namespace, "census", patch)
     await eventually(lambda: entries(api, namespace))
+
+
+async def test_pods_that_a_policy_refuses_start_without_sidecar(
+    api: Api, namespace: str, running: Operator
+) -> None:
+    """A policy that Driftline knows nothing of: the Deployment's own status tells."""
+    inits = "has(object.spec.initContainers) ? object.spec.initContainers : []"
+    own = f"({inits}).all(each, !each.name.startsWith('driftline-'))"
+    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
+    validation = {"expression": own, "message": "container driftline-proxy is not of our registry"}
+    constraints = {"resourceRules": [rule]}
+    spec = {"failurePolicy": "Fail", "matchConstraints": constraints, "validations": [validation]}
+    await api.create(POLICIES, None, {"metadata": {"name": namespace}, "spec": spec})
+    place = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}}
+    binding = {"policyName": namespace, "validationActions": ["Deny"], "matchResources": place}
+    await api.create(BINDINGS, None, {"metadata": {"name": namespace}, "spec": binding})
+    await api.create(MODEL_MONITORS, namespace, monitor())
+    await eventually(lambda: entries(api, namespace))
+    await asyncio.sleep(2)
+    await api.create(DEPLOYMENTS, namespace, deployment())
+    found = await has(api, namespace, "Injected", "False", "InjectionSuspended")
+    assert "container driftline-proxy is not of our registry" in found["message"]
+    await eventually(lambda: has_pods(api, namespace, 2), 60)
+    assert not any(is_injected(each) for each in await pods_of(api, namespace))
+    await api.delete(BINDINGS, None, namespace)
+    await api.delete(POLICIES, None, namespace)
 
 
 async def test_the_kill_switch_withdraws_every_entry(

@@ -41,7 +41,7 @@ def body(name: str, given: str | int = "http", age: int = 1, **spec: Any) -> Jso
     return {**kind, "metadata": metadata, "spec": {**usual, **spec}}
 
 
-REDIRECT = {"injection": {"mode": "Redirect"}}
+REDIRECT: Json = {"injection": {"mode": "Redirect"}}
 
 
 def state(*bodies: Json, labels: Json | None = None, **fields: Any) -> NamespaceState:
@@ -123,3 +123,53 @@ def test_what_is_told_is_read_back() -> None:
     assert read("later/words") == Told()
     assert Told().settings(SETTINGS) is SETTINGS
     assert Told("500m").settings(SETTINGS) == msgspec.structs.replace(SETTINGS, cpu_limit="500m")
+
+
+JOB = {"kind": "Job", "name": "scores", "controller": True}
+
+
+def ended(exit_code: int, container: str = names.REDIRECT_CONTAINER, digest: str = "") -> Json:
+    """A Job's pod that failed, an hour after it was made."""
+    bodies = body("census", **REDIRECT)
+    monitor = observe(bodies).monitor
+    assert monitor is not None
+    bare = {**POD, "metadata": {**POD["metadata"], "ownerReferences": [JOB]}}
+    found: Json = patched(bare, decide(bare, [monitor], SETTINGS).patch)
+    if digest:
+        found["metadata"]["annotations"][names.INJECTION_HASH_ANNOTATION] = digest
+    told = {"exitCode": exit_code, "reason": "Error", "message": "ip: Operation not supported"}
+    status = {"name": container, "state": {"terminated": told}}
+    return {**found, "status": {"phase": "Failed", "initContainerStatuses": [status]}}
+
+
+def suspended(*pods: Json, **fields: Any) -> str:
+    found = planned(state(body("census", **REDIRECT), pods=pods, **fields)).monitors["census"]
+    assert bool(found.suspension.key) == bool(found.suspension.message)
+    return found.suspension.message
+
+
+def test_a_jobs_pod_that_could_not_be_redirected_suspends_the_injection() -> None:
+    assert "driftline-redirect of pod census-1: Error (ip: Operation not supported)" in suspended(ended(71))
+    assert suspended(ended(0)) == ""
+    assert suspended(ended(137, names.PROXY_CONTAINER)) == "", "killed with a pod that failed by itself"
+    assert suspended(ended(71, digest="older")) == "", "another would be of another form"
+
+
+def refusing(message: str, status: str = "True") -> Json:
+    condition = {"type": "ReplicaFailure", "status": status, "reason": "FailedCreate", "message": message}
+    metadata = {"name": "census", "namespace": "ml", "uid": "d"}
+    template = {"metadata": {"labels": {"app": "census"}}, "spec": POD["spec"]}
+    spec = {"replicas": 2, "template": template}
+    return {"kind": "Deployment", "metadata": metadata, "spec": spec, "status": {"conditions": [condition]}}
+
+
+def test_pods_that_a_policy_refuses_for_their_sidecar_suspend_the_injection() -> None:
+    """Whatever enforces it: a cluster's default level, a policy engine."""
+    said = 'pods "census-x" is forbidden: container "driftline-redirect" must not include "NET_ADMIN"'
+
+    def found(workload: Json) -> str:
+        return suspended(workloads={("Deployment", "census"): workload})
+
+    assert said in found(refusing(said))
+    assert found(refusing('pods "census-x" is forbidden: container "model" must not run as root')) == ""
+    assert found(refusing(said, "False")) == ""
