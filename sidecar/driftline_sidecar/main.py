@@ -129,7 +129,22 @@ def _add_analyzer(analyzer: argparse.ArgumentParser) -> None:
     add("--token", metavar="FILE", help="what /v1/* asks for as Bearer token (nothing)")
     add("--fleet", action="store_true", help="references are made by the operator, of all pods' rows")
     add("--push", metavar="URL", help="where the panes go when the pod ends, https://HOST:PORT (nowhere)")
-    add("--state", metavar="DIR", help="where a captured reference survives a restart (nowhere)")
+    add(
+        "--hub",
+        metavar="URL",
+        help="where predictions of monitors with labels go, https://HOST:PORT (nowhere)",
+    )
+    add("--hub-token", metavar="FILE", help="the Bearer token for the hub (that of --token)")
+    add(
+        "--hub-ca",
+        metavar="FILE",
+        help="the authority of the hub's certificate (ca.crt in --config's folder)",
+    )
+    add(
+        "--state",
+        metavar="DIR",
+        help="where a captured reference and the hub's rows survive a restart (nowhere)",
+    )
     add("--log-format", metavar="FORMAT", help="json (default) or text")
 
 

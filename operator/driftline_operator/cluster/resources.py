@@ -39,6 +39,7 @@ class Resource(NamedTuple):
 
 
 MODEL_MONITORS: Final = Resource(names.GROUP, names.VERSION, names.PLURAL, "ModelMonitor")
+SHADOW_DEPLOYMENTS: Final = Resource(names.GROUP, names.VERSION, names.SHADOW_PLURAL, "ShadowDeployment")
 PODS: Final = Resource("", "v1", "pods", "Pod")
 SERVICES: Final = Resource("", "v1", "services", "Service")
 CONFIG_MAPS: Final = Resource("", "v1", "configmaps", "ConfigMap")

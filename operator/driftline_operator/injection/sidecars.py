@@ -8,9 +8,10 @@ relays, and a pod starts whatever has become of its monitor.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 import msgspec
+from driftline.profile_parts import MOST_PARTS
 from driftline.spec import ContainerResources, ModelMonitor
 
 from driftline_operator import names
@@ -19,9 +20,6 @@ from driftline_operator.injection.pod import Json
 from driftline_operator.injection.takeover import Relay
 
 Quantities = Mapping[str, str]
-
-_PROFILE_PARTS: Final = 8
-"""A profile beyond one ConfigMap's size is split over keys `profile`, `profile-2`, … of as many."""
 
 
 class Resources(msgspec.Struct, frozen=True):
@@ -61,7 +59,7 @@ def proxy(
     resources = _proxy_resources(settings, monitors, guaranteed=guaranteed)
     return {
         **_common(names.PROXY_CONTAINER, settings, arguments, resources),
-        "ports": [{"containerPort": names.HEALTH_PORT, "name": "dl-health", "protocol": "TCP"}],
+        "ports": [{"containerPort": names.HEALTH_PORT, "name": names.HEALTH_PORT_NAME, "protocol": "TCP"}],
         # Started means listening: the app's own container starts only then, and never misses a connection.
         "startupProbe": _get("/readyz", names.HEALTH_PORT, periodSeconds=1, failureThreshold=60),
         "readinessProbe": _get("/readyz", names.HEALTH_PORT, periodSeconds=5, failureThreshold=3),
@@ -121,7 +119,7 @@ def analyzer(settings: Settings, monitors: Sequence[ModelMonitor], *, guaranteed
             _from_field("DRIFTLINE_POD_UID", "metadata.uid"),
             _from_field("DRIFTLINE_POD_NAMESPACE", "metadata.namespace"),
         ],
-        "ports": [{"containerPort": names.ADMIN_PORT, "name": "dl-metrics", "protocol": "TCP"}],
+        "ports": [{"containerPort": names.ADMIN_PORT, "name": names.ADMIN_PORT_NAME, "protocol": "TCP"}],
         "livenessProbe": _get("/healthz", names.ADMIN_PORT, periodSeconds=30, failureThreshold=4),
         "lifecycle": {"preStop": _get("/prestop", names.ADMIN_PORT)},
         "volumeMounts": [
@@ -134,7 +132,7 @@ def analyzer(settings: Settings, monitors: Sequence[ModelMonitor], *, guaranteed
 
 def volumes(monitors: Sequence[ModelMonitor]) -> list[Json]:
     """The socket's directory, the monitors' configuration (each in a folder of its name) and the token."""
-    sources = [_source(monitor.metadata.name) for monitor in monitors]
+    sources = [source for monitor in monitors for source in _sources(monitor.metadata.name)]
     return [
         {"name": names.RUN_VOLUME, "emptyDir": {"sizeLimit": "256Mi"}},
         {"name": names.CONFIG_VOLUME, "projected": {"sources": sources}},
@@ -142,11 +140,20 @@ def volumes(monitors: Sequence[ModelMonitor]) -> list[Json]:
     ]
 
 
-def _source(monitor: str) -> Json:
+def _sources(monitor: str) -> list[Json]:
+    """The monitor's ConfigMap, and those of parts its profile may have: a pod can't be told of them later."""
+    own = names.config_map(monitor)
     keys = [names.MONITOR_KEY, names.CA_KEY, names.CAPTURE_KEY, names.PROFILE_KEY]
-    keys += [f"{names.PROFILE_KEY}-{part}" for part in range(2, _PROFILE_PARTS + 1)]
-    items = [{"key": key, "path": f"{monitor}/{key}"} for key in keys]
-    return {"configMap": {"name": names.config_map(monitor), "optional": True, "items": items}}
+    further = [
+        _source(names.profile_part(own, part), {names.PROFILE_KEY: f"{monitor}/{names.PROFILE_KEY}-{part}"})
+        for part in range(2, MOST_PARTS + 1)
+    ]
+    return [_source(own, {key: f"{monitor}/{key}" for key in keys}), *further]
+
+
+def _source(config_map: str, paths: Mapping[str, str]) -> Json:
+    items = [{"key": key, "path": path} for key, path in paths.items()]
+    return {"configMap": {"name": config_map, "optional": True, "items": items}}
 
 
 def _common(name: str, settings: Settings, arguments: list[str], resources: Resources) -> Json:

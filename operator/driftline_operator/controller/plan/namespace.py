@@ -150,4 +150,6 @@ def _objects(each: MonitorPlan, state: NamespaceState, installation: Installatio
     if each.observed.monitor is None:
         return []  # what its sidecars have stays in force
     reference = state.references.get(each.observed.name)
-    return [objects.config_map(each.observed, reference, installation, each.suspension.key)]
+    # The further parts first: with the first one in force, the set is whole.
+    further = objects.further_parts(each.observed, reference)
+    return [*further, objects.config_map(each.observed, reference, installation, each.suspension.key)]
