@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 
@@ -188,15 +188,15 @@ def rare(rng: np.random.Generator) -> Floats:
     return values
 
 
-def fifty_rows(rng: np.random.Generator) -> Floats:
+def fifty_rows(rng: np.random.Generator, rate: float = LIMIT) -> Floats:
     """Requests of 50 rows that resemble each other: each one's rate is Beta, intra-class correlation .3."""
-    return np.searchsorted(_fifty(), rng.random(HORIZON)) / 50
+    return np.searchsorted(_fifty(rate), rng.random(HORIZON)) / 50
 
 
 @cache
-def _fifty() -> Floats:
-    """The distribution function of how many of 50 rows disagree: beta-binomial, its mean the limit."""
-    a, b = LIMIT * (1 / 0.3 - 1), (1 - LIMIT) * (1 / 0.3 - 1)
+def _fifty(rate: float) -> Floats:
+    """The distribution function of how many of 50 rows disagree: beta-binomial, its mean the rate."""
+    a, b = rate * (1 / 0.3 - 1), (1 - rate) * (1 / 0.3 - 1)
     logs = [math.log(math.comb(50, k)) + log_beta(k + a, 50 - k + b) - log_beta(a, b) for k in range(50)]
     return np.cumsum(np.exp(logs))
 
@@ -265,7 +265,21 @@ def until(name: str, truth: float, rng: np.random.Generator, runs: int, *, below
         counts = np.cumsum(rng.random(HORIZON, dtype=np.float32) < truth)
         proven = counts <= edges[0] if below else counts >= edges[1]
         taken.append(int(np.argmax(proven)) + 1 if proven.any() else HORIZON + 1)
-    times = np.array(taken)
+    return _power(name, np.array(taken))
+
+
+def until_small(case: Means, limit: float, rng: np.random.Generator, runs: int) -> Power:
+    """How many pairs it takes to prove that a mean is below the limit; at the looks of `means`."""
+    ends = looks_at()
+    bet = log_bets_below(Values.empty(1.0, signed=case.signed).points, limit, 1.0)
+    taken = []
+    for _ in range(runs):
+        proven = log_mixture((_counted(case, rng, ends) @ bet).cumsum(axis=0)) >= -math.log(ALPHA)
+        taken.append(int(ends[np.argmax(proven)]) if proven.any() else HORIZON + 1)
+    return _power(case.name, np.array(taken))
+
+
+def _power(name: str, times: Ints) -> Power:
     never = int((times > HORIZON).sum())
     return Power(name, float(times.mean()), float(np.median(times)), float(np.quantile(times, 0.9)), never)
 
@@ -288,6 +302,13 @@ def powers(rng: np.random.Generator, runs: int) -> Iterator[Power]:
     yield until("passes: never disagrees", 0.0, rng, 1, below=True)
     yield until("rejects: truth 4 %", 0.04, rng, runs, below=False)
     yield until("rejects: truth 7 %", 0.07, rng, runs, below=False)
+    few = max(20, runs // 10)
+    half = Means("passes: 50-row requests, ICC .3, truth 1 %", 0.01, False, partial(fifty_rows, rate=0.01))
+    yield until_small(half, LIMIT, rng, few)
+    yield until_small(
+        replace(CASES[0], name="passes: heavy tails, mean 0, limit 2 % of the clip"), LIMIT, rng, few
+    )
+    yield until_small(replace(CASES[1], name="passes: 99.9 % zeros, limit 1 % of the clip"), 0.01, rng, few)
 
 
 def tables(scale: float) -> Iterator[str]:
@@ -303,7 +324,7 @@ def tables(scale: float) -> Iterator[str]:
             f"| {e.allowed:.4f} | {mark} |"
         )
     yield ""
-    yield "| limit 2 % | pairs, mean | median | 90th percentile | never |"
+    yield "| until proven; limit 2 % unless said | pairs, mean | median | 90th percentile | never |"
     yield "|---|---:|---:|---:|---:|"
     for p in powers(rng, runs):
         yield f"| {p.name} | {p.mean:,.0f} | {p.median:,.0f} | {p.ninetieth:,.0f} | {p.never} |"

@@ -52,6 +52,12 @@ def test_check_sums_up_a_shadow_and_tells_its_problems(
     assert "errorRate 0.005, agreement 0.98" in shown.out
     assert "after 168h or more, 5,000 pairs, coverage 0.9; ends after 336h" in shown.out
     bad = tmp_path / "bad.yaml"
+    bad.write_text((EXAMPLES / "shadow.yaml").read_text().replace("share: 0.05", "share: 0"))
+    assert main(["check", str(bad)]) == 65
+    assert "aa.share: must be above 0 for gate.systematicDifference" in capsys.readouterr().err
+    bad.write_text(bad.read_text().replace("    systematicDifference: 0.1\n", ""))
+    assert main(["check", str(bad)]) == 0
+    assert "latencyRatio stays Inconclusive" in capsys.readouterr().out
     text = (EXAMPLES / "shadow.yaml").read_text().replace("minTime: 168h", "minTime: 1h")
     bad.write_text(text.replace("minPairs", "minpair"))
     assert main(["check", str(bad)]) == 65

@@ -102,6 +102,12 @@ def test_no_data_is_inconclusive_for_ever(elapsed: float) -> None:
     assert verdict(judged(GATE, snapshot(Tally.empty(CLASSES), unready), elapsed))[1] is Reason.NO_DATA
 
 
+def test_days_in_which_the_candidate_was_not_ready_are_none() -> None:
+    unready = snapshot(Tally.empty(CLASSES), Account(eligible=9, dropped={Drop.NOT_READY: 9}))
+    assert judged(GATE, snapshot(good(5_000, 0.2)), 1.1 * DAY, whole=unready).verdict == "Rejected"
+    assert judged(GATE, snapshot(good()), 8 * DAY, whole=unready).reason is Reason.TOO_EARLY
+
+
 def test_an_account_that_does_not_add_up_forbids_every_verdict() -> None:
     for tally in (good(), good(5_000, 0.2)):
         found = judged(GATE, snapshot(tally, Account(eligible=5_001, mirrored=5_000, paired=5_000)))

@@ -131,9 +131,10 @@ def test_a_key_twice_deep_in_a_template_is_seen() -> None:
 
 
 def test_words_that_yaml_takes_for_booleans_are_asked_about() -> None:
+    template = "spec.candidate.template"
     assert problems(GOOD.replace("name: A", "name: N").replace("{app: v4}", "{on: v4}")) == [
-        'spec.candidate.template.metadata.labels.on: YAML reads the unquoted key on as a boolean: write "on"',
-        'spec.candidate.template.spec.containers[0].env[0].name: YAML reads the unquoted N as false: write "N"',
+        f'{template}.metadata.labels.on: YAML reads the unquoted key on as a boolean: write "on"',
+        f'{template}.spec.containers[0].env[0].name: YAML reads the unquoted N as false: write "N"',
     ]
     assert read(GOOD.replace("name: A", "name: true")).spec.candidate.template is not None
 
