@@ -15,9 +15,14 @@
 This is the domain's one package that does I/O; nothing else of the domain may import it.
 """
 
+from typing import TYPE_CHECKING
+
 from driftline.client.errors import HubError, Refused, Unreachable
 from driftline.client.events import Target, feedback_of, kpi_of, label_of
 from driftline.client.hub import Hub
+
+if TYPE_CHECKING:
+    from driftline.client.aio import AsyncHub
 
 __all__ = [
     "AsyncHub",
