@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import struct
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -21,7 +20,7 @@ from driftline.spec import ModelMonitor
 from driftline_sidecar.admin import BadCursor, PanesPage, UnknownMonitor
 from driftline_sidecar.analyzer.monitor import Analysis
 from driftline_sidecar.analyzer.predictions.log import PredictionLog
-from driftline_sidecar.analyzer.reference import load
+from driftline_sidecar.analyzer.reference import watch
 from driftline_sidecar.analyzer.reporting import MonitorConfig, config_of
 from driftline_sidecar.courtesy import courteously
 from driftline_sidecar.exchange import Exchange
@@ -252,7 +251,7 @@ class Desk:
     ) -> Profile | None:
         if self._files.folder is not None:
             beside = folder / PROFILE_FILE
-            watched = profiles[monitor.key] = Watched(beside, partial(load, path=beside))
+            watched = profiles[monitor.key] = watch(beside)
             return watched.poll(now)  # it may come later; `poll` sees it
         source = monitor.spec.reference.profile
         path = self._override
@@ -267,7 +266,7 @@ class Desk:
                     monitor=monitor.key,
                 )
             return None
-        watched = profiles[monitor.key] = Watched(path, partial(load, path=path))
+        watched = profiles[monitor.key] = watch(path)
         try:
             return watched.load()
         except DriftlineError as error:
