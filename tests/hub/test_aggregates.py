@@ -94,7 +94,9 @@ def same_means(a: MeanSums, b: MeanSums) -> None:
 
 
 def column(rows: list[Prediction], name: str, missing: float = math.nan) -> Any:
-    return np.array([missing if getattr(row, name) is None else getattr(row, name) for row in rows], np.float64)
+    return np.array(
+        [missing if getattr(row, name) is None else getattr(row, name) for row in rows], np.float64
+    )
 
 
 def cells(rows: Rows, segment: bool) -> Iterator[tuple[Cell, list[Prediction]]]:
@@ -143,7 +145,10 @@ def test_corrections_count_from_their_time_on(store: Store) -> None:
     store.predict(*rows.predictions)
     store.label(*rows.labels)
     with looked(store, ScoreBins.default()) as window:
-        found = [sum(each.rows for each in sums.binary(window, "yes", By(age=age)).values()) for age in (HOUR, None)]
+        found = [
+            sum(each.rows for each in sums.binary(window, "yes", By(age=age)).values())
+            for age in (HOUR, None)
+        ]
     assert found == [len(known_at(rows, HOUR)), len(known_at(rows, None))]
 
 

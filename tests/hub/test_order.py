@@ -33,8 +33,12 @@ def events(draw: st.DrawFn) -> list[Any]:
             draw(st.lists(st.tuples(st.sampled_from(IDS), AT, st.sampled_from(["yes", "no"])), max_size=6))
         )
     }
-    labels = draw(st.dictionaries(st.tuples(st.sampled_from(IDS), AT), st.sampled_from(["yes", "no"]), max_size=6))
-    thumbs = draw(st.dictionaries(st.tuples(st.sampled_from(IDS), AT), st.sampled_from(["up", "down"]), max_size=4))
+    labels = draw(
+        st.dictionaries(st.tuples(st.sampled_from(IDS), AT), st.sampled_from(["yes", "no"]), max_size=6)
+    )
+    thumbs = draw(
+        st.dictionaries(st.tuples(st.sampled_from(IDS), AT), st.sampled_from(["up", "down"]), max_size=4)
+    )
     values = draw(st.dictionaries(st.tuples(st.sampled_from(IDS), AT), st.integers(0, 3), max_size=4))
     return [
         *predictions.values(),
@@ -56,7 +60,9 @@ def send(store: Store, sent: list[Any], size: int) -> None:
 def added_up(store: Store) -> list[Any]:
     with (
         store.database.reading() as connection,
-        open_window(connection, store.monitor, NOW, NOW + 100, ScoreBins.default(), regression=False) as window,
+        open_window(
+            connection, store.monitor, NOW, NOW + 100, ScoreBins.default(), regression=False
+        ) as window,
     ):
         binary = [sums.binary(window, "yes", By(age=age)) for age in (None, 0.0, 10.0, 30.0)]
         return [
@@ -75,9 +81,11 @@ def empty(store: Store) -> None:
             connection.execute(delete(table))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(sent=events(), data=st.data())
-def test_order_batches_and_repetitions_change_nothing(store: Store, sent: list[Any], data: st.DataObject) -> None:
+def test_order_batches_and_repetitions_change_nothing(
+    store: Store, sent: list[Any], data: st.DataObject
+) -> None:
     empty(store)
     send(store, sent, size=len(sent) or 1)
     expected = added_up(store)

@@ -53,7 +53,9 @@ def test_by_number(store: Store) -> None:
 def test_what_a_removed_monitor_left(store: Store) -> None:
     fill(store)
     with store.database.writing() as connection:
-        panes.add(connection, store.monitor, (StoredPane(start=NOW, seconds=60.0, profile="a", body=b"x"),), NOW)
+        panes.add(
+            connection, store.monitor, (StoredPane(start=NOW, seconds=60.0, profile="a", body=b"x"),), NOW
+        )
         registry.remove(connection, "ml", "census")
     kept = Store(store.database, "kept")
     kept.predict(Prediction(id="a", at=NOW, segments={"sex": "f"}))
@@ -95,7 +97,9 @@ def in_partition(database: Database, name: str) -> int:
 
 
 def test_pane_history_is_idempotent_and_found_by_time(store: Store) -> None:
-    sent = tuple(StoredPane(start=NOW + 60.0 * n, seconds=60.0, profile="a", body=bytes([n])) for n in range(5))
+    sent = tuple(
+        StoredPane(start=NOW + 60.0 * n, seconds=60.0, profile="a", body=bytes([n])) for n in range(5)
+    )
     other = StoredPane(start=NOW, seconds=60.0, profile="b", body=b"other")
     with store.database.writing() as connection:
         assert panes.add(connection, store.monitor, (*sent, other), NOW) == 6

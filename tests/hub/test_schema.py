@@ -30,7 +30,8 @@ def test_from_each_step_to_the_newest(empty: str, step: str) -> None:
     assert migrate(database) == revisions()[-1]
     with database.reading() as connection:
         context = MigrationContext.configure(
-            connection, opts={"compare_type": True, "include_object": lambda *each: "predictions_" not in each[1]}
+            connection,
+            opts={"compare_type": True, "include_object": lambda *each: "predictions_" not in each[1]},
         )
         assert compare_metadata(context, schema.metadata) == []
     database.close()

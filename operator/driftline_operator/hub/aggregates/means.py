@@ -26,9 +26,7 @@ def mean_sums(
     found = {}
     for row in window.connection.execute(query):
         cell = window.cell(by, tuple(row[:4]))
-        found[cell] = {
-            name: _read(row[4 + 6 * place : 10 + 6 * place]) for place, name in enumerate(numbers)
-        }
+        found[cell] = {name: _read(row[4 + 6 * place : 10 + 6 * place]) for place, name in enumerate(numbers)}
     return found
 
 
@@ -52,7 +50,10 @@ def _by_request(
     inner = [
         part
         for name, x in numbers.items()
-        for part in (sa.func.count(x).label(f"m_{name}"), sa.func.coalesce(sa.func.sum(x), 0.0).label(f"s_{name}"))
+        for part in (
+            sa.func.count(x).label(f"m_{name}"),
+            sa.func.coalesce(sa.func.sum(x), 0.0).label(f"s_{name}"),
+        )
     ]
     requests = (
         sa.select(*named, *inner)
@@ -65,7 +66,14 @@ def _by_request(
     for name in numbers:
         m, s = requests.c[f"m_{name}"], requests.c[f"s_{name}"]
         some = sa.func.sum(sa.case((m > 0, 1), else_=0))
-        outer += [some, sa.func.sum(m), sa.func.sum(s), sa.func.sum(s * s), sa.func.sum(m * s), sa.func.sum(m * m)]
+        outer += [
+            some,
+            sa.func.sum(m),
+            sa.func.sum(s),
+            sa.func.sum(s * s),
+            sa.func.sum(m * s),
+            sa.func.sum(m * m),
+        ]
     return sa.select(*outer).group_by(*first(4))
 
 

@@ -25,7 +25,12 @@ def coverage(window: Window, by: By) -> dict[Cell, CoverageCounts]:
 def _by_bin(window: Window, by: By, chosen: sa.ColumnElement[bool]) -> dict[Cell, np.ndarray]:
     columns, source, timely = window.grouped(by)
     keys = [*columns, window.table.c.bin]
-    query = sa.select(*keys, sa.func.count()).select_from(source).where(chosen, timely).group_by(*first(len(keys)))
+    query = (
+        sa.select(*keys, sa.func.count())
+        .select_from(source)
+        .where(chosen, timely)
+        .group_by(*first(len(keys)))
+    )
     found: dict[Cell, np.ndarray] = {}
     for *key, place, count in window.connection.execute(query):
         counts = found.setdefault(window.cell(by, tuple(key)), np.zeros(window.bins.count + 1, np.int64))
@@ -68,7 +73,12 @@ def feedback(window: Window, by: By) -> dict[Cell, FeedbackCounts]:
     columns, source, timely = window.grouped(by)
     joined = source.join(thumbs, sa.and_(thumbs.c.id == rows.id, thumbs.c.newest == 1))
     keys = [*columns, thumbs.c.thumb]
-    query = sa.select(*keys, sa.func.count()).select_from(joined).where(window.once(), timely).group_by(*first(len(keys)))
+    query = (
+        sa.select(*keys, sa.func.count())
+        .select_from(joined)
+        .where(window.once(), timely)
+        .group_by(*first(len(keys)))
+    )
     found: dict[Cell, FeedbackCounts] = {}
     for *key, thumb, count in window.connection.execute(query):
         cell = window.cell(by, tuple(key))
@@ -102,7 +112,12 @@ def kpi(window: Window, name: str, by: By) -> dict[Cell, KpiSums]:
     found = {}
     for *key, every, ids, count, total, squares, products, sizes in window.connection.execute(query):
         values = MeanSums(
-            ids, int(count or 0), float(total or 0), float(squares or 0), float(products or 0), int(sizes or 0)
+            ids,
+            int(count or 0),
+            float(total or 0),
+            float(squares or 0),
+            float(products or 0),
+            int(sizes or 0),
         )
         found[window.cell(by, tuple(key))] = KpiSums(values, converted=ids, predictions=every)
     return found

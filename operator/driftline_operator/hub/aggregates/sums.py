@@ -91,7 +91,12 @@ def multiclass(window: Window, by: By) -> dict[Cell, MulticlassSums]:
     chosen = sa.and_(window.known_at(by.age), rows["class"].is_not(None))
     columns, source, timely = window.grouped(by)
     keys = [*columns, rows.label, rows["class"]]
-    query = sa.select(*keys, sa.func.count()).select_from(source).where(chosen, timely).group_by(*first(len(keys)))
+    query = (
+        sa.select(*keys, sa.func.count())
+        .select_from(source)
+        .where(chosen, timely)
+        .group_by(*first(len(keys)))
+    )
     confusions: dict[Cell, dict[tuple[str, str], int]] = {}
     for *key, label, said, count in window.connection.execute(query):
         confusions.setdefault(window.cell(by, tuple(key)), {})[label, said] = count
@@ -173,10 +178,7 @@ def predicted(window: Window, by: By, positive: str | None) -> dict[Cell, Predic
     columns, source, timely = window.grouped(by)
     keys = [*columns, said.label("said"), window.table.c.bin]
     query = (
-        sa.select(*keys, sa.func.count())
-        .select_from(source)
-        .where(window.once(), timely)
-        .group_by(*first(6))
+        sa.select(*keys, sa.func.count()).select_from(source).where(window.once(), timely).group_by(*first(6))
     )
     found: dict[Cell, PredictionCounts] = {}
     empty = (3, window.bins.count + 1)
