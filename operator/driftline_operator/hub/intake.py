@@ -1,8 +1,8 @@
 """Predictions, labels, feedback and KPI events into the database, each once.
 
-Every function takes one request's events, all of them or none, and answers how many were new. It checks and
-makes rows first, without the database; what it returns is then run within a transaction. Order doesn't matter: of two labels (or pieces of feedback, or
-KPI events) of one key the newer counts, and of equally old ones the one that came last.
+`..._rows` checks one request's events and makes rows of them; `add_...` inserts them within a transaction,
+all or none, and answers how many were new. Order doesn't matter: of two labels (or pieces of feedback, or KPI
+events) of one key the newer counts, and of equally old ones the one that came last.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def prediction_rows(
     kind, features = known.kind, known.features
     strata = [stratum_of(each, known.segments) for each in predictions]
     number = numbers.strata(known.id, dict.fromkeys(strata))
-    rows = []
+    rows: list[Row] = []
     for index, (each, stratum) in enumerate(zip(predictions, strata, strict=True)):
         place = f"predictions[{index}]"
         kept = outcomes.keep(kind, each.prediction, f"{place}.prediction")
