@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -87,12 +88,11 @@ class Postgres:
         done = subprocess.run(command, capture_output=True, text=True, check=False, **self._as_user())
         assert done.returncode == 0, done.stderr
 
-    def _as_user(self) -> dict[str, int | list[int] | str]:
+    def _as_user(self) -> dict[str, Any]:
         if self._user is None:
             return {"cwd": str(self.folder)}
-        return {
-            "user": self._user.pw_uid, "group": self._user.pw_gid, "extra_groups": [], "cwd": str(self.folder),
-        }  # fmt: skip
+        user = self._user
+        return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": [], "cwd": str(self.folder)}
 
 
 @contextlib.contextmanager
