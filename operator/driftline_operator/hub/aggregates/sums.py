@@ -118,7 +118,9 @@ def regression(window: Window, by: By, shift: float = 0.0) -> dict[Cell, Regress
         "errors": error,
         "absolute": sa.func.abs(error),
         "squares": error * error,
-        "percentage": sa.case((sa.func.abs(rows.truth) < LEAST_LABEL, None), else_=sa.func.abs(error) / sa.func.abs(rows.truth)),
+        "percentage": sa.case(
+            (sa.func.abs(rows.truth) < LEAST_LABEL, None), else_=sa.func.abs(error) / sa.func.abs(rows.truth)
+        ),
     }
     means = mean_sums(window, by, chosen, numbers)
     moments = _moments(window, by, chosen, error, rows.truth - shift, shift)
@@ -132,7 +134,8 @@ def _moments(
     window: Window, by: By, chosen: sa.ColumnElement[bool], e: Expression, d: Expression, shift: float
 ) -> dict[Cell, tuple[LabelMoments, float]]:
     columns, source, timely = window.grouped(by)
-    powers = [sa.func.sum(x) for x in (d, d * d, d * d * d, d * d * d * d, e * e * d, e * e * d * d, e * e, e * e * e * e)]
+    of_errors = (e * e * d, e * e * d * d, e * e, e * e * e * e)
+    powers = [sa.func.sum(x) for x in (d, d * d, d * d * d, d * d * d * d, *of_errors)]
     query = (
         sa.select(*columns, sa.func.count(), sa.func.max(sa.func.abs(e)), *powers)
         .select_from(source)
