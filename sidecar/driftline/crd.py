@@ -54,6 +54,12 @@ _MONITOR_COLUMNS = (
     ("Ready", "string", '.status.conditions[?(@.type=="Ready")].status', "Whether the model is monitored."),
     ("Injected", "string", ".status.injected", "Pods that carry the sidecar."),
     ("Drift", "string", '.status.conditions[?(@.type=="DataDrift")].status', "Whether the inputs drift."),
+    (
+        "Performance",
+        "string",
+        '.status.conditions[?(@.type=="Performance")].reason',
+        "How good the model was by its labels, in one word.",
+    ),
     ("Worst feature", "string", ".status.worstFeature", "The feature that drifts most."),
     ("Rows", "integer", ".status.rows", "Rows in the longest window."),
     ("Age", "date", ".metadata.creationTimestamp", "How long the monitor has existed."),
@@ -155,6 +161,8 @@ def schema_of(kind: inspect.Type) -> dict[str, Any]:
     kinds = options(kind)
     if len(kinds) > 1:
         return _int_or_string(kinds)
+    if isinstance(kind, inspect.UnionType):  # with null: what else the option says is said of it
+        return next(schema_of(each) for each in kind.types if not isinstance(each, inspect.NoneType))
     kind = kinds[0]
     if isinstance(kind, inspect.StructType):
         return _object(kind)

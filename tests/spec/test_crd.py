@@ -47,7 +47,7 @@ def test_names_columns_and_status_are_as_designed() -> None:
     version = spec["versions"][0]
     assert version["subresources"] == {"status": {}}
     assert [column["name"] for column in version["additionalPrinterColumns"]] == [
-        "Ready", "Injected", "Drift", "Worst feature", "Rows", "Age",
+        "Ready", "Injected", "Drift", "Performance", "Worst feature", "Rows", "Age",
     ]  # fmt: skip
 
 
@@ -113,6 +113,11 @@ def test_everything_a_rule_may_walk_over_is_bounded(of: Definition) -> None:
         (".spec.reference.season", {"enum": ["daily", "none", "weekly"], "default": "none"}),
         (".spec", {"required": ["selector", "endpoint", "model", "schema"]}),
         (".spec.drift", {"default": {}}),
+        (".spec.labels.ages", {"default": ["1h", "24h", "168h"], "minItems": 1}),
+        (".spec.labels.retention.rows", {"default": 50_000_000, "minimum": 1000}),
+        (".spec.performance.minLabels", {"default": 200}),
+        (".spec.performance.thresholds", {"x-kubernetes-list-map-keys": ["metric"], "maxItems": 16}),
+        (".spec.kpis", {"x-kubernetes-list-map-keys": ["name"], "maxItems": 32}),
     ],
 )
 def test_types_bounds_and_defaults_come_from_the_spec(path: str, expected: dict[str, Any]) -> None:
@@ -145,8 +150,26 @@ def test_what_a_schema_cannot_say_is_a_rule() -> None:
         if "x-kubernetes-validations" in schema
     }
     assert rules[".spec.schema.features[].range"] == ["max must be above min", "must have min or max"]
-    assert rules[".spec"] == ["pane must divide an hour", "windows must be multiples of pane"]
+    assert rules[".spec"] == [
+        "pane must divide an hour",
+        "windows must be multiples of pane",
+        "windows must be at most 744h",
+        "windows must be longer than the one before",
+        "a feature is redacted by capture.redact, so it can't be watched: remove one of the two",
+        "performance, fairness and kpis need labels: without it no prediction is kept",
+        "performance.thresholds.metric is none of model.type's",
+        "performance.thresholds.metric needs schema.prediction.score",
+        "maxDrop and maxRise need a reference with labels: a captured one has none",
+        "performance.age must be one of labels.ages",
+        "labels.features must name features",
+        "fairness needs model.type classification",
+        "fairness needs schema.segments: the features whose values are the groups",
+    ]
     assert rules[".spec.reference"] == [
         "refresh is only read with capture",
         "has both profile and capture: choose one",
     ]
+
+
+def test_what_is_off_unless_asked_for_is_not_filled_in() -> None:
+    assert [name for name in ("labels", "performance", "fairness") if "default" in at(f".spec.{name}")] == []

@@ -24,8 +24,18 @@ from driftline.spec.injection import (
     InjectionMode,
     SidecarContainer,
 )
+from driftline.spec.labels import Kpi, Labels, Retention, Variant
 from driftline.spec.monitor import API_VERSION, KIND, Metadata, ModelMonitor, MonitorSpec
 from driftline.spec.part import Part, Rule
+from driftline.spec.performance import (
+    METRICS,
+    Concept,
+    Fairness,
+    FairnessThresholds,
+    Performance,
+    PerformanceMetric,
+    PerformanceThreshold,
+)
 from driftline.spec.policy import (
     Capture,
     CaptureReference,
@@ -63,6 +73,7 @@ from driftline.spec.status import Condition, ConditionType, MonitorStatus
 __all__ = [
     "API_VERSION",
     "KIND",
+    "METRICS",
     "SHADOW_KIND",
     "Aa",
     "AppPort",
@@ -71,12 +82,15 @@ __all__ = [
     "Capture",
     "CaptureReference",
     "Compare",
+    "Concept",
     "Condition",
     "ConditionType",
     "ContainerResources",
     "Drift",
     "Endpoint",
     "EnvVar",
+    "Fairness",
+    "FairnessThresholds",
     "Feature",
     "FeatureType",
     "Fragment",
@@ -84,8 +98,10 @@ __all__ = [
     "Injection",
     "InjectionMode",
     "JsonPaths",
+    "Kpi",
     "LabelExpression",
     "LabelSelector",
+    "Labels",
     "LatencyRatio",
     "Metadata",
     "Metrics",
@@ -98,7 +114,10 @@ __all__ = [
     "OutputsStatus",
     "Part",
     "Patch",
+    "Performance",
     "PerformanceDifference",
+    "PerformanceMetric",
+    "PerformanceThreshold",
     "Prediction",
     "ProfileSource",
     "Protocol",
@@ -106,6 +125,7 @@ __all__ = [
     "Range",
     "Reference",
     "Refresh",
+    "Retention",
     "Rule",
     "RuleStatus",
     "Schema",
@@ -120,5 +140,6 @@ __all__ = [
     "Thresholds",
     "Tolerance",
     "Traffic",
+    "Variant",
     "VolumeProfile",
 ]
