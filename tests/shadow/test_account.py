@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from driftline.shadow.account import Account, Drop, Failure
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 COUNT = st.integers(0, 1_000)
@@ -23,6 +24,7 @@ def accounts(draw: st.DrawFn) -> Account:
     )  # fmt: skip
 
 
+@settings(deadline=None)
 @given(accounts(), accounts(), accounts())
 def test_what_adds_up_still_does_merged_in_any_order(a: Account, b: Account, c: Account) -> None:
     merged = (a + b) + c
@@ -34,10 +36,9 @@ def test_what_adds_up_still_does_merged_in_any_order(a: Account, b: Account, c: 
 
 
 @pytest.mark.parametrize("name", ["eligible", "mirrored", "paired", "lost", "waiting"])
+@settings(deadline=None)
 @given(account=accounts())
 def test_one_request_more_anywhere_is_noticed(name: str, account: Account) -> None:
-    import msgspec
-
     changed = msgspec.structs.replace(account, **{name: getattr(account, name) + 1})
     assert [*changed.problems()]
 
