@@ -11,11 +11,17 @@ from hypothesis import strategies as st
 COUNT = st.integers(0, 1_000)
 
 
+def _counts(reasons: int) -> st.SearchStrategy[list[int]]:
+    return st.lists(st.integers(0, 99), min_size=reasons, max_size=reasons)
+
+
 @st.composite
 def accounts(draw: st.DrawFn) -> Account:
     """One that adds up, as any order of events leaves it."""
-    dropped = draw(st.dictionaries(st.sampled_from(list(Drop)), st.integers(1, 99)))
-    failed = draw(st.dictionaries(st.sampled_from(list(Failure)), st.integers(1, 99)))
+    dropped = {reason: count for reason, count in zip(Drop, draw(_counts(len(Drop))), strict=True) if count}
+    failed = {
+        reason: count for reason, count in zip(Failure, draw(_counts(len(Failure))), strict=True) if count
+    }
     paired, lost, waiting = draw(COUNT), draw(COUNT), draw(COUNT)
     mirrored = paired + sum(failed.values())
     return Account(
