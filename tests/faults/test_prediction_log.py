@@ -95,6 +95,7 @@ def test_a_hub_that_comes_later_gets_everything_and_the_analysis_never_waited(tm
         assert running.log.read_text().count("hub_unwilling") == 1
 
 
+@pytest.mark.slow
 def test_a_hanging_hub_holds_nothing_up_but_its_own_rows(tmp_path: Path, taking: FakeHub) -> None:
     taking.delay = 60.0
     with analyzer(tmp_path, taking.url) as running:
@@ -225,6 +226,7 @@ def test_a_full_directory_leaves_memory(tmp_path: Path) -> None:
         assert figure(running, "dropped_total") == 0
 
 
+@pytest.mark.slow
 def test_the_spool_is_bounded_and_says_what_went(tmp_path: Path) -> None:
     port = free_port()
     with analyzer(tmp_path, f"http://127.0.0.1:{port}") as running:
