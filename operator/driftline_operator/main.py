@@ -282,3 +282,7 @@ def resources(text: str) -> Resources:
         return msgspec.json.decode(text, type=Resources)
     except msgspec.DecodeError as error:
         raise argparse.ArgumentTypeError(f"must be requests and limits as JSON: {error}") from error
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -65,6 +65,12 @@ class Postgres:
             assert time.monotonic() < deadline, "PostgreSQL doesn't answer"
             time.sleep(0.05)
 
+    @property
+    def pid(self) -> int:
+        """Of its first process."""
+        assert self._process is not None
+        return self._process.pid
+
     def kill(self) -> None:
         """As a machine's power cut would, but for what the kernel holds; children go with it."""
         assert self._process is not None

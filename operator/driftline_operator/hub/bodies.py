@@ -97,7 +97,7 @@ def _value_at(body: bytes, path: str) -> object:
             value = value[int(index)] if index else value[name]
         except (KeyError, IndexError, TypeError):
             return None
-    return value
+    return None if isinstance(value, dict | list) else value
 
 
 def _check_text(body: bytes) -> None:

@@ -129,10 +129,23 @@ def add_labels(connection: Connection, monitor: int, rows: Sequence[Row]) -> int
         set_={name: new[name] for name in ("class", "value", "received")},
         where=differs,
     )
+    several = _have_labels(connection, monitor, rows)
     changed = execute_batch(connection, upsert, rows)
-    if changed:
+    if changed and several:
         _set_until(connection, monitor, rows)
     return changed
+
+
+def _have_labels(connection: Connection, monitor: int, rows: Sequence[Row]) -> bool:
+    """Whether any of these ids will have several labels: seldom, and looking is cheaper than setting `until`."""
+    ids = dict.fromkeys(row["id"] for row in rows)
+    if len(ids) < len(rows) or connection.dialect.name != "postgresql":
+        return True
+    table = schema.labels.c
+    batch = incoming(connection, [table.id])
+    query = sa.select(sa.literal(1)).where(table.monitor_id == monitor, table.id == batch.c.id).limit(1)
+    named = msgspec.json.encode([{"id": name} for name in ids]).decode()
+    return connection.execute(query, {"batch": named}).first() is not None
 
 
 _GIVEN: Final[sa.Column[Any]] = sa.Column("given", sa.Boolean)

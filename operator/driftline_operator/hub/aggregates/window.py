@@ -3,8 +3,8 @@
 The join is made once; what is asked of it then is a GROUP BY. Of several predictions of one id the newest
 *of the span* is there: an answer that was given anew a week later doesn't take the older one out of its
 window. A prediction has a row for each label it ever had: `since` and `until` say from which to which of its
-ages the label was known (NULL: not labelled; still known). So `until IS NULL` is each prediction once, with the
-newest label, and `since <= A AND (until IS NULL OR until > A)` is what was known at the age A.
+ages the label was known (NULL: not labelled; still known). So `until IS NULL` is each prediction once, with
+the newest label, and `since <= A AND (until IS NULL OR until > A)` is what was known at the age A.
 """
 
 from __future__ import annotations
