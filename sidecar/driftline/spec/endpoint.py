@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal
@@ -9,13 +10,29 @@ from typing import Annotated, ClassVar, Literal
 from msgspec import Meta, field
 
 from driftline.errors import Problem
-from driftline.jsonpath import parse_path
+from driftline.jsonpath import PATTERN, parse_path
 from driftline.spec.part import Part, Rule
 
 Protocol = Literal["auto", "json", "kserve-v1", "oip-v2", "mlflow"]
 ModelType = Literal["classification", "regression"]
 
 PathText = Annotated[str, Meta(min_length=1, max_length=253)]
+JsonPathText = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=253,
+        extra_json_schema={
+            "x-kubernetes-validations": [
+                {
+                    "rule": f"self.matches({json.dumps(PATTERN)})",
+                    "message": "is no JSON path "
+                    "($.a.b, $.a[0], $.a[*].b, $['x y'] and $..name are understood)",
+                }
+            ]
+        },
+    ),
+]
 HeaderName = Annotated[str, Meta(min_length=1, max_length=63, pattern=r"^[A-Za-z0-9!#$%&'*+.^_|~-]+$")]
 LabelText = Annotated[str, Meta(max_length=63, pattern=r"^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$")]
 LabelKey = Annotated[str, Meta(min_length=1, max_length=317)]
@@ -31,6 +48,19 @@ def path_problems(at: str, text: str | None) -> Iterator[Problem]:
         parse_path(text)
     except ValueError as error:
         yield Problem(at, str(error))
+
+
+def url_path_problems(at: str, paths: tuple[str, ...]) -> Iterator[Problem]:
+    """What is wrong with the URL paths of that field: exact ones, or prefixes that end in `*`."""
+    for index, path in enumerate(paths):
+        if not path.startswith("/"):
+            yield Problem(f"{at}[{index}]", f"must begin with / ({path!r})")
+        elif "*" in path[:-1]:
+            yield Problem(f"{at}[{index}]", f"must have no * but the last character ({path!r})")
+        elif "?" in path or "#" in path:
+            yield Problem(f"{at}[{index}]", f"must be a path without query ({path!r})")
+        elif path in paths[:index]:
+            yield Problem(f"{at}[{index}]", f"is there twice ({path!r})")
 
 
 class LabelExpression(Part, frozen=True, kw_only=True):
@@ -78,7 +108,7 @@ class LabelSelector(Part, frozen=True, kw_only=True):
         Rule(
             "(has(self.matchLabels) && size(self.matchLabels) > 0) "
             "|| (has(self.matchExpressions) && size(self.matchExpressions) > 0)",
-            "must name at least one label: an empty selector would select every pod of the namespace",
+            "must name at least one label: an empty one would select every pod",
         ),
     )
 
@@ -91,7 +121,7 @@ class JsonPaths(Part, frozen=True, kw_only=True):
     """Where a JSON body keeps its records and predictions, for protocol `json`."""
 
     records: Annotated[
-        PathText,
+        JsonPathText,
         Meta(
             description="JSON path in the request body: one record, or a list of them. A record is an "
             "object "
@@ -100,7 +130,7 @@ class JsonPaths(Part, frozen=True, kw_only=True):
         ),
     ] = "$"
     predictions: Annotated[
-        PathText | None,
+        JsonPathText | None,
         Meta(
             description="JSON path in the response body: one prediction, or one per record in the same "
             "order. "
@@ -170,15 +200,7 @@ class Endpoint(Part, frozen=True, kw_only=True):
             )
 
     def _check_paths(self) -> Iterator[Problem]:
-        for index, path in enumerate(self.paths):
-            if not path.startswith("/"):
-                yield Problem(f"paths[{index}]", f"must begin with / ({path!r})")
-            elif "*" in path[:-1]:
-                yield Problem(f"paths[{index}]", f"must have no * but the last character ({path!r})")
-            elif "?" in path or "#" in path:
-                yield Problem(f"paths[{index}]", f"must be a path without query ({path!r})")
-            elif path in self.paths[:index]:
-                yield Problem(f"paths[{index}]", f"is there twice ({path!r})")
+        yield from url_path_problems("paths", self.paths)
 
     def _check_json(self) -> Iterator[Problem]:
         if self.json is not None and self.protocol not in ("json", "auto"):

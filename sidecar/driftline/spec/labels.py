@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from driftline.errors import Problem
 from driftline.quantity import Duration
-from driftline.spec.endpoint import HeaderName, PathText, path_problems
+from driftline.spec.endpoint import HeaderName, JsonPathText, path_problems
 from driftline.spec.part import Part, Rule, twice
 from driftline.spec.schema import ColumnName
 
@@ -33,7 +33,9 @@ class Retention(Part, frozen=True, kw_only=True):
         Meta(description="Beyond that many predictions the oldest are deleted. Default 50000000."),
     ] = 50_000_000
 
-    RULES: ClassVar = (Rule("duration(self.age) >= duration('1h')", "age must be at least 1h"),)
+    RULES: ClassVar = (
+        Rule("!has(self.age) || duration(self.age) >= duration('1h')", "age must be at least 1h"),
+    )
 
     def _check_age(self) -> Iterator[Problem]:
         if self.age < 3600:
@@ -74,7 +76,7 @@ class Labels(Part, frozen=True, kw_only=True):
         ),
     ] = ()
     id_path: Annotated[
-        PathText | None,
+        JsonPathText | None,
         Meta(
             description="JSON path of the id in the response's body, such as `$.id`, or `$.results[*].id` "
             "with one for each row. Default: the id of the exchange (see endpoint.idHeaders)."

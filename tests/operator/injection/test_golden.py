@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import yaml
 from driftline.spec import AppPort, ContainerResources, Endpoint, Injection, ModelMonitor, SidecarContainer
@@ -23,6 +24,7 @@ SETTINGS = Settings(
     image="driftline-sidecar:test", push_url="https://driftline-controller.driftline-system.svc:8443"
 )
 HTTP = Endpoint(port="http")
+REDIRECT = Injection(mode="Redirect")
 SWAP = Injection(mode="PortSwap", app=AppPort(port=8081, env="PORT"))
 FULL = {"cpu": "1", "memory": "1Gi"}
 
@@ -39,6 +41,12 @@ def case(of: Json, *monitors: ModelMonitor, settings: Settings = SETTINGS) -> Ca
 
 
 CASES: dict[str, Case] = {
+    "a-hub": case(
+        pod(serving()),
+        settings=Settings(
+            image="driftline-sidecar:test", hub_url="https://driftline-hub.driftline-system.svc:8444"
+        ),
+    ),
     "named-port": case(pod(serving())),
     "numeric-port-of-a-named-entry": case(pod(serving()), watching(endpoint=Endpoint(port=8080))),
     "numeric-port-without-name": case(
@@ -88,6 +96,20 @@ CASES: dict[str, Case] = {
             initContainers=[container("istio-init"), container("istio-proxy", restartPolicy="Always")],
         )
     ),
+    "istio-as-an-app-container": case(
+        pod(
+            serving(),
+            container("istio-proxy", [port(15090, "http-envoy-prom")]),
+            initContainers=[container("istio-init")],
+        )
+    ),
+    "linkerd-as-a-native-sidecar": case(
+        pod(
+            serving(),
+            metadata={"annotations": {"linkerd.io/inject": "enabled"}},
+            initContainers=[container("linkerd-init"), container("linkerd-proxy", restartPolicy="Always")],
+        )
+    ),
     "linkerd": case(
         pod(
             container("linkerd-proxy", [port(4143, "linkerd-proxy"), port(4191, "linkerd-admin")]),
@@ -99,6 +121,21 @@ CASES: dict[str, Case] = {
     "opt-out": case(pod(serving(), metadata={"labels": {"app": "census", "driftline.io/inject": "false"}})),
     "job": case(
         pod(serving(), restartPolicy="Never", metadata={"ownerReferences": [{"kind": "Job", "name": "j"}]})
+    ),
+    "indexed-job": case(
+        pod(
+            serving(env=[{"name": "JOB_COMPLETION_INDEX", "value": "2"}]),
+            metadata={
+                "labels": {"app": "census", "batch.kubernetes.io/job-completion-index": "2"},
+                "ownerReferences": [{"kind": "Job", "name": "j", "controller": True}],
+            },
+            restartPolicy="OnFailure",
+            activeDeadlineSeconds=600,
+        )
+    ),
+    "redirect-in-a-job": case(
+        pod(serving(), restartPolicy="Never", metadata={"ownerReferences": [{"kind": "Job", "name": "j"}]}),
+        watching(injection=REDIRECT),
     ),
     "daemon-set": case(
         pod(serving(), metadata={"ownerReferences": [{"kind": "DaemonSet", "name": "census"}]})
@@ -169,7 +206,44 @@ CASES: dict[str, Case] = {
     ),
     "port-swap-below-1024": case(pod(container(ports=[port(80, "http")])), watching(injection=SWAP)),
     "the-sidecars-port-is-taken": case(pod(container(ports=[port(8080, "http"), port(15080)]))),
-    "redirect": case(pod(serving()), watching(injection=Injection(mode="Redirect"))),
+    "redirect": case(pod(serving()), watching(injection=REDIRECT)),
+    "redirect-by-number-with-probes-and-hooks": case(
+        pod(
+            container(
+                ports=[port(8080)],
+                livenessProbe={"tcpSocket": {"port": 8080}},
+                readinessProbe={"grpc": {"port": 8080}},
+                startupProbe={"httpGet": {"path": "/", "port": 8080, "host": "gate.example.com"}},
+                lifecycle={"preStop": {"httpGet": {"path": "/drain", "port": 8080}}},
+            )
+        ),
+        watching(endpoint=Endpoint(port=8080), injection=REDIRECT),
+    ),
+    "redirect-of-two-ports": case(
+        pod(container(ports=[port(8080, "http"), port(9000, "rest")])),
+        watching("older", injection=REDIRECT),
+        watching("younger", Endpoint(port="rest"), injection=REDIRECT),
+    ),
+    "redirect-and-rename-in-conflict": case(
+        pod(serving()),
+        watching("older", injection=REDIRECT),
+        watching("younger", Endpoint(port="http", paths=("/a",))),
+    ),
+    "redirect-and-rename-of-two-ports": case(
+        pod(container(ports=[port(8080, "http"), port(9000, "rest")])),
+        watching("older"),
+        watching("younger", Endpoint(port="rest"), injection=REDIRECT),
+    ),
+    "redirect-in-a-guaranteed-pod": case(
+        pod(container(ports=[port(8080, "http")], resources={"limits": FULL, "requests": FULL})),
+        watching(injection=REDIRECT),
+    ),
+    "redirect-where-a-mesh-does": case(
+        pod(serving(), initContainers=[container("istio-init")]), watching(injection=REDIRECT)
+    ),
+    "cpu-limit-for-a-quota": case(
+        pod(serving()), settings=msgspec.structs.replace(SETTINGS, cpu_limit="500m")
+    ),
     "scrape-annotations": case(
         pod(serving(), metadata={"annotations": {"prometheus.io/port": "9102"}}),
         settings=Settings(image="driftline-sidecar:test", scrape=True),
@@ -225,6 +299,14 @@ def test_a_second_call_changes_nothing(name: str) -> None:
     again = decide(patched(before, first.patch), monitors, settings)
     assert again.patch == ()
     assert again.word == ("AlreadyInjected" if first.injects else first.word)
+
+
+def test_what_another_webhook_adds_in_between_stays() -> None:
+    before, monitors, settings = CASES["named-port"]
+    after = patched(before, decide(before, monitors, settings).patch)
+    after["spec"]["initContainers"].append(container("istio-proxy", restartPolicy="Always"))
+    again = decide(after, monitors, settings)
+    assert (again.word, again.patch) == ("AlreadyInjected", ())
 
 
 def test_the_kill_switch_is_the_reason() -> None:

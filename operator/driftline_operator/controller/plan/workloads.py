@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from driftline_operator.cluster.resources import Object
@@ -35,6 +35,25 @@ def template_pod(workload: Object) -> Json:
     template: Mapping[str, Any] = workload["spec"]["template"]
     metadata = {**(template.get("metadata") or {}), "namespace": workload["metadata"].get("namespace", "")}
     return {"metadata": metadata, "spec": template["spec"]}
+
+
+def desired_pods(workload: Object) -> int:
+    """How many pods it is to have."""
+    if workload["kind"] == "DaemonSet":
+        return int((workload.get("status") or {}).get("desiredNumberScheduled", 0))
+    return int(workload["spec"].get("replicas", 1))
+
+
+def refused_for(workload: Object, containers: Collection[str]) -> str:
+    """What the API server says where it refuses the pods for one of these containers; empty: nothing.
+
+    Only Deployments say it in their status. Those that enforce a policy name the container that breaks it.
+    """
+    for each in (workload.get("status") or {}).get("conditions") or []:
+        refused, message = each["type"] == "ReplicaFailure", str(each.get("message", ""))
+        if refused and each["status"] == "True" and any(name in message for name in containers):
+            return message
+    return ""
 
 
 def is_settled(workload: Object) -> bool:
