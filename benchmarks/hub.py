@@ -95,7 +95,10 @@ def hub(url: str, folder: Path) -> Iterator[tuple[str, int]]:
 
 async def _ready(port: int) -> bool:
     try:
-        async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}/readyz") as answer:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"http://127.0.0.1:{port}/readyz") as answer,
+        ):
             return answer.status == 200
     except aiohttp.ClientError:
         return False
@@ -210,7 +213,7 @@ def accepted(
 
 
 def joined(name: str, url: str, window: int, stored: int) -> Joined:
-    """What an evaluation asks of one window: three label ages, two segments, coverage, lag, errors by time."""
+    """What an evaluation asks of a window: two label ages, two segments, coverage, lag, errors by time."""
     database = Database(url)
     start = time.time() // 86_400 * 86_400
     steps: dict[str, float] = {}
@@ -287,8 +290,7 @@ def postgres() -> Iterator[tuple[str, int]]:
 def report(lines: list[Any]) -> str:
     """The figures as Markdown."""
     out = [
-        "| database | events | sent | per second, as measured | hub's processor time an event | PostgreSQL's "
-        "| with a core each | hub's memory, after a tenth and at the end |",
+        "| database | events | sent | per second | hub's CPU | database's | a core each | hub's memory |",
         "|---|---|---|---|---|---|---|---|",
     ]
     out += [
@@ -300,7 +302,11 @@ def report(lines: list[Any]) -> str:
     ]
     for each in lines:
         if isinstance(each, Joined):
-            out += ["", f"{each.database}, a window of {each.window:,} of {each.stored:,} predictions, all labelled:", ""]
+            out += [
+                "",
+                f"{each.database}, a window of {each.window:,} of {each.stored:,} predictions, all labelled:",
+                "",
+            ]
             out += ["| step | seconds |", "|---|---|"]
             out += [f"| {name} | {seconds:.2f} |" for name, seconds in each.steps.items()]
             out += ["", f"Memory of the asking process grew by {each.peak_growth:.0f} MiB."]

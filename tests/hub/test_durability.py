@@ -63,7 +63,7 @@ async def ready(address: str) -> bool:
 
 
 class Load:
-    """Sends batches of predictions and labels until told to stop; what fails is sent again, as a spool does."""
+    """Sends batches of predictions and labels until told to stop; what fails is sent again, as by a spool."""
 
     def __init__(self, addresses: list[str]) -> None:
         self.addresses = addresses
@@ -83,7 +83,12 @@ class Load:
                 {"id": each, "at": START + sent + n, "sequence": sent + n, "prediction": "yes"}
                 for n, each in enumerate(ids)
             ]
-            body = {"namespace": "ml", "monitor": "census", "boot": f"boot{number}", "predictions": predictions}
+            body = {
+                "namespace": "ml",
+                "monitor": "census",
+                "boot": f"boot{number}",
+                "predictions": predictions,
+            }
             await self._send(session, "/v1/predictions", body, "predictions", ids)
             labels = [{"id": each, "label": "yes", "at": START} for each in ids]
             await self._send(session, "/v1/labels?namespace=ml&monitor=census", labels, "labels", ids)
@@ -95,7 +100,9 @@ class Load:
         while not self.stop:
             address = random.choice(self.addresses)
             try:
-                async with session.post(address + path, json=body, timeout=aiohttp.ClientTimeout(20)) as answer:
+                async with session.post(
+                    address + path, json=body, timeout=aiohttp.ClientTimeout(20)
+                ) as answer:
                     if answer.status == 200:
                         self.acknowledged[kind].update(ids)
                         return

@@ -25,7 +25,7 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from tests.support.hubs import Store
 
-TOKEN = "all"  # noqa: S105
+TOKEN = "all"
 
 
 @pytest.fixture(scope="module")
