@@ -188,9 +188,9 @@ def test_a_killed_postgresql_under_two_hubs_loses_nothing(tmp_path: Path) -> Non
     try:
         url = own.create()
         folders = [tmp_path / name for name in "ab"]
-        for each in folders:
-            each.mkdir()
-        hubs = [Hub(url, each) for each in folders]
+        for path in folders:
+            path.mkdir()
+        hubs = [Hub(url, path) for path in folders]
         with hubs[0].running(), hubs[1].running():
             for each in hubs:
                 eventually(lambda each=each: asyncio.run(ready(each.address)), 60)  # type: ignore[misc]
