@@ -28,6 +28,12 @@ _COLUMNS = (
     ("Ready", "string", '.status.conditions[?(@.type=="Ready")].status', "Whether the model is monitored."),
     ("Injected", "string", ".status.injected", "Pods that carry the sidecar."),
     ("Drift", "string", '.status.conditions[?(@.type=="DataDrift")].status', "Whether the inputs drift."),
+    (
+        "Performance",
+        "string",
+        '.status.conditions[?(@.type=="Performance")].reason',
+        "How good the model was by its labels, in one word.",
+    ),
     ("Worst feature", "string", ".status.worstFeature", "The feature that drifts most."),
     ("Rows", "integer", ".status.rows", "Rows in the longest window."),
     ("Age", "date", ".metadata.creationTimestamp", "How long the monitor has existed."),

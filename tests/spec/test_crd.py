@@ -46,7 +46,7 @@ def test_names_columns_and_status_are_as_designed() -> None:
     version = spec["versions"][0]
     assert version["subresources"] == {"status": {}}
     assert [column["name"] for column in version["additionalPrinterColumns"]] == [
-        "Ready", "Injected", "Drift", "Worst feature", "Rows", "Age",
+        "Ready", "Injected", "Drift", "Performance", "Worst feature", "Rows", "Age",
     ]  # fmt: skip
 
 
@@ -90,6 +90,11 @@ def test_everything_a_rule_may_walk_over_is_bounded() -> None:
         (".spec.reference.season", {"enum": ["daily", "none", "weekly"], "default": "none"}),
         (".spec", {"required": ["selector", "endpoint", "model", "schema"]}),
         (".spec.drift", {"default": {}}),
+        (".spec.labels.ages", {"default": ["1h", "24h", "168h"], "minItems": 1}),
+        (".spec.labels.retention.rows", {"default": 50_000_000, "minimum": 1000}),
+        (".spec.performance.minLabels", {"default": 200}),
+        (".spec.performance.thresholds", {"x-kubernetes-list-map-keys": ["metric"], "maxItems": 16}),
+        (".spec.kpis", {"x-kubernetes-list-map-keys": ["name"], "maxItems": 32}),
     ],
 )
 def test_types_bounds_and_defaults_come_from_the_spec(path: str, expected: dict[str, Any]) -> None:
@@ -103,8 +108,23 @@ def test_what_a_schema_cannot_say_is_a_rule() -> None:
         if "x-kubernetes-validations" in schema
     }
     assert rules[".spec.schema.features[].range"] == ["max must be above min", "must have min or max"]
-    assert rules[".spec"] == ["pane must divide an hour", "windows must be multiples of pane"]
+    assert rules[".spec"] == [
+        "pane must divide an hour",
+        "windows must be multiples of pane",
+        "performance, fairness and kpis need labels: without it no prediction is kept",
+        "performance.thresholds must be of metrics that the model's type has",
+        "performance.thresholds of a metric of scores needs schema.prediction.score",
+        "maxDrop and maxRise need a reference with labels: a captured one has none",
+        "performance.age must be one of labels.ages",
+        "labels.features must name features",
+        "fairness needs model.type classification",
+        "fairness needs schema.segments: the features whose values are the groups",
+    ]
     assert rules[".spec.reference"] == [
         "refresh is only read with capture",
         "has both profile and capture: choose one",
     ]
+
+
+def test_what_is_off_unless_asked_for_is_not_filled_in() -> None:
+    assert [name for name in ("labels", "performance", "fairness") if "default" in at(f".spec.{name}")] == []
