@@ -11,10 +11,10 @@ from typing import Any
 import msgspec
 import pytest
 import yaml
-from driftline.decoding import decode_monitors
+from driftline.decoding import decode_monitors, decode_resources
 from driftline.errors import InvalidSpec
 from driftline_operator.cluster.api import Api, ApiError
-from driftline_operator.cluster.resources import MODEL_MONITORS
+from driftline_operator.cluster.resources import MODEL_MONITORS, SHADOW_DEPLOYMENTS
 
 Json = dict[str, Any]
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").rglob("*.yaml"))
@@ -228,7 +228,8 @@ ONLY_PYTHON: dict[str, Callable[[Json], object]] = {
 async def create(api: Api, namespace: str, document: Json) -> Json:
     body = copy.deepcopy(document)
     body["metadata"]["namespace"] = namespace
-    return dict(await api.create(MODEL_MONITORS, namespace, body))
+    kinds = {kind.kind: kind for kind in (MODEL_MONITORS, SHADOW_DEPLOYMENTS)}
+    return dict(await api.create(kinds[body["kind"]], namespace, body))
 
 
 def refused_by_python(document: Json) -> bool:
@@ -271,8 +272,8 @@ async def test_what_only_the_sidecar_can_tell(api: Api, namespace: str, name: st
 async def test_the_examples_are_taken(api: Api, namespace: str, path: Path) -> None:
     for document in yaml.safe_load_all(path.read_text()):
         stored = await create(api, namespace, document)
-        (read,) = decode_monitors(msgspec.json.encode(stored))
-        (written,) = decode_monitors(yaml.safe_dump(document).encode())
+        (read,) = decode_resources(msgspec.json.encode(stored))
+        (written,) = decode_resources(yaml.safe_dump(document).encode())
         assert read.spec == written.spec
 
 

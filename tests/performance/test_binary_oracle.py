@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from driftline.performance.bins import ScoreBins
 from driftline.performance.binary import BinaryPerformance, binary_performance
+from driftline.performance.bins import ScoreBins
 from driftline.performance.calibration import recalibration, reliability
 from driftline.performance.estimate import Undefined
 from driftline.performance.from_rows import binary_sums

@@ -24,6 +24,8 @@ WAIT_SECONDS: Final = 30
 _RETRIES: Final = 5
 _AGAIN: Final = {"40001", "40P01"}
 """PostgreSQL: serialization failure, deadlock."""
+_OPTIONS: Final = {"preserve_rowcount": True}
+"""An INSERT too says how many rows it changed."""
 
 Row = Mapping[str, Any]
 
@@ -130,6 +132,7 @@ def _postgres(url: sa.URL, connections: int) -> Engine:
         pool_timeout=WAIT_SECONDS,
         pool_pre_ping=True,
         connect_args={"connect_timeout": 5, "application_name": "driftline-hub"},
+        execution_options=_OPTIONS,
     )
 
 
@@ -140,6 +143,7 @@ def _sqlite(url: sa.URL, connections: int) -> Engine:
         max_overflow=0,
         pool_timeout=WAIT_SECONDS,
         connect_args={"timeout": WAIT_SECONDS, "check_same_thread": False},
+        execution_options=_OPTIONS,
     )
 
     @sa.event.listens_for(engine, "connect")

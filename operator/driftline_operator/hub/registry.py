@@ -98,7 +98,7 @@ def read(connection: Connection) -> Registry:
             continue
         monitors[known.name] = known
     tokens = connection.execute(sa.select(schema.sidecar_tokens.c.namespace, schema.sidecar_tokens.c.sha256))
-    return Registry(revision(connection), monitors, dict(tokens.tuples().all()))
+    return Registry(revision(connection), monitors, {row.namespace: row.sha256 for row in tokens})
 
 
 def profile_of(connection: Connection, monitor: int) -> Profile | None:

@@ -50,6 +50,8 @@ class Undefined(StrEnum):
     """A value is there, but it averages curves that share their rows: no interval is known for it."""
     EXTREME = "Extreme"
     """A value is there, but it is a largest one, which grows with the rows: it has no interval."""
+    NO_MOMENTS = "NoMoments"
+    """A value is there, but the reference keeps too little of its losses for an interval."""
     NOT_BOUNDED = "NotBounded"
     """The detector needs errors in [0, 1]."""
     NO_REFERENCE = "NoReference"

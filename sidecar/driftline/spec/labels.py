@@ -33,7 +33,9 @@ class Retention(Part, frozen=True, kw_only=True):
         Meta(description="Beyond that many predictions the oldest are deleted. Default 50000000."),
     ] = 50_000_000
 
-    RULES: ClassVar = (Rule("duration(self.age) >= duration('1h')", "age must be at least 1h"),)
+    RULES: ClassVar = (
+        Rule("!has(self.age) || duration(self.age) >= duration('1h')", "age must be at least 1h"),
+    )
 
     def _check_age(self) -> Iterator[Problem]:
         if self.age < 3600:
