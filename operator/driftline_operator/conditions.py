@@ -119,6 +119,8 @@ class HubReason(StrEnum):
     NO_REFERENCE = "NoReference"
     """The comparison needs a reference profile with labels."""
     TOO_FEW_GROUPS = "TooFewGroups"
+    UNCERTAIN = "Uncertain"
+    """A value is beyond a threshold, its interval reaches across: neither pass nor fail."""
     UNDEFINED = "Undefined"
     """The metric has no value of these rows; the message says why."""
     UNREADABLE_REFERENCE = "UnreadableReference"

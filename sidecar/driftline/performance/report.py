@@ -75,7 +75,7 @@ class Slice(msgspec.Struct, frozen=True, omit_defaults=True):
 
     predictions: int
     labels: int
-    metrics: Metrics = {}  # noqa: RUF012 - msgspec copies defaults
+    metrics: Metrics = {}
     auc_bound: float | None = None
     """By how much binning the scores can have moved the AUC."""
     confusion: list[list[int]] | None = None
@@ -97,9 +97,9 @@ class Missing(msgspec.Struct, frozen=True, omit_defaults=True):
     psi: float | None = None
     """Of the scores with label against those without."""
     reason: str = ""
-    post_stratified: Metrics = {}  # noqa: RUF012
+    post_stratified: Metrics = {}
     """The metrics if labels were missing at random within score bins."""
-    bounds: dict[str, tuple[float, float]] = {}  # noqa: RUF012
+    bounds: dict[str, tuple[float, float]] = {}
     """By metric: worst and best case, whatever the missing labels are."""
 
 
@@ -113,16 +113,16 @@ class AtAge(msgspec.Struct, frozen=True, omit_defaults=True):
     """Unix seconds, of prediction time: the newest window whose predictions are all that old."""
     state: State
     overall: Slice
-    versions: dict[str, Slice] = {}  # noqa: RUF012
-    segments: dict[str, dict[str, Slice]] = {}  # noqa: RUF012
+    versions: dict[str, Slice] = {}
+    segments: dict[str, dict[str, Slice]] = {}
     """By feature, by its value."""
     coverage: Metric = Metric()
     lag_median: float | None = None
     """Seconds from prediction to label."""
     lag_p95: float | None = None
-    calibration: dict[str, Metric] = {}  # noqa: RUF012
+    calibration: dict[str, Metric] = {}
     """`slope` (1 is right) and `intercept` (0 is right) of the logistic recalibration."""
-    reliability: list[ReliabilityRow] = []  # noqa: RUF012
+    reliability: list[ReliabilityRow] = []
     missing: Missing = Missing()
 
 
@@ -135,8 +135,8 @@ class Estimated(msgspec.Struct, frozen=True, omit_defaults=True):
     state: State
     message: str = ""
     rows: int = 0
-    metrics: Metrics = {}  # noqa: RUF012
-    compared: dict[str, tuple[float, float]] = {}  # noqa: RUF012
+    metrics: Metrics = {}
+    compared: dict[str, tuple[float, float]] = {}
     """By metric, of the window that has its labels by now: what had been estimated, and what came true."""
     compared_end: float | None = None
 
@@ -170,10 +170,10 @@ class SegmentFairness(msgspec.Struct, frozen=True, omit_defaults=True):
     """The groups of one segment against each other."""
 
     state: State
-    groups: dict[str, GroupFigures] = {}  # noqa: RUF012
-    left_out: dict[str, int] = {}  # noqa: RUF012
+    groups: dict[str, GroupFigures] = {}
+    left_out: dict[str, int] = {}
     """Groups too small, with their rows."""
-    differences: Metrics = {}  # noqa: RUF012
+    differences: Metrics = {}
     """`demographicParityDifference`, `demographicParityRatio`, `equalOpportunityDifference`, …"""
 
 
@@ -214,15 +214,15 @@ class HubReport(msgspec.Struct, frozen=True, omit_defaults=True):
     at: float
     """When it was evaluated, unix seconds."""
     window: str = ""
-    ages: list[AtAge] = []  # noqa: RUF012
+    ages: list[AtAge] = []
     estimated: Estimated | None = None
     concept: ConceptChange | None = None
-    fairness: dict[str, SegmentFairness] = {}  # noqa: RUF012
-    kpis: dict[str, dict[str, KpiFigures]] = {}  # noqa: RUF012
+    fairness: dict[str, SegmentFairness] = {}
+    kpis: dict[str, dict[str, KpiFigures]] = {}
     """By name, by variant (empty: none)."""
-    feedback: dict[str, FeedbackFigures] = {}  # noqa: RUF012
+    feedback: dict[str, FeedbackFigures] = {}
     """By variant."""
-    found: list[Found] = []  # noqa: RUF012
+    found: list[Found] = []
 
 
 _HUMP: Final = re.compile("_([a-z])")
@@ -236,6 +236,8 @@ def spec_name(metric: str) -> str:
 def metrics(found: Mapping[str, Estimate], reference: Mapping[str, Estimate] | None = None) -> Metrics:
     """Estimates as they are said, by the spec's names."""
     return {
-        spec_name(name): Metric.of(each, None if (known := (reference or {}).get(name)) is None else known.value)
+        spec_name(name): Metric.of(
+            each, None if (known := (reference or {}).get(name)) is None else known.value
+        )
         for name, each in found.items()
     }

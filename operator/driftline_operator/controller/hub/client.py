@@ -30,7 +30,9 @@ _REPORT: Final = msgspec.json.Decoder(HubReport)
 class HubClient:
     """One session. Use it with `async with`. `tls` and `token` are asked each time: both may be renewed."""
 
-    def __init__(self, url: str, tls: Callable[[], ssl.SSLContext | None], token: Callable[[], str | None]) -> None:
+    def __init__(
+        self, url: str, tls: Callable[[], ssl.SSLContext | None], token: Callable[[], str | None]
+    ) -> None:
         self._url, self._tls, self._token = url.rstrip("/"), tls, token
         self._session: aiohttp.ClientSession | None = None
 
@@ -102,7 +104,9 @@ class HubClient:
         except TimeoutError:
             return Away(HubReason.UNREACHABLE, f"the hub at {self._url} doesn't answer in time")
         except (aiohttp.ClientError, OSError, ssl.SSLError) as error:
-            return Away(HubReason.UNREACHABLE, f"the hub at {self._url} can't be reached: {error}"[:_MOST_SAID])
+            return Away(
+                HubReason.UNREACHABLE, f"the hub at {self._url} can't be reached: {error}"[:_MOST_SAID]
+            )
 
 
 def _away(status: int, content: bytes) -> Away:

@@ -59,7 +59,9 @@ class HubFollower:
             return set()
         every = self._store.every()
         await self._tell(self._client, every)
-        asked = [key for key, each in every.items() if each.monitor is not None and aspects(each.monitor.spec)]
+        asked = [
+            key for key, each in every.items() if each.monitor is not None and aspects(each.monitor.spec)
+        ]
         limit = asyncio.Semaphore(_AT_ONCE)
 
         async def ask(client: HubClient, key: Key) -> None:

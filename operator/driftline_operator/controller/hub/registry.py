@@ -58,7 +58,10 @@ def registration(observed: Observed, reference: Reference | None, token: str | N
 
 
 def steps(
-    wanted: Mapping[Key, Registration], told: Mapping[Key, str], present: Collection[Key], kept: Collection[Key]
+    wanted: Mapping[Key, Registration],
+    told: Mapping[Key, str],
+    present: Collection[Key],
+    kept: Collection[Key],
 ) -> Steps:
     """`told`: digests as the hub has taken them from us. `present`: monitors that the hub says it knows.
 

@@ -1,4 +1,4 @@
-"""What of a monitor is looked at, and when: windows by prediction time, label ages, what is a positive. Pure."""
+"""What of a monitor is looked at, and when: windows, label ages, which class is the positive one. Pure."""
 
 from __future__ import annotations
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeVar
 
-from driftline.performance.aggregates import ErrorBucket, KpiSums
+from driftline.performance.aggregates import ErrorBucket, FeedbackCounts, KpiSums
 from driftline.performance.lag import LagCounts, watermark
 from sqlalchemy.engine import Connection
 
 from driftline_operator.hub.aggregates import By, Cell, Window, open_window, outcomes, sums
 from driftline_operator.hub.evaluation.asked import SPAN, Asked
 from driftline_operator.hub.evaluation.sums import AgedWindow, Gathered, Part, Sums, total
+
+_T = TypeVar("_T", KpiSums, FeedbackCounts)
 
 
 def gather(connection: Connection, monitor: int, asked: Asked, now: float) -> Gathered:
@@ -96,7 +99,7 @@ def _before(connection: Connection, monitor: int, asked: Asked, end: float) -> l
 
 def _latest(
     connection: Connection, monitor: int, asked: Asked, now: float
-) -> tuple[AgedWindow, dict[str, dict[str, KpiSums]], dict[str, object]]:
+) -> tuple[AgedWindow, dict[str, dict[str, KpiSums]], dict[str, FeedbackCounts]]:
     end = asked.end(now, 0.0)
     start = end - float(asked.window)
     with open_window(connection, monitor, start, end, asked.bins, regression=asked.regression) as window:
@@ -107,8 +110,8 @@ def _latest(
     return AgedWindow(start, end, Part(None, coverage), predicted=predicted), kpis, feedback
 
 
-def _variants(cells: Mapping[Cell, object]) -> dict[str, object]:
-    found: dict[str, object] = {}
+def _variants(cells: Mapping[Cell, _T]) -> dict[str, _T]:
+    found: dict[str, _T] = {}
     for cell, each in cells.items():
         known = found.get(cell.variant)
         found[cell.variant] = each if known is None else known + each
