@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, TypeVar
 
 from driftline import detector
 from driftline.spec import Drift
@@ -54,9 +54,26 @@ class FeatureCourse:
     last: FeatureJudgement | None = None
 
 
-def disjoint(marks: Sequence[Mark], of: int) -> list[Mark]:
+class Spanned(Protocol):
+    """Anything that says of which time it is, unix seconds."""
+
+    @property
+    def start(self) -> float:
+        """From when on."""
+        ...
+
+    @property
+    def end(self) -> float:
+        """Until when."""
+        ...
+
+
+Span = TypeVar("Span", bound=Spanned)
+
+
+def disjoint(marks: Sequence[Span], of: int) -> list[Span]:
     """The last `of` marks that don't overlap, newest first: of sliding windows each row counts once."""
-    chosen: list[Mark] = []
+    chosen: list[Span] = []
     for mark in reversed(marks):
         if len(chosen) == of:
             break

@@ -1,7 +1,7 @@
-"""What the hub says of a model: `GET /v1/report`, and what the series and the monitor's conditions are made of.
+"""What the hub says of a model: `GET /v1/report`, of which the series and the monitor's conditions are made.
 
-Metrics have the names of the spec (`averagePrecision`). A metric without a value says why in `reason`; a part that
-can't be judged says why in `state`: no data is never a pass.
+Metrics have the names of the spec (`averagePrecision`). A metric without a value says why in `reason`; a part
+that can't be judged says why in `state`: no data is never a pass.
 """
 
 from __future__ import annotations
@@ -196,7 +196,7 @@ class FeedbackFigures(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Found(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One condition: `Performance` and `Fairness` are True where all is well, `ConceptDrift` where it drifts."""
+    """One condition: `Performance`, `Fairness`: True where all is well; `ConceptDrift`: where it drifts."""
 
     aspect: str
     status: str

@@ -1,4 +1,4 @@
-"""The controller's side of the hub: it tells the hub of monitors, and copies what the hub says into conditions.
+"""The controller's side of the hub: it tells the hub of monitors and copies its word into conditions.
 
 access      the admin token between the two, in a Secret
 client      requests to the hub

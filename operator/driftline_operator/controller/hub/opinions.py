@@ -1,7 +1,7 @@
 """What the hub's report means for a monitor's status: conditions, and the figures of the judged window. Pure.
 
-A hub that isn't there, can't be reached, or has not judged for long makes conditions Unknown: what can't be known
-is never a pass.
+A hub that isn't there, can't be reached, or has not judged for long makes conditions Unknown: what can't be
+known is never a pass.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Which monitors the hub has to be told of, or forget. Pure.
 
-Telling is idempotent, so a new leader tells all of them; what the hub knows of by others' telling and nobody has
-any longer is taken back.
+Telling is idempotent, so a new leader tells all of them; what the hub knows by others' telling and nobody
+has any longer is taken back.
 """
 
 from __future__ import annotations

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from driftline.labels import Group, ResidualLabels, ScoreLabels
 from driftline.performance.aggregates import BinarySums, MeanSums
+from driftline.performance.binary import Metrics
 from driftline.performance.concept import ComparedWindow, Replay, compare_window, concept_verdict, replay
 from driftline.performance.fairness import Fairness
 from driftline.performance.fairness import fairness as compared_groups
@@ -53,7 +54,7 @@ def evaluate(
         at=now,
         window=str(asked.window),
         ages=[
-            _at_age(age, asked, gathered.ages[float(age)], figures.reference_metrics(profile))
+            _at_age(age, asked, gathered.ages[float(age)], reference)
             for age in asked.ages
         ],
         estimated=_estimated(asked, profile, gathered.latest, judged),
@@ -78,7 +79,7 @@ def _past(asked: Asked, judged: AgedWindow, gathered: Gathered) -> list[Past]:
     return [*reversed(older), Past(judged.start, judged.end, judged.overall.sums)]
 
 
-def _at_age(age: Duration, asked: Asked, window: AgedWindow, reference: figures.Metrics) -> AtAge:
+def _at_age(age: Duration, asked: Asked, window: AgedWindow, reference: Metrics) -> AtAge:
     overall = window.overall
     calibration, reliability = figures.calibrated(overall.sums)
     return AtAge(
@@ -124,15 +125,14 @@ def _estimated(asked: Asked, profile: Profile | None, latest: AgedWindow, judged
         return Estimated(window, start, end, State.NO_DATA, "no predictions in the window")
     found = figures.estimated(latest.predicted, profile)
     rows = int(latest.predicted.counts.sum())
-    said = metrics(found)
-    if not any(each.value is not None for each in said.values()):
-        why = next((each.reason for each in said.values()), "")
-        return Estimated(
-            window, start, end, State.UNSUPPORTED, f"nothing can be estimated: {why}", rows, said
-        )
+    numbers = metrics(found)
+    if not any(each.value is not None for each in numbers.values()):
+        why = next((each.reason for each in numbers.values()), "")
+        said = f"nothing can be estimated: {why}"
+        return Estimated(window, start, end, State.UNSUPPORTED, said, rows, numbers)
     blind = "blind to changes of P(y | x): it neither ends nor holds back a verdict on performance"
     compared, until = _compared(profile, judged)
-    return Estimated(window, start, end, State.JUDGED, blind, rows, said, compared, until)
+    return Estimated(window, start, end, State.JUDGED, blind, rows, numbers, compared, until)
 
 
 def _compared(profile: Profile, judged: AgedWindow) -> tuple[dict[str, tuple[float, float]], float | None]:
@@ -252,13 +252,10 @@ def _segment(found: Fairness) -> SegmentFairness:
     return SegmentFairness(state, rates, dict(found.left_out), metrics(found.metrics))
 
 
-def _false_positive_rate(of: Mapping[str, figures.Estimate]) -> Metric:
+def _false_positive_rate(of: Metrics) -> Metric:
     specificity = of["specificity"]
     if specificity.value is None:
         return Metric.of(specificity)
-    ends = (
-        (None, None)
-        if specificity.low is None or specificity.high is None
-        else (1 - specificity.high, 1 - specificity.low)
-    )
-    return Metric(1 - specificity.value, *ends, specificity.n, "", specificity.method)
+    low = None if specificity.high is None else 1 - specificity.high
+    high = None if specificity.low is None else 1 - specificity.low
+    return Metric(1 - specificity.value, low, high, specificity.n, "", specificity.method)

@@ -12,8 +12,10 @@ from driftline.performance.aggregates import (
     MulticlassSums,
     PredictionCounts,
     RegressionSums,
+    ScoreCounts,
 )
 from driftline.performance.binary import Metrics, binary_performance
+from driftline.performance.bins import ScoreBins
 from driftline.performance.calibration import recalibration, reliability
 from driftline.performance.curves import auc, average_precision
 from driftline.performance.estimate import Estimate
@@ -61,9 +63,6 @@ def reference_metrics(profile: Profile | None) -> Metrics:
 
 
 def _of_scores(labels: ScoreLabels) -> Metrics:
-    from driftline.performance.aggregates import ScoreCounts
-    from driftline.performance.bins import ScoreBins
-
     held = next((each for each in labels.groups if each.group == Group()), None)
     if held is None:
         return {}
