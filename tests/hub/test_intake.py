@@ -44,7 +44,9 @@ def test_another_boot_sends_others(store: Store) -> None:
     assert {each.boot for each in found(store, "a").predictions} == {"boot", "other"}
 
 
-@pytest.mark.parametrize(("outcome", "kept"), [("x", "x"), (True, "true"), (1.0, "1"), (0.5, "0.5"), (-0.0, "0")])
+@pytest.mark.parametrize(
+    ("outcome", "kept"), [("x", "x"), (True, "true"), (1.0, "1"), (0.5, "0.5"), (-0.0, "0")]
+)
 def test_classes_go_by_their_name(store: Store, outcome: str | float | bool, kept: str) -> None:
     store.label(Label(id="a", label=outcome, at=NOW))
     assert [each.label for each in found(store, "a").labels] == [kept]

@@ -41,7 +41,8 @@ def prediction_rows(
     number = numbers.strata(known.id, dict.fromkeys(strata))
     rows = []
     for index, (each, stratum) in enumerate(zip(predictions, strata, strict=True)):
-        kept = outcomes.keep(kind, each.prediction, f"predictions[{index}].prediction")
+        place = f"predictions[{index}]"
+        kept = outcomes.keep(kind, each.prediction, f"{place}.prediction")
         rows.append(
             {
                 "source_id": source,
@@ -52,7 +53,7 @@ def prediction_rows(
                 "stratum_id": number[stratum],
                 "class": kept.name,
                 "value": kept.value,
-                "score": each.score,
+                "score": None if each.score is None else outcomes.bounded(each.score, f"{place}.score"),
                 "weight": each.weight,
                 "features": _features(each, features) if each.features else None,
             }
@@ -192,7 +193,7 @@ def kpi_rows(known: Known, kpis: Iterable[Kpi], now: float) -> list[Row]:
                 "name": each.name,
                 "event": each.event,
                 "at": now if each.at is None else each.at,
-                "value": each.value,
+                "value": outcomes.bounded(each.value, f"kpis[{index}].value"),
                 "received": now,
             }
         )

@@ -84,9 +84,7 @@ def find(connection: Connection, monitor: int, identity: str) -> Found:
         id=identity,
         predictions=_predictions(connection, monitor, identity),
         labels=tuple(
-            FoundLabel(
-                at=row["at"], label=_outcome(row), received=row["received"], until=row["until"]
-            )
+            FoundLabel(at=row["at"], label=_outcome(row), received=row["received"], until=row["until"])
             for row in rows(schema.labels)
         ),
         feedback=tuple(
@@ -102,7 +100,11 @@ def find(connection: Connection, monitor: int, identity: str) -> Found:
         ),
         kpis=tuple(
             FoundKpi(
-                at=row["at"], received=row["received"], name=row["name"], value=row["value"], event=row["event"]
+                at=row["at"],
+                received=row["received"],
+                name=row["name"],
+                value=row["value"],
+                event=row["event"],
             )
             for row in rows(schema.kpis)
         ),

@@ -120,12 +120,12 @@ def _add(connection: Connection, monitor: int, stratum: Stratum) -> int:
         variant=stratum.variant,
         segments=segments,
     )
-    added = connection.execute(adding.on_conflict_do_nothing(index_elements=["monitor_id", "digest"])).rowcount
+    added = connection.execute(
+        adding.on_conflict_do_nothing(index_elements=["monitor_id", "digest"])
+    ).rowcount
     number = _find(connection, monitor, stratum)
     assert number is not None  # noqa: S101 - added here or by another replica, whose commit this waited for
     if added and stratum.segments:
-        rows = [
-            {"stratum_id": number, "segment": name, "value": value} for name, value in stratum.segments
-        ]
+        rows = [{"stratum_id": number, "segment": name, "value": value} for name, value in stratum.segments]
         connection.execute(sa.insert(schema.stratum_segments), rows)
     return number

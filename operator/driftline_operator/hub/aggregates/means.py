@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from driftline.performance.aggregates import MeanSums
 
-from driftline_operator.hub.aggregates.window import By, Cell, Window
+from driftline_operator.hub.aggregates.window import By, Cell, Window, first
 
 Numbers = Mapping[str, sa.ColumnElement[Any]]
 """By name: a number of each row, NULL in rows that have none."""
@@ -20,15 +20,13 @@ def mean_sums(
     """Of each number, by cell. `chosen`: which rows of the window."""
     columns, source, timely = window.grouped(by)
     if window.single:
-        query = _by_row(columns, numbers).select_from(source).where(chosen, timely).group_by(*columns)
+        query = _by_row(columns, numbers).select_from(source).where(chosen, timely).group_by(*first(4))
     else:
         query = _by_request(window, columns, source, sa.and_(chosen, timely), numbers)
     found = {}
     for row in window.connection.execute(query):
         cell = window.cell(by, tuple(row[:4]))
-        found[cell] = {
-            name: _read(row[4 + 6 * place : 10 + 6 * place]) for place, name in enumerate(numbers)
-        }
+        found[cell] = {name: _read(row[4 + 6 * place : 10 + 6 * place]) for place, name in enumerate(numbers)}
     return found
 
 
@@ -52,21 +50,31 @@ def _by_request(
     inner = [
         part
         for name, x in numbers.items()
-        for part in (sa.func.count(x).label(f"m_{name}"), sa.func.coalesce(sa.func.sum(x), 0.0).label(f"s_{name}"))
+        for part in (
+            sa.func.count(x).label(f"m_{name}"),
+            sa.func.coalesce(sa.func.sum(x), 0.0).label(f"s_{name}"),
+        )
     ]
     requests = (
         sa.select(*named, *inner)
         .select_from(source)
         .where(chosen)
-        .group_by(*columns, rows.source_id, rows.sequence)
+        .group_by(*first(4), rows.source_id, rows.sequence)
         .subquery("requests")
     )
     outer: list[sa.ColumnElement[Any]] = [requests.c[each.name] for each in named]
     for name in numbers:
         m, s = requests.c[f"m_{name}"], requests.c[f"s_{name}"]
         some = sa.func.sum(sa.case((m > 0, 1), else_=0))
-        outer += [some, sa.func.sum(m), sa.func.sum(s), sa.func.sum(s * s), sa.func.sum(m * s), sa.func.sum(m * m)]
-    return sa.select(*outer).group_by(*outer[: len(named)])
+        outer += [
+            some,
+            sa.func.sum(m),
+            sa.func.sum(s),
+            sa.func.sum(s * s),
+            sa.func.sum(m * s),
+            sa.func.sum(m * m),
+        ]
+    return sa.select(*outer).group_by(*first(4))
 
 
 def _read(values: Sequence[Any]) -> MeanSums:

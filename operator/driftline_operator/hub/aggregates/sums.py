@@ -21,7 +21,7 @@ from driftline.performance.aggregates import (
 from driftline.performance.from_rows import LEAST_PROBABILITY
 
 from driftline_operator.hub.aggregates.means import mean_sums
-from driftline_operator.hub.aggregates.window import By, Cell, Window
+from driftline_operator.hub.aggregates.window import By, Cell, Window, first
 
 Expression = sa.ColumnElement[Any]
 
@@ -37,7 +37,7 @@ def binary(window: Window, positive: str, by: By) -> dict[Cell, BinarySums]:
         sa.select(*keys, sa.func.count(), sa.func.sum(rows.score))
         .select_from(source)
         .where(chosen, timely)
-        .group_by(*keys)
+        .group_by(*first(len(keys)))
     )
     found: dict[Cell, BinarySums] = {}
     for *key, predicted, truth, place, count, total in window.connection.execute(query):
@@ -91,7 +91,12 @@ def multiclass(window: Window, by: By) -> dict[Cell, MulticlassSums]:
     chosen = sa.and_(window.known_at(by.age), rows["class"].is_not(None))
     columns, source, timely = window.grouped(by)
     keys = [*columns, rows.label, rows["class"]]
-    query = sa.select(*keys, sa.func.count()).select_from(source).where(chosen, timely).group_by(*keys)
+    query = (
+        sa.select(*keys, sa.func.count())
+        .select_from(source)
+        .where(chosen, timely)
+        .group_by(*first(len(keys)))
+    )
     confusions: dict[Cell, dict[tuple[str, str], int]] = {}
     for *key, label, said, count in window.connection.execute(query):
         confusions.setdefault(window.cell(by, tuple(key)), {})[label, said] = count
@@ -137,7 +142,7 @@ def _moments(
         sa.select(*columns, sa.func.count(), sa.func.max(sa.func.abs(e)), *powers)
         .select_from(source)
         .where(chosen, timely)
-        .group_by(*columns)
+        .group_by(*first(4))
     )
     found = {}
     for *key, count, largest, d1, d2, d3, d4, x1, x2, q in window.connection.execute(query):
@@ -173,10 +178,7 @@ def predicted(window: Window, by: By, positive: str | None) -> dict[Cell, Predic
     columns, source, timely = window.grouped(by)
     keys = [*columns, said.label("said"), window.table.c.bin]
     query = (
-        sa.select(*keys, sa.func.count())
-        .select_from(source)
-        .where(window.once(), timely)
-        .group_by(*columns, sa.text("said"), window.table.c.bin)
+        sa.select(*keys, sa.func.count()).select_from(source).where(window.once(), timely).group_by(*first(6))
     )
     found: dict[Cell, PredictionCounts] = {}
     empty = (3, window.bins.count + 1)

@@ -105,17 +105,19 @@ def open_window(
     """Join what was predicted in [start, end), unix seconds, with its labels."""
     table = _table()
     register_functions(connection, bins.edges.tolist(), list(EDGES))
-    table.create(connection)
-    try:
-        connection.execute(_filling(connection, table, monitor, start, end, bins, regression=regression))
-        if connection.dialect.name == "postgresql":
-            connection.execute(sa.DDL("ANALYZE looked"))
-        multiple = sa.select(sa.literal(1)).where(table.c.place > 0).limit(1)
-        single = connection.execute(multiple).first() is None
-        yield Window(connection, monitor, start, end, bins, table, single)
-    finally:
-        if not connection.invalidated and connection.in_transaction():
-            table.drop(connection)
+    table.create(connection)  # where something fails it goes with the transaction
+    connection.execute(_filling(connection, table, monitor, start, end, bins, regression=regression))
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.DDL("ANALYZE looked"))
+    multiple = sa.select(sa.literal(1)).where(table.c.place > 0).limit(1)
+    single = connection.execute(multiple).first() is None
+    yield Window(connection, monitor, start, end, bins, table, single)
+    table.drop(connection)
+
+
+def first(count: int) -> list[sa.ColumnElement[Any]]:
+    """GROUP BY the first so many columns of what is selected, by their places: they may be NULL or parameters."""
+    return [sa.literal_column(str(place + 1)) for place in range(count)]
 
 
 def _table() -> sa.Table:
