@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
@@ -78,14 +77,9 @@ class RowReader:
         first = 0
         for exchange, rows in zip(decoded.exchanges, _rows_of_requests(batch), strict=True):
             ids = self._ids(exchange, decoder, rows, None if keys is None else keys[first : first + rows])
-            common = {
-                "at": max(0.0, min(now, exchange.started + exchange.duration + behind)),
-                "sequence": exchange.sequence,
-                "weight": 1.0 / exchange.probability,
-                "version": self._version,
-                "variant": self._variant_of(exchange),
-            }
             kept = found.by_boot.setdefault(exchange.boot, [])
+            at = min(now, exchange.started + exchange.duration + behind)
+            variant = self._variant_of(exchange) if self._variant is not None else ""
             for row, identity in enumerate(ids):
                 index = first + row
                 if predictions[index] is None:
@@ -96,12 +90,16 @@ class RowReader:
                     kept.append(
                         Prediction(
                             id=identity,
+                            at=at if at > 0 else 0.0,
+                            sequence=exchange.sequence,
                             row=row,
                             prediction=predictions[index],
                             score=scores[index],  # type: ignore[arg-type]  # a numeric column's
+                            weight=1.0 / exchange.probability,
+                            version=self._version,
+                            variant=variant,
                             segments=segments[index],  # type: ignore[arg-type]  # categorical columns'
                             features=features[index],
-                            **common,  # type: ignore[arg-type]
                         )
                     )
             first += rows
@@ -117,6 +115,8 @@ class RowReader:
         if self._key:
             return self._record_keys(exchange, decoder, rows)
         if self._path is None:
+            if rows == 1:  # the usual case, three times as fast
+                return (exchange.id,)
             return [row_id(exchange.id, row) for row in range(rows)]
         found = [text_of(value) for value in self._path.select(decoder.answer(exchange))]
         if len(found) == rows:
@@ -184,4 +184,6 @@ def _values(batch: Batch, name: str) -> Sequence[Value]:
         names: list[str | None] = [clip(text.translate(_BLANK)) for text in column.dictionary]
         names.append(None)  # a code of -1: no category
         return [names[code] for code in column.codes.tolist()]
-    return [value if math.isfinite(value) else None for value in column.values.tolist()]
+    values: list[float | None] = column.values.tolist()
+    finite = np.isfinite(column.values)
+    return values if finite.all() else [value if f else None for value, f in zip(values, finite, strict=True)]
