@@ -60,13 +60,15 @@ class Threshold:
     """A limit of one metric: exactly one of the three is given.
 
     `limit`: the value itself. `drop`: how much worse than the reference, in the metric's units. `share`: the
-    same as a share of the reference's value (.1: a tenth).
+    same as a share of the reference's value (.1: a tenth). `least`: whether the limit is a least good
+    value, where the metric's own sense isn't meant: a mean error may have one on each side of 0.
     """
 
     metric: str
     limit: float | None = None
     drop: float | None = None
     share: float | None = None
+    least: bool | None = None
 
     def __post_init__(self) -> None:
         if sum(given is not None for given in (self.limit, self.drop, self.share)) != 1:
@@ -75,7 +77,7 @@ class Threshold:
     @property
     def higher_is_better(self) -> bool:
         """Which side of the limit is the good one."""
-        return self.metric in HIGHER_IS_BETTER
+        return self.metric in HIGHER_IS_BETTER if self.least is None else self.least
 
     def at(self, reference: float | None) -> float | None:
         """The limit in the metric's units; None where it is relative and there is no reference."""
@@ -88,7 +90,11 @@ class Threshold:
         return base - allowed if self.higher_is_better else base + allowed
 
     def _amount(self, value: float) -> float:
-        return abs(value) if self.metric == "mean_error" else value
+        return abs(value) if self._by_amount else value
+
+    @property
+    def _by_amount(self) -> bool:
+        return self.metric == "mean_error" and self.least is None
 
     def beyond(self, value: float, limit: float) -> bool:
         """Strictly worse than the limit."""
@@ -99,7 +105,7 @@ class Threshold:
         """The better end of the interval is beyond as well; a value without an interval stands for itself."""
         if estimate.value is None or estimate.low is None or estimate.high is None:
             return estimate.value is not None and self.beyond(estimate.value, limit)
-        if self.metric == "mean_error" and estimate.low <= 0.0 <= estimate.high:
+        if self._by_amount and estimate.low <= 0.0 <= estimate.high:
             return False
         return self.beyond(estimate.low, limit) and self.beyond(estimate.high, limit)
 

@@ -6,4 +6,7 @@ sums      what was gathered
 figures   metrics of the sums (pure)
 verdicts  conditions with reasons (pure)
 evaluate  all of it: sums in, report out (pure)
+store     reports in the database; which monitor is due
+turns     the round over all monitors
+series    reports as series
 """

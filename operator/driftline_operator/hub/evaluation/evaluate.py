@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 from driftline.labels import Group, ResidualLabels, ScoreLabels
 from driftline.performance.aggregates import BinarySums, MeanSums
@@ -31,8 +32,11 @@ from driftline.spec import Performance as PerformanceSpec
 
 from driftline_operator.hub.evaluation import figures, verdicts
 from driftline_operator.hub.evaluation.asked import Asked
-from driftline_operator.hub.evaluation.sums import AgedWindow, Gathered
+from driftline_operator.hub.evaluation.sums import AgedWindow, Gathered, Part
 from driftline_operator.hub.evaluation.verdicts import Past
+
+MOST_VALUES: Final = 50
+"""Of a segment, in a report: the most frequent ones."""
 
 
 def evaluate(
@@ -53,10 +57,7 @@ def evaluate(
         model=spec.model.name,
         at=now,
         window=str(asked.window),
-        ages=[
-            _at_age(age, asked, gathered.ages[float(age)], reference)
-            for age in asked.ages
-        ],
+        ages=[_at_age(age, asked, gathered.ages[float(age)], reference) for age in asked.ages],
         estimated=_estimated(asked, profile, gathered.latest, judged),
         concept=concept,
         fairness=fairness,
@@ -91,7 +92,7 @@ def _at_age(age: Duration, asked: Asked, window: AgedWindow, reference: Metrics)
         overall=figures.sliced(overall, reference),
         versions={name: figures.sliced(part) for name, part in window.versions.items() if name},
         segments={
-            segment: {value: figures.sliced(part) for value, part in parts.items()}
+            segment: {value: figures.sliced(part) for value, part in _largest(parts)}
             for segment, parts in window.segments.items()
         },
         coverage=figures.covered(overall),
@@ -101,6 +102,11 @@ def _at_age(age: Duration, asked: Asked, window: AgedWindow, reference: Metrics)
         reliability=reliability,
         missing=figures.missing(window),
     )
+
+
+def _largest(parts: Mapping[str, Part]) -> list[tuple[str, Part]]:
+    """The most frequent values of a segment: clients choose them."""
+    return sorted(parts.items(), key=lambda item: -item[1].predictions)[:MOST_VALUES]
 
 
 def _finite(seconds: float | None) -> float | None:
@@ -164,10 +170,10 @@ def reference_errors(profile: Profile | None) -> MeanSums | None:
 
 def _classified(labels: ScoreLabels) -> MeanSums | None:
     held = next((each for each in labels.groups if each.group == Group()), None)
-    if held is None or held.confusion is None:
+    told = None if held is None else figures.confusion(held)
+    if told is None:
         return None
-    (tn, fp), (fn, tp) = held.confusion.tolist()
-    rows, wrong = tn + fp + fn + tp, fp + fn
+    rows, wrong = told.rows, told.fp + told.fn
     return MeanSums(rows, rows, float(wrong), float(wrong), float(wrong), rows) if rows else None
 
 

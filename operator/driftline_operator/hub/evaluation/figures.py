@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from driftline.labels import Group, ResidualLabels, ScoreLabels
+from driftline.labels import Group, ResidualLabels, ScoreGroup, ScoreLabels
 from driftline.performance.aggregates import (
     BinarySums,
     FeedbackCounts,
@@ -14,7 +14,7 @@ from driftline.performance.aggregates import (
     RegressionSums,
     ScoreCounts,
 )
-from driftline.performance.binary import Metrics, binary_performance
+from driftline.performance.binary import Confusion, Metrics, binary_performance, confusion_metrics
 from driftline.performance.bins import ScoreBins
 from driftline.performance.calibration import recalibration, reliability
 from driftline.performance.curves import auc, average_precision
@@ -67,7 +67,17 @@ def _of_scores(labels: ScoreLabels) -> Metrics:
     if held is None:
         return {}
     counts = ScoreCounts(ScoreBins.for_labels(labels), held.negatives, held.positives)
-    return {"auc": auc(counts), "average_precision": average_precision(counts)}
+    of_scores = {"auc": auc(counts), "average_precision": average_precision(counts)}
+    told = confusion(held)
+    return of_scores if told is None else confusion_metrics(told) | of_scores
+
+
+def confusion(held: ScoreGroup) -> Confusion | None:
+    """Of a group of the reference; None where the profile doesn't have the model's answers."""
+    if held.said is None:
+        return None
+    fp, tp = (int(each.sum()) for each in held.said)
+    return Confusion(int(held.negatives.sum()) - fp, fp, int(held.positives.sum()) - tp, tp)
 
 
 def _of_residuals(labels: ResidualLabels) -> Metrics:

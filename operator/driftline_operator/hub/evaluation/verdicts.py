@@ -51,12 +51,12 @@ def thresholds(asked: PerformanceThreshold) -> Iterator[Threshold]:
     more = asked.metric in MORE_IS_BETTER
     name = "".join(f"_{c.lower()}" if c.isupper() else c for c in asked.metric)
     if asked.min is not None:
-        yield Threshold(name, limit=asked.min, higher_is_better=True)
+        yield Threshold(name, limit=asked.min, least=True)
     if asked.max is not None:
-        yield Threshold(name, limit=asked.max, higher_is_better=False)
+        yield Threshold(name, limit=asked.max, least=False)
     relative = asked.max_drop if more else asked.max_rise
     if relative is not None:
-        yield Threshold(name, drop=relative, higher_is_better=more)
+        yield Threshold(name, drop=relative)
 
 
 def performance(asked: Performance, past: Sequence[Past], newest: AgedWindow, reference: Metrics) -> Found:
@@ -166,7 +166,7 @@ def concept(
 def fairness(asked: FairnessThresholds, segments: Mapping[str, Fairness], least: int) -> Found:
     """Over all segments; a difference counts with its whole interval beyond the threshold."""
     wanted = [
-        Threshold(name, limit=limit, higher_is_better=name.endswith("ratio"))
+        Threshold(name, limit=limit)
         for name in (
             "demographic_parity_difference",
             "demographic_parity_ratio",
