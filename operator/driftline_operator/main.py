@@ -177,7 +177,7 @@ async def _program(given: argparse.Namespace) -> int:
 
 async def _run_hub(given: argparse.Namespace) -> int:
     # Its libraries are the hub's alone: controller and injector start without them.
-    from driftline_operator.hub import program as hub  # noqa: PLC0415
+    from driftline_operator.hub import program as hub
 
     return await hub.run(
         hub.HubSettings(
@@ -275,3 +275,7 @@ def resources(text: str) -> Resources:
         return msgspec.json.decode(text, type=Resources)
     except msgspec.DecodeError as error:
         raise argparse.ArgumentTypeError(f"must be requests and limits as JSON: {error}") from error
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -93,7 +93,7 @@ def test_days_are_made_ahead_and_take_what_came_before_them(store: Store) -> Non
 
 def in_partition(database: Database, name: str) -> int:
     with database.reading() as connection:
-        return connection.execute(sa.text(f"SELECT count(*) FROM {name}")).scalar_one()
+        return int(connection.execute(sa.text(f"SELECT count(*) FROM {name}")).scalar_one())
 
 
 def test_pane_history_is_idempotent_and_found_by_time(store: Store) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
@@ -33,7 +33,7 @@ class MonitorIs(msgspec.Struct, frozen=True, kw_only=True):
 class MonitorTold(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a hub must know of a monitor; told again it replaces what was told before."""
 
-    document: dict[str, object]
+    document: dict[str, Any]
     """The ModelMonitor, as `kubectl get -o json` gives it."""
     profile: bytes = b""
     """Base64 of the reference profile; empty: there is none."""

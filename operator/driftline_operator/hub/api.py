@@ -83,7 +83,7 @@ def _answering(hub: Hub, route: Route, series: Series) -> Answer:
                 series.events.labels(operation, "known").inc(found.accepted - new)  # type: ignore[attr-defined]
         except Refusal as refusal:
             response = refused(refusal)
-        except Exception:
+        except Exception:  # noqa: BLE001 - the client gets an answer, the log the rest
             _log.exception("%s %s failed", route.method, route.path)
             response = refused(Refusal(500, "this is a fault of the hub; its log says more"))
         series.requests.labels(operation, str(response.status)).inc()

@@ -97,7 +97,7 @@ def _value_at(body: bytes, path: str) -> object:
             value = value[int(index)] if index else value[name]
         except (KeyError, IndexError, TypeError):
             return None
-    return value
+    return None if isinstance(value, dict | list) else value
 
 
 def _check_text(body: bytes) -> None:
@@ -153,7 +153,7 @@ def _too_long(most_rows: int) -> Refusal:
     return Refusal(413, f"at most {most_rows} rows in a file: send it in parts", field="rows")
 
 
-def _label(identity: Any, label: Any, time: Any, columns: Columns, number: int) -> Label:  # noqa: ANN401
+def _label(identity: Any, label: Any, time: Any, columns: Columns, number: int) -> Label:
     def refused(what: str, column: str | None, value: object) -> Refusal:
         return Refusal(400, what, field=f"row {number + 1}, column {column}", value=value)
 
@@ -173,7 +173,7 @@ def _label(identity: Any, label: Any, time: Any, columns: Columns, number: int) 
     )
 
 
-def _time(value: Any, column: str, refused: Any) -> float:  # noqa: ANN401 - a cell, and who says it
+def _time(value: Any, column: str, refused: Any) -> float:
     """Unix seconds, or a date and time (UTC where it says nothing)."""
     try:
         if isinstance(value, str):
@@ -219,8 +219,8 @@ def _place(header: list[str], name: str) -> int:
 
 
 def _parquet(body: bytes, columns: Columns, most_rows: int) -> Iterator[tuple[Any, Any, Any]]:
-    import pyarrow as pa  # noqa: PLC0415 - 40 MB that a hub without such files never pays for
-    from pyarrow import parquet  # noqa: PLC0415
+    import pyarrow as pa
+    from pyarrow import parquet
 
     try:
         file = parquet.ParquetFile(pa.BufferReader(body))

@@ -1,4 +1,4 @@
-"""A hub's parts together: database, what is known, who may ask, and the threads in which the database is asked."""
+"""A hub's parts together: database, what is known, who may ask, and the threads that ask the database."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Hub:
         self._looked = -_LOOK_AGAIN
 
     async def take(self, work: Callable[[], _T]) -> _T:
-        """Run what writes events, in a thread. Raises Refusal (503) where too much waits or the database is away."""
+        """Run what writes, in a thread. Raises Refusal (503): too much waits, or the database is away."""
         return await self._run(self._takers, work)
 
     async def ask(self, work: Callable[[Connection], _T]) -> _T:
@@ -80,7 +80,7 @@ class Hub:
         raise AssertionError
 
     async def known(self, namespace: str, name: str) -> Known:
-        """A monitor; one that isn't known may just have been told to another replica. Raises Refusal (404)."""
+        """A monitor; an unknown one may just have been told to another replica. Raises Refusal (404)."""
         try:
             return self.registry.find(namespace, name)
         except Refusal:
@@ -96,14 +96,14 @@ class Hub:
             return find(authorization, self._grants())
 
     async def refresh(self) -> None:
-        """Read monitors and tokens again where they have changed; whether the database answers shows in `problem`."""
+        """Read monitors and tokens again where they have changed; `problem` says how that went."""
 
-        def look(connection: Connection) -> Registry | None:
-            fresh = registry.revision(connection)
-            return None if fresh == self.registry.revision else registry.read(connection)
+        def look(connection: Connection) -> Registry:
+            same = registry.revision(connection) == self.registry.revision
+            return self.registry if same else registry.read(connection)
 
         try:
-            self.registry = await self.ask(look) or self.registry
+            self.registry = await self.ask(look)
             self.problem = ""
         except (Refusal, sa.exc.SQLAlchemyError) as error:
             if not self.problem:

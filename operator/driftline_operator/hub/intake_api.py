@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
-
 from aiohttp import web
 from driftline.events import Accepted, Feedback, Kpi, Label, Prediction, Predictions
 from sqlalchemy.engine import Connection

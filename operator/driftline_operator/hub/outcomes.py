@@ -10,7 +10,7 @@ from driftline_operator.hub.refusal import Refusal
 Outcome = str | float | bool | None
 
 MOST: Final = 1e60
-"""The fourth power of a number is added up, and must neither overflow nor (PostgreSQL refuses it) underflow."""
+"""The fourth power is added up: it must not overflow, nor, which PostgreSQL refuses too, underflow."""
 
 
 class Kept(NamedTuple):
@@ -49,7 +49,7 @@ def _number(outcome: str | float | bool, field: str) -> float:
 
 
 def bounded(value: float, field: str) -> float:
-    """A number that sums of powers can take; what is nearer to 0 than 1 / `MOST` is 0. Raises Refusal (400)."""
+    """A number that sums of powers can take; nearer to 0 than 1 / `MOST` is 0. Raises Refusal (400)."""
     if not -MOST <= value <= MOST:
         raise Refusal(400, f"must be a number between -{MOST:g} and {MOST:g}", field=field, value=value)
     return 0.0 if -1 / MOST < value < 1 / MOST else value

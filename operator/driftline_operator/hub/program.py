@@ -9,6 +9,7 @@ import secrets
 import signal
 import ssl
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -123,7 +124,7 @@ def prepare(hub: Hub, settings: HubSettings) -> str:
     if hub.database.postgres:
         hub.write(lambda connection: partitions.ensure(connection, hub.clock()))
     for told in _told(settings):
-        hub.write(lambda connection, told=told: registry.put(connection, told, hub.clock()))
+        hub.write(partial(registry.put, told=told, now=hub.clock()))
     return step
 
 
@@ -202,7 +203,7 @@ class _Tls:
                 self._seen = state
                 _log.info("the certificate was loaded again")
         except (OSError, ValueError) as error:
-            _log.error("the changed certificate is not used: %s", error)  # noqa: TRY400 - the text says it
+            _log.error("the changed certificate is not used: %s", error)
 
     def _load(self, context: ssl.SSLContext) -> None:
         certificate, key = self._files

@@ -50,7 +50,7 @@ def _text(most: int) -> dict[str, Any]:
     return {"type": "string", "minLength": 1, "maxLength": most}
 
 
-def _number(least: float = 0, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - parts of a schema
+def _number(least: float = 0, **more: Any) -> dict[str, Any]:
     return {"type": "number", "minimum": least, "maximum": LAST, **more}
 
 
@@ -90,13 +90,18 @@ _PANES: Final = (
     Parameter("start", _number(), "Unix seconds (default: the first)."),
     Parameter("end", _number(), "Unix seconds (default: the last)."),
 )
+_ONE_MONITOR: Final = "/v1/monitors/{namespace}/{monitor}"
+_ITS_PANES: Final = "/v1/panes/{namespace}/{monitor}"
 
 ROUTES: Final = (
     Route(
         "POST", "/v1/predictions", "intake", intake_api.predictions, Accepted,
         query=_SENDER, body=Predictions, events=Prediction,
     ),
-    Route("POST", "/v1/labels", "label", intake_api.labels, Accepted, (*_MONITOR, *_FILE), events=Label, files=True),
+    Route(
+        "POST", "/v1/labels", "label", intake_api.labels, Accepted,
+        query=(*_MONITOR, *_FILE), events=Label, files=True,
+    ),
     Route("POST", "/v1/feedback", "label", intake_api.feedback, Accepted, _MONITOR, events=Feedback),
     Route("POST", "/v1/kpis", "label", intake_api.kpis, Accepted, _MONITOR, events=Kpi),
     Route("GET", "/v1/predictions/{id}", "read", reading_api.prediction, Found, _MONITOR),
@@ -104,11 +109,11 @@ ROUTES: Final = (
     Route("GET", "/v1/windows", "read", reading_api.windows, Cells, _SPAN),
     Route("GET", "/v1/report", "read", reading_api.report, None, _MONITOR),
     Route("DELETE", "/v1/ids/{id}", "admin", reading_api.erase, Erased, _MONITOR),
-    Route("PUT", "/v1/monitors/{namespace}/{monitor}", "admin", admin_api.put_monitor, Changed, body=MonitorTold),
-    Route("GET", "/v1/monitors/{namespace}/{monitor}", "read", admin_api.get_monitor, MonitorIs),
-    Route("DELETE", "/v1/monitors/{namespace}/{monitor}", "admin", admin_api.delete_monitor, Changed),
-    Route("POST", "/v1/panes/{namespace}/{monitor}", "admin", admin_api.post_panes, Accepted, body=Panes),
-    Route("GET", "/v1/panes/{namespace}/{monitor}", "admin", admin_api.get_panes, Panes, _PANES),
+    Route("PUT", _ONE_MONITOR, "admin", admin_api.put_monitor, Changed, body=MonitorTold),
+    Route("GET", _ONE_MONITOR, "read", admin_api.get_monitor, MonitorIs),
+    Route("DELETE", _ONE_MONITOR, "admin", admin_api.delete_monitor, Changed),
+    Route("POST", _ITS_PANES, "admin", admin_api.post_panes, Accepted, body=Panes),
+    Route("GET", _ITS_PANES, "admin", admin_api.get_panes, Panes, _PANES),
 )  # fmt: skip
 """`bodies` says which content types there are."""
 

@@ -109,7 +109,7 @@ class TokenFile:
                 self._grants = _read(self._path)
                 _log.info("tokens were read again: %d", len(self._grants))
         except (OSError, ValueError) as error:
-            _log.error("the changed token file is not used: %s", error)  # noqa: TRY400 - the text says it
+            _log.error("the changed token file is not used: %s", error)
         return self._grants
 
 

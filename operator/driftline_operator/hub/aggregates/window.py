@@ -1,10 +1,10 @@
 """The predictions of a span of time with what became true of them, as a temporary table of one connection.
 
 The join is made once; what is asked of it then is a GROUP BY. Of several predictions of one id the newest
-*of the span* is there: an answer that was given anew a week later doesn't take the older one out of its window.
-A prediction has a row for each label it ever had: `since` and `until` say from which to which of its ages the
-label was known (NULL: not labelled; still known). So `until IS NULL` is each prediction once, with the newest
-label, and `since <= A AND (until IS NULL OR until > A)` is what was known at the age A.
+*of the span* is there: an answer that was given anew a week later doesn't take the older one out of its
+window. A prediction has a row for each label it ever had: `since` and `until` say from which to which of its
+ages the label was known (NULL: not labelled; still known). So `until IS NULL` is each prediction once, with
+the newest label, and `since <= A AND (until IS NULL OR until > A)` is what was known at the age A.
 """
 
 from __future__ import annotations
@@ -77,7 +77,12 @@ class Window:
         bucket: sa.ColumnElement[Any] = sa.null()
         if by.bucket is not None:
             bucket = sa.func.floor((rows.at - self.start) / by.bucket)
-        columns = [strata.version, strata.variant, value.label("segment_value"), bucket.label("bucket")]
+        columns: list[sa.ColumnElement[Any]] = [
+            strata.version,
+            strata.variant,
+            value.label("segment_value"),
+            bucket.label("bucket"),
+        ]
         return columns, source, sa.true() if by.before is None else rows.at < by.before
 
     def cell(self, by: By, key: tuple[Any, ...]) -> Cell:
@@ -108,7 +113,7 @@ def open_window(
     table.create(connection)  # where something fails it goes with the transaction
     connection.execute(_filling(connection, table, monitor, start, end, bins, regression=regression))
     if connection.dialect.name == "postgresql":
-        connection.execute(sa.DDL("ANALYZE looked"))
+        connection.execute(sa.text("ANALYZE looked"))
     multiple = sa.select(sa.literal(1)).where(table.c.place > 0).limit(1)
     single = connection.execute(multiple).first() is None
     yield Window(connection, monitor, start, end, bins, table, single)
@@ -116,7 +121,7 @@ def open_window(
 
 
 def first(count: int) -> list[sa.ColumnElement[Any]]:
-    """GROUP BY the first so many columns of what is selected, by their places: they may be NULL or parameters."""
+    """GROUP BY the first so many selected columns, by their places: they may be NULL or parameters."""
     return [sa.literal_column(str(place + 1)) for place in range(count)]
 
 
