@@ -25,7 +25,7 @@ _NOT_ASKED: Final = Away(HubReason.NOT_TOLD, "the hub has not been asked yet")
 class HubFollower:
     """For one replica, while it acts. `client` None: Driftline is installed without its hub.
 
-    `reference_of`, `token_of`: what is known of a monitor's profile, of a namespace's token. `now`: unix seconds.
+    `reference_of`, `token_of`: of a monitor its profile, of a namespace its token. `now`: unix seconds.
     """
 
     def __init__(

@@ -12,7 +12,7 @@ modelmonitor_performance_version{metric,age,version}   a metric by model version
 modelmonitor_estimated_performance{metric}             before labels; blind to changes of P(y given x)
 modelmonitor_estimated_performance_low{metric}
 modelmonitor_estimated_performance_high{metric}
-modelmonitor_estimated_performance_error{metric}       estimated less realised, of the window that has its labels
+modelmonitor_estimated_performance_error{metric}       estimated less realised, where labels are in
 modelmonitor_estimated_performance_state{state}
 modelmonitor_label_coverage{age}                       share of predictions with a label
 modelmonitor_label_count{age}                          labels in the window
