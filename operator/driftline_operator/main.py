@@ -73,6 +73,12 @@ def _sidecar(parser: argparse.ArgumentParser) -> None:
     add("--sidecar-image-pull-policy", default="IfNotPresent", choices=("Always", "IfNotPresent", "Never"))
     add("--sidecar-pull-secrets", type=words, default=(), metavar="A,B", help="Secrets to pull it with")
     add("--push-url", default="", metavar="URL", help="where ending pods send their last panes")
+    add(
+        "--hub-url",
+        default="",
+        metavar="URL",
+        help="where sidecars send predictions, https://HOST:PORT (nowhere)",
+    )
     add("--proxy-resources", type=resources, metavar="JSON", help="the proxy container's, by default")
     add("--analyzer-resources", type=resources, metavar="JSON", help="the analyzer container's, by default")
     add("--scrape", default="auto", choices=SCRAPE, help="how Prometheus finds the sidecars (auto)")
@@ -214,6 +220,7 @@ def sidecar_settings(given: argparse.Namespace) -> Settings:
         pull_policy=given.sidecar_image_pull_policy,
         pull_secrets=given.sidecar_pull_secrets,
         push_url=given.push_url,
+        hub_url=given.hub_url,
     )
     if given.proxy_resources is not None:
         sidecar = msgspec.structs.replace(sidecar, proxy=given.proxy_resources)

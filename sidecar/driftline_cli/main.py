@@ -32,6 +32,7 @@ COMMANDS = {
     "drift": "compare two data files, or a profile and a data file",
     "check": "check a monitor file: every problem at once",
     "run": "put Driftline in front of a model on this machine",
+    "labels": "send what became true of predictions to the hub",
     "top": "watch a running Driftline in the terminal",
 }
 
@@ -41,6 +42,8 @@ examples:
   driftline profile build reference.parquet -f monitor.yaml -o model.profile
   driftline run -f monitor.yaml --profile model.profile --upstream http://127.0.0.1:8080
   driftline top
+  driftline labels push truth.csv --id-column id --label-column late --url https://hub:8444 \\
+    --token-file token --monitor flights
   driftline drift reference.parquet current.parquet --format json
 
 `driftline COMMAND --help` tells more. Exit codes: 0 fine, 3 drift found, 4 too little data for a verdict,

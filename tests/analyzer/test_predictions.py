@@ -9,13 +9,14 @@ from typing import Any
 
 import msgspec
 import pytest
+from driftline.backoff import pause_after
 from driftline.events import Prediction as Logged
 from driftline.events import Predictions
 from driftline.prediction_ids import id_problem, key_of, row_id, text_of
 from driftline.spec import Feature, Labels, MonitorSpec, Prediction, Schema, Variant
 from driftline_sidecar.analyzer.predictions.packet import Packet, halves, pack
 from driftline_sidecar.analyzer.predictions.rows import Drop, RowReader, Rows
-from driftline_sidecar.analyzer.predictions.sending import Sent, outcome_of, pause_after
+from driftline_sidecar.analyzer.predictions.sending import Sent, outcome_of
 from driftline_sidecar.analyzer.predictions.spool import Room, Spool, discard
 from driftline_sidecar.decoders import Decoder
 from driftline_sidecar.exchange import Exchange

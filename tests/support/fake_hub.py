@@ -30,10 +30,14 @@ class FakeHub:
         self.delay = 0.0
         self.most_rows = 10_000
         self.headers: dict[str, str] = {}
+        self.refuse_after = 0
+        """Labels after which it answers 503; 0: never."""
+        self.bad_label = ""
         self.takes_then_fails = False
         """It has the rows, and its word for it is lost."""
         self.fail_next = 0
-        """Requests to be answered by 503."""
+        """Requests to be answered by `fail_status`."""
+        self.fail_status = 503
         self.predictions: dict[Key, Prediction] = {}
         self.received = 0
         """Rows, repeated ones included."""
@@ -80,7 +84,7 @@ class FakeHub:
         await asyncio.sleep(self.delay)
         if self.fail_next:
             self.fail_next -= 1
-            return self._error(503, "just now")
+            return self._error(self.fail_status, "just now")
         if request.headers.get("Authorization") != f"Bearer {TOKEN}":
             return self._error(401, "no such token")
         if self.status:
@@ -108,10 +112,15 @@ class FakeHub:
         if kind is None:
             return self._error(404, "no such path")
         self.targets.add((request.query["namespace"], request.query["monitor"]))
-        lines = body.splitlines() if "ndjson" in request.content_type else [body]
-        events: list[Any] = [msgspec.json.decode(line, type=kind) for line in lines]
+        events: list[Any] = msgspec.json.decode(body, type=list[kind])  # type: ignore[valid-type]
         if len(events) > self.most_rows:
             return self._error(413, f"more than {self.most_rows} rows")
+        if self.refuse_after and len(self.events[request.path]) >= self.refuse_after:
+            return self._error(503, "enough")
+        for index, each in enumerate(events):
+            if self.bad_label and each.label == self.bad_label:
+                said = {"error": "no such class", "field": f"labels[{index}].label", "value": each.label}
+                return web.json_response(said, status=400)
         known = {each.id for each in self.events[request.path]}
         self.events[request.path] += events
         return self._accepted(len(events), len({each.id for each in events} - known))

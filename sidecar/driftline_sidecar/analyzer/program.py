@@ -131,6 +131,8 @@ class Program:
         event(logging.INFO, "started", "the analyzer has started", address=f"{address.host}:{self.port}")
         if self._log is not None:
             self._log.start()
+        elif any(each.spec.labels is not None for each in self._desk.analyses.values()):
+            event(logging.WARNING, "no_hub", "a monitor has labels, but there is no --hub: nothing is kept")
         gc.collect()
         gc.freeze()
         tasks = [asyncio.create_task(work()) for work in (self._heartbeat.run, self._work, self._watch)]

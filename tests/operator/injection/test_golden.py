@@ -41,6 +41,12 @@ def case(of: Json, *monitors: ModelMonitor, settings: Settings = SETTINGS) -> Ca
 
 
 CASES: dict[str, Case] = {
+    "a-hub": case(
+        pod(serving()),
+        settings=Settings(
+            image="driftline-sidecar:test", hub_url="https://driftline-hub.driftline-system.svc:8444"
+        ),
+    ),
     "named-port": case(pod(serving())),
     "numeric-port-of-a-named-entry": case(pod(serving()), watching(endpoint=Endpoint(port=8080))),
     "numeric-port-without-name": case(
