@@ -249,7 +249,7 @@ def controller_settings(given: argparse.Namespace) -> ControllerSettings:
         "namespace", "identity", "metrics", "intake", "injector_service", "injector_url",
         "controller_service", "certificates", "certificate_secret", "failure_policy", "scrape",
         "watch_namespaces", "resync", "status_interval", "pull_interval", "pull_concurrency",
-        "lease_duration", "kubeconfig",
+        "lease_duration", "kubeconfig", "hub_service",
     )  # fmt: skip
     fields = {name: getattr(given, name) for name in plain}
     return ControllerSettings(**fields, sidecar=sidecar_settings(given), may_restart=not given.no_restarts)

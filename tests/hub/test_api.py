@@ -118,7 +118,10 @@ async def test_lines_and_lists_without_an_envelope(api: Api) -> None:
     headers = {"Content-Type": "application/x-ndjson"}
     sent = await api.answer("POST", "/v1/predictions", data=lines, params=query, headers=headers)
     assert sent == {"accepted": 3, "new": 3}
-    assert await api.answer("POST", "/v1/predictions", json=[one("0")], params=query) == {"accepted": 1, "new": 0}
+    assert await api.answer("POST", "/v1/predictions", json=[one("0")], params=query) == {
+        "accepted": 1,
+        "new": 0,
+    }
     assert await api.answer("POST", "/v1/predictions", json=one("1", sequence=1), params=query) == {
         "accepted": 1, "new": 0,
     }  # fmt: skip
@@ -127,15 +130,20 @@ async def test_lines_and_lists_without_an_envelope(api: Api) -> None:
 
 
 async def test_files_of_labels(api: Api) -> None:
-    text = "who,what,when\r\n1,yes,1750000000\r\n\"2,x\",no,2025-06-15T15:06:40+00:00\r\n"
+    text = 'who,what,when\r\n1,yes,1750000000\r\n"2,x",no,2025-06-15T15:06:40+00:00\r\n'
     columns = {"id-column": "who", "label-column": "what"}
-    assert await api.label(text, "text/csv", **columns, **{"time-column": "when"}) == {"accepted": 2, "new": 2}
+    assert await api.label(text, "text/csv", **columns, **{"time-column": "when"}) == {
+        "accepted": 2,
+        "new": 2,
+    }
     found = await api.answer("GET", "/v1/predictions/2,x", params=CENSUS)
     assert found["labels"] == [{"at": NOW, "label": "no", "received": NOW}]
     table = pa.table({"who": [3, 4], "what": [True, False], "when": pa.array([1, 2], pa.timestamp("s"))})
     file = io.BytesIO()
     parquet.write_table(table, file)
-    sent = await api.label(file.getvalue(), "application/vnd.apache.parquet", **columns, **{"time-column": "when"})
+    sent = await api.label(
+        file.getvalue(), "application/vnd.apache.parquet", **columns, **{"time-column": "when"}
+    )
     assert sent == {"accepted": 2, "new": 2}
     found = await api.answer("GET", "/v1/predictions/4", params=CENSUS)
     assert found["labels"] == [{"at": 2.0, "label": "false", "received": NOW}]
@@ -226,7 +234,12 @@ async def test_sizes_have_limits_that_are_said(api: Api) -> None:
 
 
 async def test_no_token_no_answer(api: Api) -> None:
-    for headers in ({}, {"Authorization": "Bearer "}, {"Authorization": "Bearer x"}, {"Authorization": "Basic all"}):
+    for headers in (
+        {},
+        {"Authorization": "Bearer "},
+        {"Authorization": "Bearer x"},
+        {"Authorization": "Basic all"},
+    ):
         response = await api.client.get("/v1/metrics", params=CENSUS, headers=headers)
         assert response.status == 401
         assert response.headers["WWW-Authenticate"] == "Bearer"
@@ -252,7 +265,9 @@ async def test_scopes_and_namespaces(api: Api) -> None:
             response = await api.ask(method, path, token, params=CENSUS, json={"document": document()})
             assert response.status == 403, (method, path, token)
     label = {"id": "a", "label": "x"}
-    assert (await api.ask("POST", "/v1/labels", "nothing-but-labels", params=CENSUS, json=label)).status == 200
+    assert (
+        await api.ask("POST", "/v1/labels", "nothing-but-labels", params=CENSUS, json=label)
+    ).status == 200
     assert (await api.ask("POST", "/v1/labels", "ml", params=CENSUS, json=label)).status == 200
 
 

@@ -96,8 +96,8 @@ class Controller:
         self._hub_access = HubAccess(api, settings.namespace, lambda: self._lease.held)
         self._hub_tls = HubTls(self._bundle)
         self._hub_client = (
-            HubClient(settings.hub_url, self._hub_tls.context, lambda: self._hub_access.token)
-            if settings.hub_url
+            HubClient(settings.sidecar.hub_url, self._hub_tls.context, lambda: self._hub_access.token)
+            if settings.sidecar.hub_url
             else None
         )
         self._hub = HubFollower(
@@ -336,8 +336,8 @@ class Controller:
             pass
         except (ApiError, TimeoutError) as error:
             _log.warning("hub: %s", str(error) or "not ended in time")
-        except Exception:
-            _log.exception("hub")  # a fault of ours; the next turn comes
+        except Exception:  # noqa: BLE001 - logged with its trace; the next turn comes
+            _log.exception("hub")
 
     async def _serve_intake(self) -> None:
         """As soon as there is a certificate, in every replica: who doesn't act says so."""

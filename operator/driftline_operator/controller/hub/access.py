@@ -1,6 +1,6 @@
 """The admin token between controller and hub: made once, kept in a Secret of the operator's own namespace.
 
-The Secret has the token itself for controllers, and for the hub, which mounts it, a token file that knows its hash.
+The Secret has the token itself for controllers, and for the hub, which mounts it, a token file with its hash.
 """
 
 from __future__ import annotations

@@ -18,6 +18,8 @@ class HubTls:
         """None while there is no authority: the machine's own are asked then."""
         bundle = self._bundle()
         if bundle != self._known:
-            self._context = ssl.create_default_context(cadata=bundle.decode("ascii", "replace")) if bundle else None
+            self._context = (
+                ssl.create_default_context(cadata=bundle.decode("ascii", "replace")) if bundle else None
+            )
             self._known = bundle
         return self._context
