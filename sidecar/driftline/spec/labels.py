@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from driftline.errors import Problem
 from driftline.quantity import Duration
-from driftline.spec.endpoint import HeaderName, PathText, path_problems
+from driftline.spec.endpoint import HeaderName, JsonPathText, path_problems
 from driftline.spec.part import Part, Rule, twice
 from driftline.spec.schema import ColumnName
 
@@ -76,7 +76,7 @@ class Labels(Part, frozen=True, kw_only=True):
         ),
     ] = ()
     id_path: Annotated[
-        PathText | None,
+        JsonPathText | None,
         Meta(
             description="JSON path of the id in the response's body, such as `$.id`, or `$.results[*].id` "
             "with one for each row. Default: the id of the exchange (see endpoint.idHeaders)."

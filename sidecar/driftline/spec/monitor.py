@@ -143,6 +143,21 @@ class MonitorSpec(Part, frozen=True, kw_only=True):
             "&& duration(w).getSeconds() % duration(self.pane).getSeconds() == 0)",
             "windows must be multiples of pane",
         ),
+        Rule(
+            "!has(self.windows) || self.windows.all(w, duration(w) <= duration('744h'))",
+            "windows must be at most 744h",
+        ),
+        Rule(
+            "!has(self.windows) || (self.windows.map(w, duration(w)).isSorted() "
+            "&& self.windows.all(w, self.windows.exists_one(v, duration(v) == duration(w))))",
+            "windows must be longer than the one before",
+        ),
+        Rule(  # other spellings of the same place, such as $.instances[*].age, only a parser finds
+            "!has(self.capture) || !has(self.capture.redact) || !has(self.schema.features) "
+            "|| !self.schema.features.exists(f, ('$..' + f.name) in self.capture.redact "
+            "|| (!has(f.path) && ('$.' + f.name) in self.capture.redact))",
+            "a feature is redacted by capture.redact, so it can't be watched: remove one of the two",
+        ),
         *outcomes.RULES,
     )
     SCHEMA: ClassVar = {
