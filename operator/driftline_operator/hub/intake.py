@@ -137,7 +137,7 @@ def add_labels(connection: Connection, monitor: int, rows: Sequence[Row]) -> int
 
 
 def _have_labels(connection: Connection, monitor: int, rows: Sequence[Row]) -> bool:
-    """Whether any of these ids will have several labels: seldom, and looking is cheaper than setting `until`."""
+    """Whether any of these ids will have several labels: seldom; to look is cheaper than to set `until`."""
     ids = dict.fromkeys(row["id"] for row in rows)
     if len(ids) < len(rows) or connection.dialect.name != "postgresql":
         return True
