@@ -1,8 +1,8 @@
 """`driftline-operator cleanup`: before an uninstall, what the controller made outside of its release goes.
 
 The webhook configurations, which are the cluster's, so that no pod waits for an injector that has gone;
-the certificates, the hub's token and the Lease. Monitors, their ConfigMaps and running sidecars stay: the models go on being
-served.
+the certificates, the hub's token and the Lease. Monitors, their ConfigMaps and running sidecars stay: the
+models go on being served.
 """
 
 from __future__ import annotations

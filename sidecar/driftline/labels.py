@@ -52,7 +52,7 @@ class ScoreGroup:
     negatives: Counts
     positives: Counts
     said: tuple[Counts, Counts] | None = None
-    """Those of them that the model called positive: (negatives, positives). None: some row has no prediction."""
+    """Those of them that the model called positive: (negatives, positives). None: a row has no answer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,8 +74,8 @@ class ReferenceColumn:
 class LabelPlan:
     """Where labels are: the column `label` against the score (classification) or prediction `predicted`.
 
-    `positive`: the positive class as it is written; a numeric label is compared as a number. `said`: the column
-    of a classifier's answers, where there is one.
+    `positive`: the positive class as it is written; a numeric label is compared as a number. `said`: the
+    column of a classifier's answers, where there is one.
     """
 
     label: str

@@ -41,7 +41,7 @@ class Api:
     def __init__(self, hub: Hub, client: TestClient[Any, Any], series: CollectorRegistry) -> None:
         self.hub, self.client, self.series = hub, client, series
 
-    async def ask(self, method: str, path: str, token: str = "all", **fields: Any) -> ClientResponse:  # noqa: S107
+    async def ask(self, method: str, path: str, token: str = "all", **fields: Any) -> ClientResponse:
         headers = {"Authorization": f"Bearer {token}", **fields.pop("headers", {})}
         return await self.client.request(method, path, headers=headers, **fields)
 

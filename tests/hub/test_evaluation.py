@@ -1,4 +1,4 @@
-"""A monitor's evaluation: the database's sums against scikit-learn on the same rows; verdicts with reasons."""
+"""A monitor's evaluation: the database's sums against scikit-learn on the same rows, and verdicts."""
 
 from __future__ import annotations
 
@@ -198,11 +198,14 @@ def test_a_monitor_is_evaluated_by_one_replica_and_seen_by_all(store: Store, url
     now = NOW // HOUR * HOUR + 2 * HOUR
     sent(store, 9, 300, now - 2 * HOUR)
     monitors = {store.known.name: store.known}
-    first, second = (Turns(Database(url), 60.0, Clock(now)) for _ in range(2))
+    databases = Database(url), Database(url)
+    first, second = (Turns(each, 60.0, Clock(now)) for each in databases)
     assert (first.turn(monitors), second.turn(monitors)) == (1, 0)
     assert second.reports == first.reports
     with store.database.reading() as connection:
         assert kept.read(connection, store.known.id) is not None
+    for each in databases:
+        each.close()
 
 
 def test_every_series_is_in_the_table_and_cut_at_the_monitors_limit(store: Store) -> None:

@@ -23,7 +23,7 @@ from prometheus_client import CollectorRegistry
 
 from tests.support.hubs import Store
 
-TOKEN = "all"  # noqa: S105
+TOKEN = "all"
 
 
 @pytest.fixture(scope="module")

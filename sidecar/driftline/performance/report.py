@@ -233,11 +233,7 @@ def spec_name(metric: str) -> str:
     return _HUMP.sub(lambda found: found[1].upper(), metric)
 
 
-def metrics(found: Mapping[str, Estimate], reference: Mapping[str, Estimate] | None = None) -> Metrics:
-    """Estimates as they are said, by the spec's names."""
-    return {
-        spec_name(name): Metric.of(
-            each, None if (known := (reference or {}).get(name)) is None else known.value
-        )
-        for name, each in found.items()
-    }
+def metrics(found: Mapping[str, Estimate], reference: Mapping[str, float] | None = None) -> Metrics:
+    """Estimates as they are said, by the spec's names. `reference`: values by the estimates' names."""
+    known = reference or {}
+    return {spec_name(name): Metric.of(each, known.get(name)) for name, each in found.items()}

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from driftline.labels import Group, ResidualLabels, ScoreLabels
 from driftline.performance.aggregates import BinarySums, MeanSums
 from driftline.performance.binary import Metrics
 from driftline.performance.concept import ComparedWindow, Replay, compare_window, concept_verdict, replay
 from driftline.performance.fairness import Fairness
 from driftline.performance.fairness import fairness as compared_groups
 from driftline.performance.intervals import mean_estimate
+from driftline.performance.reference import reference_errors, reference_metrics
 from driftline.performance.report import (
     AtAge,
     ConceptChange,
@@ -44,7 +44,7 @@ def evaluate(
 ) -> HubReport:
     """All that is said of one monitor."""
     spec = monitor.spec
-    reference = figures.reference_metrics(profile)
+    reference = _reference(profile, gathered)
     judged = gathered.ages[float(asked.judged_age)]
     past = _past(asked, judged, gathered)
     performance = spec.performance or PerformanceSpec()
@@ -70,6 +70,13 @@ def evaluate(
     )
 
 
+def _reference(profile: Profile | None, gathered: Gathered) -> dict[str, float]:
+    """The reference's own metrics, as far as its labels tell them."""
+    if profile is None or profile.labels is None:
+        return {}
+    return reference_metrics(profile.labels, gathered.latest.predicted)
+
+
 def _past(asked: Asked, judged: AgedWindow, gathered: Gathered) -> list[Past]:
     """The disjoint windows at the judged age, oldest first."""
     length = float(asked.window)
@@ -80,7 +87,7 @@ def _past(asked: Asked, judged: AgedWindow, gathered: Gathered) -> list[Past]:
     return [*reversed(older), Past(judged.start, judged.end, judged.overall.sums)]
 
 
-def _at_age(age: Duration, asked: Asked, window: AgedWindow, reference: Metrics) -> AtAge:
+def _at_age(age: Duration, asked: Asked, window: AgedWindow, reference: Mapping[str, float]) -> AtAge:
     overall = window.overall
     calibration, reliability = figures.calibrated(overall.sums)
     return AtAge(
@@ -154,34 +161,12 @@ def _compared(profile: Profile, judged: AgedWindow) -> tuple[dict[str, tuple[flo
     return pairs, judged.end
 
 
-def reference_errors(profile: Profile | None) -> MeanSums | None:
-    """The reference's errors, each row a request; None where its labels don't tell them."""
-    labels = None if profile is None else profile.labels
-    if isinstance(labels, ResidualLabels):
-        held = next((each for each in labels.groups if each.group == Group()), None)
-        if held is None or not held.rows.sum():
-            return None
-        rows, total = int(held.rows.sum()), float(held.absolute.sum())
-        return MeanSums(rows, rows, total, float(held.squares.sum()), total, rows)
-    if isinstance(labels, ScoreLabels):
-        return _classified(labels)
-    return None
-
-
-def _classified(labels: ScoreLabels) -> MeanSums | None:
-    held = next((each for each in labels.groups if each.group == Group()), None)
-    told = None if held is None else figures.confusion(held)
-    if told is None:
-        return None
-    rows, wrong = told.rows, told.fp + told.fn
-    return MeanSums(rows, rows, float(wrong), float(wrong), float(wrong), rows) if rows else None
-
-
 def _concept(
     asked: Asked, profile: Profile | None, past: Sequence[Past], gathered: Gathered
 ) -> tuple[ConceptChange, Found]:
     performance = asked.spec.performance or PerformanceSpec()
-    reference = reference_errors(profile)
+    labels = None if profile is None else profile.labels
+    reference = None if labels is None else reference_errors(labels, gathered.latest.predicted)
     replayed = _replay(asked, reference, gathered, performance.concept.detector)
     bounded = not asked.regression
     least = performance.min_labels
@@ -223,7 +208,7 @@ def _replay(asked: Asked, reference: MeanSums | None, gathered: Gathered, detect
     return replay(
         gathered.errors,
         gathered.watermark,
-        detector.replace("-", "_"),
+        detector,
         reference=reference,
         scale=scale,
         bounded=not asked.regression,

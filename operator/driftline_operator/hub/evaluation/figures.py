@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from driftline.labels import Group, ResidualLabels, ScoreGroup, ScoreLabels
+from driftline.labels import ResidualLabels, ScoreLabels
 from driftline.performance.aggregates import (
     BinarySums,
     FeedbackCounts,
@@ -12,13 +12,9 @@ from driftline.performance.aggregates import (
     MulticlassSums,
     PredictionCounts,
     RegressionSums,
-    ScoreCounts,
 )
-from driftline.performance.binary import Confusion, Metrics, binary_performance, confusion_metrics
-from driftline.performance.bins import ScoreBins
+from driftline.performance.binary import Metrics, binary_performance
 from driftline.performance.calibration import recalibration, reliability
-from driftline.performance.curves import auc, average_precision
-from driftline.performance.estimate import Estimate
 from driftline.performance.estimated import Calibrator, estimated_loss, estimated_performance
 from driftline.performance.lag import coverage
 from driftline.performance.missing import missingness, post_stratified, worst_case
@@ -52,47 +48,7 @@ def measured(sums: Sums | None) -> Metrics:
     return binary_performance(sums).metrics
 
 
-def reference_metrics(profile: Profile | None) -> Metrics:
-    """What the reference's labels show: of scores by bin, or of residuals."""
-    labels = None if profile is None else profile.labels
-    if isinstance(labels, ScoreLabels):
-        return _of_scores(labels)
-    if isinstance(labels, ResidualLabels):
-        return _of_residuals(labels)
-    return {}
-
-
-def _of_scores(labels: ScoreLabels) -> Metrics:
-    held = next((each for each in labels.groups if each.group == Group()), None)
-    if held is None:
-        return {}
-    counts = ScoreCounts(ScoreBins.for_labels(labels), held.negatives, held.positives)
-    of_scores = {"auc": auc(counts), "average_precision": average_precision(counts)}
-    told = confusion(held)
-    return of_scores if told is None else confusion_metrics(told) | of_scores
-
-
-def confusion(held: ScoreGroup) -> Confusion | None:
-    """Of a group of the reference; None where the profile doesn't have the model's answers."""
-    if held.said is None:
-        return None
-    fp, tp = (int(each.sum()) for each in held.said)
-    return Confusion(int(held.negatives.sum()) - fp, fp, int(held.positives.sum()) - tp, tp)
-
-
-def _of_residuals(labels: ResidualLabels) -> Metrics:
-    held = next((each for each in labels.groups if each.group == Group()), None)
-    rows = 0 if held is None else int(held.rows.sum())
-    if held is None or not rows:
-        return {}
-    return {
-        "mae": Estimate(float(held.absolute.sum()) / rows, n=rows),
-        "rmse": Estimate((float(held.squares.sum()) / rows) ** 0.5, n=rows),
-        "mean_error": Estimate(-float(held.sums.sum()) / rows, n=rows),  # residuals are label - prediction
-    }
-
-
-def sliced(part: Part, reference: Metrics | None = None) -> Slice:
+def sliced(part: Part, reference: Mapping[str, float] | None = None) -> Slice:
     """One part of a window."""
     sums = part.sums
     said = metrics(measured(sums), reference)

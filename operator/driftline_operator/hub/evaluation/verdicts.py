@@ -6,7 +6,7 @@ reaches across the threshold are neither a pass nor a fail.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from driftline.performance.aggregates import BinarySums, MeanSums, RegressionSums
@@ -20,12 +20,12 @@ from driftline.performance.judgement import (
     State,
     Threshold,
     Verdict,
+    fairness_thresholds,
     judge,
     sustained,
 )
 from driftline.performance.report import Found, spec_name
 from driftline.spec import FairnessThresholds, Performance
-from driftline.spec.performance import MORE_IS_BETTER, PerformanceThreshold
 
 from driftline_operator.conditions import Aspect, HubReason, Status
 from driftline_operator.hub.evaluation.figures import measured
@@ -46,27 +46,16 @@ class Past(NamedTuple):
     sums: Sums | None
 
 
-def thresholds(asked: PerformanceThreshold) -> Iterator[Threshold]:
-    """As they are judged: each limit one threshold."""
-    more = asked.metric in MORE_IS_BETTER
-    name = "".join(f"_{c.lower()}" if c.isupper() else c for c in asked.metric)
-    if asked.min is not None:
-        yield Threshold(name, limit=asked.min, least=True)
-    if asked.max is not None:
-        yield Threshold(name, limit=asked.max, least=False)
-    relative = asked.max_drop if more else asked.max_rise
-    if relative is not None:
-        yield Threshold(name, drop=relative)
-
-
-def performance(asked: Performance, past: Sequence[Past], newest: AgedWindow, reference: Metrics) -> Found:
+def performance(
+    asked: Performance, past: Sequence[Past], newest: AgedWindow, reference: Mapping[str, float]
+) -> Found:
     """`past`: disjoint windows, the newest among them, ascending by end."""
     if not newest.overall.predictions:
         return _unknown(Aspect.PERFORMANCE, HubReason.NO_DATA, "no predictions in the window")
     if not newest.overall.labels:
         said = f"not one of {newest.overall.predictions:,} predictions has its label"
         return _unknown(Aspect.PERFORMANCE, HubReason.NO_LABELS, said)
-    wanted = [each for threshold in asked.thresholds for each in thresholds(threshold)]
+    wanted = [Threshold.of(each) for each in asked.thresholds]
     if not wanted:
         said = f"{newest.overall.labels:,} labels; performance.thresholds sets no limit"
         return _unknown(Aspect.PERFORMANCE, HubReason.NO_THRESHOLDS, said)
@@ -87,16 +76,14 @@ def _verdict(
     asked: Performance,
     threshold: Threshold,
     figures: Sequence[tuple[Past, Metrics]],
-    reference: Metrics,
+    reference: Mapping[str, float],
 ) -> Verdict:
     known = reference.get(threshold.metric)
     windows = [
         JudgedWindow(
             window.start,
             window.end,
-            judge(
-                threshold, found[threshold.metric], None if known is None else known.value, asked.min_labels
-            ),
+            judge(threshold, found[threshold.metric], known, asked.min_labels),
         )
         for window, found in figures
         if threshold.metric in found
@@ -126,8 +113,9 @@ def _number(judged: Judgement) -> str:
     said = f"{spec_name(judged.metric)} {estimate.value:.4g}"
     if estimate.low is not None and estimate.high is not None:
         said += f" [{estimate.low:.4g}, {estimate.high:.4g}]"
-    if judged.limit is not None:
-        said += f" against {judged.limit:.4g}"
+    limits = judged.limits
+    said += "" if limits.least is None else f", at least {limits.least:.4g} wanted"
+    said += "" if limits.most is None else f", at most {limits.most:.4g} wanted"
     if judged.reference is not None:
         said += f" (reference {judged.reference:.4g})"
     return said
@@ -165,16 +153,7 @@ def concept(
 
 def fairness(asked: FairnessThresholds, segments: Mapping[str, Fairness], least: int) -> Found:
     """Over all segments; a difference counts with its whole interval beyond the threshold."""
-    wanted = [
-        Threshold(name, limit=limit)
-        for name in (
-            "demographic_parity_difference",
-            "demographic_parity_ratio",
-            "equal_opportunity_difference",
-            "equalized_odds_difference",
-        )
-        if (limit := getattr(asked, name)) is not None
-    ]
+    wanted = fairness_thresholds(asked)
     if not wanted:
         return _unknown(Aspect.FAIRNESS, HubReason.NO_THRESHOLDS, "fairness.thresholds sets no limit")
     judged = [
