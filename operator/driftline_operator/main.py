@@ -184,6 +184,7 @@ async def _program(given: argparse.Namespace) -> int:
 
 
 async def _run_hub(given: argparse.Namespace) -> int:
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # it lists its plug-ins as it is imported
     # Its libraries are the hub's alone: controller and injector start without them.
     from driftline_operator.hub import program as hub
 

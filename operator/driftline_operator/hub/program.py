@@ -66,7 +66,6 @@ class HubSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 async def run(settings: HubSettings) -> int:
     """Serve until SIGTERM or SIGINT. Raises ValueError for settings that can't be."""
-    logging.getLogger("alembic").setLevel(logging.WARNING)
     stop = asyncio.Event()
     for each in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(each, stop.set)

@@ -6,7 +6,7 @@ import base64
 import logging
 import ssl
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Final
 
 import aiohttp
 import msgspec
@@ -24,7 +24,18 @@ _TIMEOUT: Final = aiohttp.ClientTimeout(total=20, sock_connect=3)
 _MOST_BYTES: Final = 8 << 20
 _MOST_SAID: Final = 300
 
+
+class _Monitor(msgspec.Struct):
+    namespace: str
+    name: str
+
+
+class _Monitors(msgspec.Struct):
+    monitors: list[_Monitor]
+
+
 _REPORT: Final = msgspec.json.Decoder(HubReport)
+_MONITORS: Final = msgspec.json.Decoder(_Monitors)
 
 
 class HubClient:
@@ -48,7 +59,7 @@ class HubClient:
         """Tell the hub of a monitor; None once it has it."""
         content = {
             "document": told.document,
-            "profile": base64.b64encode(told.profile).decode() if told.profile else None,
+            "profile": base64.b64encode(told.profile).decode(),
             "token": told.token,
         }
         got = await self._ask("PUT", f"/v1/monitors/{key[0]}/{key[1]}", body=msgspec.json.encode(content))
@@ -65,9 +76,8 @@ class HubClient:
         if isinstance(got, Away):
             return got
         try:
-            listed = msgspec.json.decode(got, type=list[dict[str, Any]])
-            return {(str(each["namespace"]), str(each["monitor"])) for each in listed}
-        except (msgspec.DecodeError, KeyError) as error:
+            return {(each.namespace, each.name) for each in _MONITORS.decode(got).monitors}
+        except msgspec.DecodeError as error:
             return Away(HubReason.UNREACHABLE, f"the hub's list of monitors can't be read: {error}")
 
     async def report(self, key: Key) -> HubReport | Away:
