@@ -6,6 +6,7 @@ import asyncio
 import json
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 
 import pytest
@@ -18,8 +19,9 @@ from driftline_operator.hub.hub import Hub
 from driftline_operator.hub.limits import Limits
 from driftline_operator.hub.migrate import migrate
 from driftline_operator.hub.tokens import ALL, SCOPES, Grant, TokenFile, sha256_of
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, given, settings
 from prometheus_client import CollectorRegistry
+from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from tests.support.hubs import Store
 
@@ -62,20 +64,33 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     hub.close()
 
 
-@pytest.fixture
-def served(address: str) -> schemathesis.BaseSchema:
-    found = schemathesis.openapi.from_url(f"{address}/openapi.json")
-    assert found.raw_schema == json.loads(json.dumps(openapi.document()))
-    return found
+OPERATIONS = [(path, method) for path, methods in openapi.document()["paths"].items() for method in methods]
+
+MORE_THAN_A_SCHEMA = {
+    # An envelope, or events with `boot` in the query: a schema can't tie a body to a parameter.
+    ("/v1/predictions", "post"): [positive_data_acceptance],
+    # A monitor has rules of its own, which `build_monitor` checks.
+    ("/v1/monitors/{namespace}/{monitor}", "put"): [positive_data_acceptance],
+}
 
 
-schema = schemathesis.pytest.from_fixture("served")
+@pytest.mark.parametrize(("path", "method"), OPERATIONS)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_the_hub_does_what_its_document_says(address: str, path: str, method: str) -> None:
+    served = schemathesis.openapi.from_url(f"{address}/openapi.json")
+
+    @settings(max_examples=30, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(case=served[path][method.upper()].as_strategy())
+    def check(case: schemathesis.Case) -> None:
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        case.call_and_validate(headers=headers, excluded_checks=MORE_THAN_A_SCHEMA.get((path, method), []))
+
+    check()
 
 
-@schema.parametrize()
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
-def test_the_hub_does_what_its_document_says(case: schemathesis.Case) -> None:
-    case.call_and_validate(headers={"Authorization": f"Bearer {TOKEN}"})
+def test_the_served_document_is_the_generated_one(address: str) -> None:
+    with urllib.request.urlopen(f"{address}/openapi.json") as answer:
+        assert json.load(answer) == json.loads(json.dumps(openapi.document()))
 
 
 def test_every_schema_is_used_and_every_reference_leads_somewhere() -> None:

@@ -60,7 +60,12 @@ def estimate(value: float, half: float = 0.01, n: int = 1000) -> Estimate:
             State.INSUFFICIENT_DATA,
             Reason.UNCERTAIN,
         ),
-        (Threshold("auc", minimum=0.8), estimate(0.5, n=99), State.INSUFFICIENT_DATA, Reason.TOO_FEW_ROWS),
+        (
+            Threshold("auc", minimum=0.8),
+            estimate(0.5, n=199),
+            State.INSUFFICIENT_DATA,
+            Reason.INSUFFICIENT_LABELS,
+        ),
         (
             Threshold("auc", minimum=0.8),
             undefined(Undefined.ONE_CLASS, 5000),
@@ -142,7 +147,7 @@ def over(values: list[float | None], sustain: Sustain | None = None) -> Verdict:
         ([0.7, 0.7, None, 0.7], State.DEGRADED, Reason.SUSTAINED),
         ([0.7, 0.7, 0.7, None], State.DEGRADED, Reason.SUSTAINED),
         ([0.9, 0.9, None], State.INSUFFICIENT_DATA, "NoRows"),
-        ([], State.INSUFFICIENT_DATA, Reason.TOO_FEW_ROWS),
+        ([], State.INSUFFICIENT_DATA, Reason.INSUFFICIENT_LABELS),
     ],
 )
 def test_what_lasts(values: list[float | None], state: State, reason: str) -> None:

@@ -12,8 +12,8 @@ from driftline.performance.estimate import Estimate
 from driftline.spec import FairnessThresholds, PerformanceThreshold, Sustain
 from driftline.sustain import disjoint
 
-LEAST_ROWS = 100
-"""Labelled rows below which a window is not judged."""
+LEAST_LABELS = 200
+"""Labelled rows below which a window is not judged, where the monitor's `minLabels` doesn't say otherwise."""
 
 
 class State(StrEnum):
@@ -33,8 +33,8 @@ class Reason(StrEnum):
     """The value and its whole interval lie beyond the limit."""
     UNCERTAIN = "Uncertain"
     """The value is beyond the limit, but its interval reaches across: neither pass nor fail."""
-    TOO_FEW_ROWS = "TooFewRows"
-    """Fewer rows than the policy asks for."""
+    INSUFFICIENT_LABELS = "InsufficientLabels"
+    """Fewer labelled rows than the policy asks for."""
     NO_REFERENCE = "NoReference"
     """The limit is relative to the reference, which has no such metric."""
     NOT_SUSTAINED = "NotSustained"
@@ -132,20 +132,20 @@ class Judgement:
 
 
 def judge(
-    threshold: Threshold, estimate: Estimate, reference: float | None = None, least_rows: int = LEAST_ROWS
+    threshold: Threshold, estimate: Estimate, reference: float | None = None, least_labels: int = LEAST_LABELS
 ) -> Judgement:
-    """Of one window. `reference`: the metric's value in the reference. `least_rows`: labels it needs."""
+    """Of one window. `reference`: the metric's value in the reference. `least_labels`: that it needs."""
     limits = threshold.limits(reference)
     unknown = threshold.relative and reference is None
-    state, reason = _judged(limits, estimate, least_rows, unknown=unknown)
+    state, reason = _judged(limits, estimate, least_labels, unknown=unknown)
     return Judgement(threshold.metric, state, reason, estimate, limits, reference)
 
 
-def _judged(limits: Limits, estimate: Estimate, least_rows: int, *, unknown: bool) -> tuple[State, str]:
+def _judged(limits: Limits, estimate: Estimate, least_labels: int, *, unknown: bool) -> tuple[State, str]:
     if estimate.value is None:
         return State.INSUFFICIENT_DATA, str(estimate.reason)
-    if estimate.n < least_rows:
-        return State.INSUFFICIENT_DATA, Reason.TOO_FEW_ROWS
+    if estimate.n < least_labels:
+        return State.INSUFFICIENT_DATA, Reason.INSUFFICIENT_LABELS
     if limits.wholly_beyond(estimate):
         return State.DEGRADED, Reason.BEYOND_LIMIT
     if limits.beyond(estimate.value):
@@ -188,7 +188,7 @@ def sustained(windows: Sequence[JudgedWindow], sustain: Sustain) -> Verdict:
     if degraded >= sustain.windows:
         return Verdict(State.DEGRADED, Reason.SUSTAINED, degraded, len(last), newest)
     if newest is None or newest.state is State.INSUFFICIENT_DATA:
-        reason = Reason.TOO_FEW_ROWS if newest is None else newest.reason
+        reason = Reason.INSUFFICIENT_LABELS if newest is None else newest.reason
         return Verdict(State.INSUFFICIENT_DATA, reason, degraded, len(last), newest)
     reason = Reason.NOT_SUSTAINED if newest.state is State.DEGRADED else newest.reason
     return Verdict(State.PASS, reason, degraded, len(last), newest)

@@ -144,6 +144,8 @@ def open_window(
     """Join what was predicted in [start, end), unix seconds, with its labels."""
     table = _table()
     register_functions(connection, bins.edges.tolist(), list(EDGES))
+    if connection.dialect.name == "postgresql":  # of a million rows, not of the usual few
+        connection.execute(sa.text("SET LOCAL work_mem = '128MB'"))
     table.create(connection)  # where something fails it goes with the transaction
     connection.execute(_filling(connection, table, monitor, start, end, bins, regression=regression))
     _drop_older(connection, table)
