@@ -109,7 +109,7 @@ class References:
             return Loaded(Reference(ReferenceReason.NO_REFERENCE, said))
         name = reference.profile.config_map
         if name is None:
-            said = "reference.profile is no ConfigMap: sidecars read it, fleet verdicts need a ConfigMap"
+            said = "reference.profile.file is of one machine: put it there with `driftline profile apply`"
             return Loaded(Reference(ReferenceReason.PROFILE_OUTSIDE, said))
         version = self._version(CONFIG_MAPS.plural, observed.namespace, name)
         if version is None:
