@@ -112,7 +112,7 @@ def bin_counts(axis: FeatureAxis, counts: NumericCounts | CategoricalCounts) -> 
     starts = np.append(0, 2 * at + 2)
     if len(at) == 1:
         starts = np.array([0, 2 * at[0] + 1, 2 * at[0] + 2])
-    found: Ints = np.add.reduceat(counts.counts, starts)
+    found: Ints = np.add.reduceat(counts.counts, starts, dtype=np.int64)
     return found
 
 

@@ -10,7 +10,8 @@ How often rows repeat (`RowSketch`) isn't kept: it is each pod's own.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -65,21 +66,21 @@ class Layout:
             if isinstance(axis, Categories):
                 self._squares[name] = slice(at, at + len(axis.known) + 2)
                 at += len(axis.known) + 2
-        floats, places = 2 * columns, []
+        floats = 2 * columns
         for name, axis in axes.items():
             size = axis.cells if isinstance(axis, Grid) else len(axis.known)
             self.cells[name] = slice(at, at + size)
             if isinstance(axis, Grid):
                 self._sums[name] = slice(floats, floats + size // 2 + 1)
-                places.append((np.arange(at, at + size, 2), np.arange(floats, floats + size // 2 + 1)))
                 floats += size // 2 + 1
             at += size
         self.size, self.floats = at, floats
-        self.sum_of = places_of(at, floats)
-        """By place among the ints: where the cell's sum is; -1 where it has none."""
-        for cells, sums in places:
-            self.sum_of[cells] = sums
         self._order = {name: index for index, name in enumerate(self.names)}
+
+    @property
+    def sum_of(self) -> Places:
+        """By place among the ints: where the cell's sum is; -1 where it has none."""
+        return _sum_of(self)
 
     def others(self, name: str) -> slice:
         """A column's seven counters."""
@@ -102,6 +103,21 @@ class Layout:
     def sums(self, name: str) -> slice:
         """A numeric column's sums."""
         return self._sums[name]
+
+    @property
+    def numeric(self) -> Iterable[str]:
+        """The numeric columns, in the order of their sums."""
+        return self._sums
+
+
+@lru_cache(maxsize=16)
+def _sum_of(layout: Layout) -> Places:
+    """Made when a monitor's turn comes: kept for all, these would be a tenth of the memory."""
+    found = places_of(layout.size, layout.floats)
+    for name in layout.numeric:
+        cells, sums = layout.cells[name], layout.sums(name)
+        found[cells.start : cells.stop : 2] = np.arange(sums.start, sums.stop)
+    return found
 
 
 def places_of(size: int, values: int) -> Places:
