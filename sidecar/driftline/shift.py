@@ -67,5 +67,8 @@ class Score:
             if len(grid.edges):  # `grid.centres`, which isn't made here: kept, it takes as much as the grid
                 means[0] += grid.edges[0]
                 means[1:] += grid.edges
-        total = self.scores(means) @ open_cells + self.scores(grid.edges) @ counts.counts[1::2]
-        return float(total) / valid
+        total = float(self.scores(means) @ open_cells)
+        on_edges = counts.counts[1::2]
+        if on_edges.any():
+            total += float(self.scores(grid.edges) @ on_edges)
+        return total / valid

@@ -19,7 +19,7 @@ from driftline.report import TransitionReport, WindowReport
 from driftline.spec import MonitorSpec
 from driftline.windows import step
 
-from driftline_operator.fleet.flat import Flat, Layout
+from driftline_operator.fleet.flat import Layout, pack_pane
 from driftline_operator.fleet.peers import Deviation, Peers
 from driftline_operator.fleet.pods import Place, PodBook, Span
 from driftline_operator.fleet.store import FlatWindow, FleetStore
@@ -145,9 +145,7 @@ class Book:
             pane = inflate(data)
             reason = self._why_not(pane, through)
             if not reason and pane.start + pane.length > through - self._reach:
-                flat = Flat(self._layout)
-                flat.add(pane)
-                into[pane.start, pane.length] = flat.pack(0)  # not for long
+                into[pane.start, pane.length] = pack_pane(self._layout, pane)
         except DataError:
             return "unreadable"
         return reason

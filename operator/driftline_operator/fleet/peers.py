@@ -83,7 +83,7 @@ class Peers:
         pod = self._pods.get(uid)
         if pod is None:
             pod = self._pods[uid] = _Pod(name, self._cells, place[0])
-        places, counts, _, rest = unpack(self._layout, data)
+        places, counts, _, _, rest = unpack(self._layout, data)
         bins = _bins(self._layout)[0][places]
         inside = bins >= 0
         found = np.bincount(bins[inside], counts[inside], self._cells).astype(np.int64)
