@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import base64
 import gc
 import multiprocessing
 import os
@@ -22,7 +21,6 @@ from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from driftline.columns import Batch, CategoricalColumn, Column, NumericColumn
@@ -36,7 +34,7 @@ from driftline.spec import Endpoint, LabelSelector, Model, MonitorSpec, Predicti
 from driftline_operator.conditions import ReferenceReason
 from driftline_operator.controller.plan.pods import Watched
 from driftline_operator.controller.program import Controller as _Program
-from driftline_operator.controller.references import Loaded, read
+from driftline_operator.controller.references import Loaded, decoded
 from driftline_operator.fleet.fleet import Fleet, Key, Member
 from driftline_operator.fleet.pull import Missed, Page, Puller, read_page
 
@@ -175,7 +173,7 @@ class Controller:
         self.model_of = {f"pod-{n}": n % monitors for n in range(pods)}
         places: dict[str, str] = {}
         for index, raw in enumerate(encoded):
-            loaded = read(_config_map(raw), ReferenceReason.PROFILE_LOADED)
+            loaded = decoded(raw, "profile", ReferenceReason.PROFILE_LOADED)
             names = [f"pod-{n}" for n in range(index, pods, monitors)]
             watched = tuple(Watched(name, name, name, NOON - 30.0 * HOUR) for name in names)
             self.members[("ml", f"m{index}")] = Member(spec(), loaded.profile, watched)
@@ -201,10 +199,6 @@ class Controller:
 
 async def _nothing(_: str) -> bytes:
     return b""
-
-
-def _config_map(raw: bytes) -> dict[str, Any]:
-    return {"metadata": {"name": "profile"}, "binaryData": {"profile": base64.b64encode(raw).decode()}}
 
 
 async def measure(monitors: int, pods: int, rows: int, minutes: int) -> None:

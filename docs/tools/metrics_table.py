@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 from driftline_sidecar.metrics import COMMON_LABELS, PREFIX, SERIES, Series
 
@@ -46,12 +47,38 @@ sum by (monitor, reason) (rate({PREFIX}capture_dropped_total[5m])) > 0
 """
 
 
+SCRAPING = """\
+## How Prometheus finds them
+In a cluster each pod has two ports to scrape: `dl-health` (15081, the proxy: requests, what was captured)
+and `dl-metrics` (15082, the analyzer: rows, drift, windows). Each program answers for itself: requests are
+counted on while an analyzer is down. `metrics.scrape` of the chart says who finds them:
+
+| `metrics.scrape` | what the operator makes | scraped |
+|---|---|---|
+| `auto` | the next where the Prometheus Operator is installed, else `annotations` | |
+| `podmonitor` | a `PodMonitor` in each namespace with monitors | both |
+| `annotations` | `prometheus.io/*` on pods that have none of their own | 15082: they name one port |
+| `none` | nothing | by the jobs below |
+
+Without the Prometheus Operator take the jobs of [`examples/prometheus.yml`](../examples/prometheus.yml), and
+`metrics.scrape=none`, so that nothing is scraped twice. They find the sidecars by their pods' label, whatever
+annotations the model itself uses:
+
+```yaml
+{scrape}```
+
+Keep `honor_labels: true`: the series say their `namespace` themselves. A NetworkPolicy that guards the
+model's pods has to let Prometheus in to 15081 and 15082.
+"""
+
+
 def document() -> str:
     """The page."""
+    scrape = (Path(__file__).parents[2] / "examples" / "prometheus.yml").read_text()
     parts = [HEAD]
     for title, programs in (("Proxy", ("proxy", "both")), ("Analyzer", ("analyzer", "both"))):
         parts.append(_section(title, [series for series in SERIES.values() if series.program in programs]))
-    return "\n".join([*parts, EXAMPLES])
+    return "\n".join([*parts, SCRAPING.format(scrape=scrape), EXAMPLES])
 
 
 def _section(title: str, found: list[Series]) -> str:

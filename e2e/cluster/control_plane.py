@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from e2e.cluster import pki
-from e2e.cluster.build import binary
+from e2e.cluster.build import binary, control_plane
 from e2e.cluster.report import ClusterError, step
 
 READY_SECONDS = 60.0
@@ -39,7 +39,7 @@ class ControlPlane:
 @contextlib.contextmanager
 def running(directory: Path) -> Iterator[ControlPlane]:
     """A new, empty control plane with its files in `directory`; ended with the block."""
-    program = binary()
+    etcd, components = binary(), control_plane()
     directory.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack, step("starting etcd, API server and controller-manager"):
         peer, client, api = (_free_port() for _ in range(3))
@@ -50,6 +50,7 @@ def running(directory: Path) -> Iterator[ControlPlane]:
             ("kube-controller-manager", _controller_manager(directory), lambda: True),
         ]
         for name, arguments, ready in commands:
+            program = etcd if name == "etcd" else components
             log = directory / f"{name}.log"
             process = stack.enter_context(_child([str(program), name, *arguments], log))
             _await(name, process, log, ready)

@@ -29,7 +29,7 @@ SIDECAR: Final = f"docker.io/driftline/driftline-sidecar:{VERSION}"
 OPERATOR: Final = f"docker.io/driftline/driftline-operator:{VERSION}"
 MODEL: Final = "localhost/model:1"
 COREDNS_VERSION: Final = "v1.12.4"
-_BASE: Final = "localhost/base:1"
+_BASE: Final = "localhost/base:2"
 _SUITE: Final = "bookworm"
 
 
@@ -110,13 +110,13 @@ def _static(name: str, digest: str, build: Callable[[Path], None]) -> Path:
 
 
 def _base() -> str:
-    """Debian with Python, in buildah's own storage."""
+    """Debian with Python and nft, in buildah's own storage."""
     if _BASE not in _buildah("images", "--format", "{{.Name}}:{{.Tag}}").split():
         with tempfile.TemporaryDirectory(dir=cache()) as folder:
             root = Path(folder, "root")
             with step("a local base image: Debian with Python (a minute, once)"):
                 run(
-                    "debootstrap", "--variant=minbase", "--include=python3,python3-venv", _SUITE, root,
+                    "debootstrap", "--variant=minbase", "--include=nftables,python3,python3-venv", _SUITE, root,
                     "http://deb.debian.org/debian",
                 )  # fmt: skip
                 for each in ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/man"):

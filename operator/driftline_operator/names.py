@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
+from driftline import profile_parts
+
 FIELD_MANAGER: Final = "driftline"
 """The owner of what is written by server-side apply."""
 
 GROUP: Final = "driftline.io"
 VERSION: Final = "v1alpha1"
 PLURAL: Final = "modelmonitors"
+SHADOW_PLURAL: Final = "shadowdeployments"
 
 # ---- labels and annotations ----
 
@@ -36,6 +39,8 @@ SUSPENDED_ANNOTATION: Final = "driftline.io/suspended"
 PROFILE_HASH_ANNOTATION: Final = "driftline.io/profile-hash"
 MADE_ANNOTATION: Final = "driftline.io/made"
 """On a profile's immutable copy: when it came into force."""
+PART_LABEL: Final = "driftline.io/profile-part"
+"""On a ConfigMap that holds a further part of a profile: its number, from 2 on."""
 
 SCRAPE_ANNOTATIONS: Final = ("prometheus.io/scrape", "prometheus.io/port", "prometheus.io/path")
 
@@ -56,8 +61,10 @@ PROXY_PORT: Final = 15080
 """The first relayed port's; further ones are taken from FURTHER_PROXY_PORT on."""
 HEALTH_PORT: Final = 15081
 """The proxy's supervisor: health and request metrics."""
+HEALTH_PORT_NAME: Final = "dl-health"
 ADMIN_PORT: Final = 15082
 """The analyzer: metrics, panes, report."""
+ADMIN_PORT_NAME: Final = "dl-metrics"
 FURTHER_PROXY_PORT: Final = 15083
 LAST_PROXY_PORT: Final = 15099
 
@@ -66,7 +73,7 @@ LAST_PROXY_PORT: Final = 15099
 TOKEN_SECRET: Final = "driftline-token"  # noqa: S105 - a Secret's name
 TOKEN_KEY: Final = "token"  # noqa: S105 - a key's name
 MONITOR_KEY: Final = "monitor.yaml"
-PROFILE_KEY: Final = "profile"
+PROFILE_KEY: Final = profile_parts.PROFILE_KEY
 CA_KEY: Final = "ca.crt"
 PANES_KEY: Final = "panes"
 CAPTURE_KEY: Final = "capture"
@@ -81,6 +88,11 @@ def config_map(monitor: str) -> str:
 def profile_config_map(monitor: str, profile_hash: str) -> str:
     """The immutable copy of one of a monitor's profiles."""
     return f"driftline-{monitor}-{profile_hash[:12]}"
+
+
+def profile_part(config_map: str, number: int) -> str:
+    """The ConfigMap of a further part of the profile whose first part is in `config_map`."""
+    return f"{config_map}-profile-{number}"
 
 
 def panes_config_map(monitor: str) -> str:
@@ -111,6 +123,6 @@ def webhook_entry(namespace: str, monitor: str) -> str:
     return f"{monitor}.{namespace}.inject.driftline.io"
 
 
-def webhook_path(namespace: str, monitor: str, uid: str, generation: int) -> str:
-    """The path at which the injector is asked about pods of that monitor."""
-    return f"/inject/{namespace}/{monitor}/{uid}/{generation}"
+def webhook_path(namespace: str, monitor: str, uid: str, generation: int, told: str = "") -> str:
+    """The path at which the injector is asked about pods of that monitor. `told`: `injection.told`'s."""
+    return f"/inject/{namespace}/{monitor}/{uid}/{generation}{told}"

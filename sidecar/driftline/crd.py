@@ -1,4 +1,4 @@
-"""The CustomResourceDefinition of ModelMonitor, generated from the spec types.
+"""The CustomResourceDefinitions, generated from the spec types.
 
 A structural OpenAPI v3 schema: types, constraints, defaults and descriptions come from the
 annotations, CEL rules from each part's RULES. Everything that a rule walks over has a maximum, so that
@@ -7,62 +7,123 @@ the API server can bound its cost. Writing the file is the command line's (`drif
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import msgspec
 import yaml
 from msgspec import inspect
 
 from driftline.quantity import MAX_TEXT, Duration, Size
-from driftline.spec import KIND, MonitorSpec, MonitorStatus, Part
+from driftline.spec import (
+    KIND,
+    SHADOW_KIND,
+    Fragment,
+    MonitorSpec,
+    MonitorStatus,
+    Part,
+    ShadowSpec,
+    ShadowStatus,
+)
 from driftline.spec.part import options, struct_type
 
 GROUP = "driftline.io"
 VERSION = "v1alpha1"
-PLURAL = "modelmonitors"
-NAME = f"{PLURAL}.{GROUP}"
 
 _HEADER = "# Generated from the types of sidecar/driftline/spec by `make crds`; a test holds the two equal.\n"
 
-_COLUMNS = (
+
+class Definition(NamedTuple):
+    """What one custom resource is called, made of and shown as."""
+
+    kind: str
+    plural: str
+    short_name: str
+    summary: str
+    spec: type[Part]
+    status: type[Part]
+    columns: tuple[tuple[str, str, str, str], ...]
+    """Printer columns: name, type, path, description."""
+
+    @property
+    def name(self) -> str:
+        """The CRD's own name, which is its file's too."""
+        return f"{self.plural}.{GROUP}"
+
+
+_MONITOR_COLUMNS = (
     ("Ready", "string", '.status.conditions[?(@.type=="Ready")].status', "Whether the model is monitored."),
     ("Injected", "string", ".status.injected", "Pods that carry the sidecar."),
     ("Drift", "string", '.status.conditions[?(@.type=="DataDrift")].status', "Whether the inputs drift."),
+    (
+        "Performance",
+        "string",
+        '.status.conditions[?(@.type=="Performance")].reason',
+        "How good the model was by its labels, in one word.",
+    ),
     ("Worst feature", "string", ".status.worstFeature", "The feature that drifts most."),
     ("Rows", "integer", ".status.rows", "Rows in the longest window."),
     ("Age", "date", ".metadata.creationTimestamp", "How long the monitor has existed."),
 )
 
+_SHADOW_COLUMNS = (
+    ("Monitor", "string", ".spec.monitorRef.name", "The monitor of the live model."),
+    ("Verdict", "string", ".status.verdict", "Promotable, Rejected or Inconclusive."),
+    ("Reason", "string", ".status.reason", "Why."),
+    ("Pairs", "integer", ".status.pairs", "Requests that were compared."),
+    ("Coverage", "number", ".status.coverage", "Share of the eligible requests that were paired."),
+    ("Age", "date", ".metadata.creationTimestamp", "How long the shadow has existed."),
+)
 
-def crd() -> dict[str, Any]:
+MODEL_MONITOR = Definition(
+    KIND,
+    "modelmonitors",
+    "mm",
+    "Watches a deployed model: latency, data quality and drift of its live traffic.",
+    MonitorSpec,
+    MonitorStatus,
+    _MONITOR_COLUMNS,
+)
+SHADOW_DEPLOYMENT = Definition(
+    SHADOW_KIND,
+    "shadowdeployments",
+    "sd",
+    "Runs a candidate model on the live traffic, unseen, and says whether it may be promoted.",
+    ShadowSpec,
+    ShadowStatus,
+    _SHADOW_COLUMNS,
+)
+DEFINITIONS = (MODEL_MONITOR, SHADOW_DEPLOYMENT)
+
+
+def crd(of: Definition = MODEL_MONITOR) -> dict[str, Any]:
     """The CustomResourceDefinition as plain dicts and lists, apiextensions.k8s.io/v1."""
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": NAME},
+        "metadata": {"name": of.name},
         "spec": {
             "group": GROUP,
             "names": {
-                "kind": KIND,
-                "listKind": f"{KIND}List",
-                "plural": PLURAL,
-                "singular": KIND.lower(),
-                "shortNames": ["mm"],
+                "kind": of.kind,
+                "listKind": f"{of.kind}List",
+                "plural": of.plural,
+                "singular": of.kind.lower(),
+                "shortNames": [of.short_name],
                 "categories": ["driftline"],
             },
             "scope": "Namespaced",
-            "versions": [_version()],
+            "versions": [_version(of)],
         },
     }
 
 
-def crd_yaml() -> str:
+def crd_yaml(of: Definition = MODEL_MONITOR) -> str:
     """The file's text: a comment that says where it comes from, and the CRD."""
-    text: str = yaml.safe_dump(crd(), sort_keys=False, allow_unicode=True, width=110)
+    text: str = yaml.safe_dump(crd(of), sort_keys=False, allow_unicode=True, width=110)
     return _HEADER + text
 
 
-def _version() -> dict[str, Any]:
+def _version(of: Definition) -> dict[str, Any]:
     return {
         "name": VERSION,
         "served": True,
@@ -70,23 +131,23 @@ def _version() -> dict[str, Any]:
         "subresources": {"status": {}},
         "additionalPrinterColumns": [
             {"name": name, "type": kind, "jsonPath": path, "description": description}
-            for name, kind, path, description in _COLUMNS
+            for name, kind, path, description in of.columns
         ],
-        "schema": {"openAPIV3Schema": _root()},
+        "schema": {"openAPIV3Schema": _root(of)},
     }
 
 
-def _root() -> dict[str, Any]:
+def _root(of: Definition) -> dict[str, Any]:
     return {
         "type": "object",
-        "description": "Watches a deployed model: latency, data quality and drift of its live traffic.",
+        "description": of.summary,
         "required": ["spec"],
         "properties": {
             "apiVersion": {"type": "string", "description": f"{GROUP}/{VERSION}."},
-            "kind": {"type": "string", "description": f"{KIND}."},
+            "kind": {"type": "string", "description": f"{of.kind}."},
             "metadata": {"type": "object"},
-            "spec": _with_text(schema_of(struct_type(MonitorSpec)), _summary(MonitorSpec)),
-            "status": _with_text(schema_of(struct_type(MonitorStatus)), _summary(MonitorStatus)),
+            "spec": _with_text(schema_of(struct_type(of.spec)), _summary(of.spec)),
+            "status": _with_text(schema_of(struct_type(of.status)), _summary(of.status)),
         },
     }
 
@@ -127,6 +188,8 @@ def _scalar(kind: inspect.Type) -> dict[str, Any]:
         return {"type": "string", "maxLength": MAX_TEXT, "pattern": Duration.PATTERN}
     if isinstance(kind, inspect.CustomType) and kind.cls is Size:
         return {**_either(), "maxLength": MAX_TEXT, "pattern": Size.PATTERN}
+    if isinstance(kind, inspect.CustomType) and kind.cls is Fragment:
+        return {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
     raise TypeError(f"no schema for {kind}")
 
 

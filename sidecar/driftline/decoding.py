@@ -1,4 +1,4 @@
-"""From YAML or JSON to ModelMonitors, with every problem at once.
+"""From YAML or JSON to the spec types, with every problem at once.
 
 msgspec's own decoder stops at the first problem and shows no unknown field's neighbour. This one
 walks a tree along the types of `driftline.spec`: a part that can't be built becomes a `_Hole`, so
@@ -7,7 +7,7 @@ that the checks of the parts around it still run as far as they can tell.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, NoReturn, cast
@@ -20,7 +20,7 @@ from driftline.documents import Mapping, Plain, read_documents, resolve
 from driftline.errors import InvalidSpec, Problem
 from driftline.quantity import Duration, Size
 from driftline.routes import conflicts
-from driftline.spec import API_VERSION, KIND, ModelMonitor, Part
+from driftline.spec import API_VERSION, KIND, SHADOW_KIND, Fragment, ModelMonitor, Part, ShadowDeployment
 from driftline.spec.part import (
     checks_of,
     constraint_problem,
@@ -32,6 +32,10 @@ from driftline.spec.part import (
     struct_type,
     unwrap,
 )
+
+Kind = type[ModelMonitor] | type[ShadowDeployment]
+
+_KINDS: dict[type[Part], str] = {ModelMonitor: KIND, ShadowDeployment: SHADOW_KIND}
 
 MAX_PROBLEMS = 200
 """More would not be read; a hostile file could otherwise make a report larger than itself."""
@@ -54,39 +58,64 @@ def decode_monitors(raw: bytes | str, source: str = "") -> tuple[ModelMonitor, .
     Raises InvalidSpec with every problem of every document; where there are several, paths begin
     with `documents[i]`. Monitors that claim the same requests are a problem too.
     """
+    return cast(tuple[ModelMonitor, ...], _decode(raw, source, lambda tree: ModelMonitor))
+
+
+def decode_resources(raw: bytes | str, source: str = "") -> tuple[ModelMonitor | ShadowDeployment, ...]:
+    """The same for files that may hold ShadowDeployments too: each document is what its `kind` says."""
+    return _decode(raw, source, _kind_of)
+
+
+def _decode(
+    raw: bytes | str, source: str, kind_of: Callable[[object], Kind]
+) -> tuple[ModelMonitor | ShadowDeployment, ...]:
     try:
         documents = read_documents(raw)
     except InvalidSpec as error:
         raise InvalidSpec(error.problems, source) from error
     problems: list[Problem] = []
-    monitors: list[ModelMonitor] = []
+    built: list[ModelMonitor | ShadowDeployment] = []
     for index, tree in enumerate(documents):
         path = f"documents[{index}]" if len(documents) > 1 else ""
-        built, found = _build_monitor(tree, path)
+        one, found = _build(tree, path, kind_of(tree))
         problems += found
-        if built is not None:
-            monitors.append(built)
+        if one is not None:
+            built.append(one)
     if not documents:
         problems.append(Problem("", "holds no document"))
     if not problems:
-        problems += conflicts(monitors)
+        problems += conflicts([one for one in built if isinstance(one, ModelMonitor)])
     if problems:
         raise InvalidSpec(problems[:MAX_PROBLEMS], source)
-    return tuple(monitors)
+    return tuple(built)
+
+
+def _kind_of(tree: object) -> Kind:
+    kind = tree.get("kind") if isinstance(tree, dict) else None
+    return ShadowDeployment if kind == SHADOW_KIND else ModelMonitor
 
 
 def build_monitor(tree: object, source: str = "") -> ModelMonitor:
     """The monitor of an already decoded object, such as Kubernetes' API gives; raises InvalidSpec."""
-    monitor, problems = _build_monitor(tree, "")
-    if monitor is None:
+    return cast(ModelMonitor, _built(tree, source, ModelMonitor))
+
+
+def build_shadow(tree: object, source: str = "") -> ShadowDeployment:
+    """The ShadowDeployment of an already decoded object; raises InvalidSpec."""
+    return cast(ShadowDeployment, _built(tree, source, ShadowDeployment))
+
+
+def _built(tree: object, source: str, cls: Kind) -> ModelMonitor | ShadowDeployment:
+    found, problems = _build(tree, "", cls)
+    if found is None:
         raise InvalidSpec(problems[:MAX_PROBLEMS], source)
-    return monitor
+    return found
 
 
-def to_wire(monitor: ModelMonitor) -> dict[str, Any]:
-    """The monitor as plain dicts, lists and scalars; what is default is left out."""
-    wire = msgspec.to_builtins(monitor, enc_hook=str)
-    return {"apiVersion": API_VERSION, "kind": KIND, **wire}
+def to_wire(resource: ModelMonitor | ShadowDeployment) -> dict[str, Any]:
+    """The resource as plain dicts, lists and scalars; what is default is left out."""
+    wire = msgspec.to_builtins(resource, enc_hook=str)
+    return {"apiVersion": API_VERSION, "kind": _KINDS[type(resource)], **wire}
 
 
 def encode_monitor(monitor: ModelMonitor) -> str:
@@ -107,16 +136,18 @@ def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
 _Dumper.add_representer(str, _represent_text)
 
 
-def _build_monitor(tree: object, path: str) -> tuple[ModelMonitor | None, list[Problem]]:
+def _build(
+    tree: object, path: str, cls: Kind
+) -> tuple[ModelMonitor | ShadowDeployment | None, list[Problem]]:
     builder = _Builder()
     if isinstance(tree, dict):
-        for field, value in (("apiVersion", API_VERSION), ("kind", KIND)):
+        for field, value in (("apiVersion", API_VERSION), ("kind", _KINDS[cls])):
             if field not in tree:
                 builder.add(prefixed(path, field), f"is required ({value})")
-    built = builder.build(tree, struct_type(ModelMonitor), path)
+    built = builder.build(tree, struct_type(cls), path)
     if builder.problems:
         return None, builder.problems
-    return cast(ModelMonitor, built), []
+    return cast("ModelMonitor | ShadowDeployment", built), []
 
 
 class _Unknown(Exception):
@@ -259,9 +290,28 @@ class _Builder:
         self.add(path, message)
         return _Hole()
 
+    def _fragment(self, raw: object, path: str) -> Any:
+        if not isinstance(raw, dict):
+            self.add(path, f"must be a mapping, not {_shown(raw)}")
+            return _Hole()
+        return Fragment(self._passed_on(raw, path))
+
+    def _passed_on(self, raw: object, path: str) -> Any:
+        """What is not ours to read, with the values that Kubernetes' YAML readers see."""
+        if isinstance(raw, Plain):
+            return raw.value
+        if isinstance(raw, list):
+            return [self._passed_on(item, prefixed(path, index)) for index, item in enumerate(raw)]
+        if not isinstance(raw, dict):
+            return raw
+        self._keys(raw, path)
+        return {key: self._passed_on(item, _key_path(path, str(key))) for key, item in raw.items()}
+
     def _leaf(self, raw: object, kind: inspect.Type, path: str) -> Any:
         value = raw.value if isinstance(raw, Plain) else raw
         for option in options(kind):
+            if isinstance(option, inspect.CustomType) and option.cls is Fragment:
+                return self._fragment(raw, path)
             if isinstance(option, inspect.CustomType):
                 return self._quantity(value, option.cls, path)
             if fits(value, option):

@@ -13,9 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftline.columns import CategoricalColumn, Column, Floats
+from driftline.isotonic import isotonic_steps
 
 BINS = 1000
-"""Score bins: 1,000 agree with row-wise estimates within 1e-4."""
+"""Score bins: 1,000 agree with row-wise estimates within 1e-4, where the calibration's steps are edges."""
+
+STEPS = 200
+"""Edges at most that are steps of the labels' isotonic fit."""
 
 LOGIT_LIMIT = 14.0
 """The logit scale's ends: scores of 8e-7 and 1 - 8e-7."""
@@ -76,20 +80,23 @@ class ResidualLabels:
 Labels = ScoreLabels | ResidualLabels
 
 
-def score_edges(scores: Floats) -> Floats:
-    """Edges of at most `BINS` bins: half on the logit scale, half the scores' own quantiles.
+def score_edges(scores: Floats, labels: Floats | None = None) -> Floats:
+    """Edges of at most `BINS` bins: on the logit scale, the scores' quantiles, and the calibration's steps.
 
     The logit scale separates the ends, where rare positives live; quantiles separate where the rows
-    are. Scores outside [0, 1] are no probabilities and get quantiles only.
+    are. Scores outside [0, 1] are no probabilities and get no logit scale. With `labels` (1.0 positive,
+    0.0 not, NaN unknown) the isotonic fit's steps are edges too: the calibrated probability is then constant
+    in a bin, so that an estimate from bins is that from rows.
     """
     finite = scores[np.isfinite(scores)]
     if not finite.size:
         return np.empty(0)
-    quantiles = np.quantile(finite, np.arange(1, BINS // 2) / (BINS // 2))
-    if finite.min() < 0.0 or finite.max() > 1.0:
-        return np.unique(quantiles)
-    logits = np.linspace(-LOGIT_LIMIT, LOGIT_LIMIT, BINS // 2)
-    return np.unique(np.concatenate([quantiles, 1.0 / (1.0 + np.exp(-logits))]))
+    steps = np.empty(0) if labels is None else isotonic_steps(scores, labels, STEPS)
+    each = (BINS - steps.size) // 2
+    parts = [steps, np.quantile(finite, np.arange(1, each) / each)]
+    if finite.min() >= 0.0 and finite.max() <= 1.0:
+        parts.append(1.0 / (1.0 + np.exp(-np.linspace(-LOGIT_LIMIT, LOGIT_LIMIT, each))))
+    return np.unique(np.concatenate(parts))
 
 
 def prediction_edges(predictions: Floats) -> Floats:

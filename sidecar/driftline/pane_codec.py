@@ -1,14 +1,12 @@
 """A pane as bytes: versioned, sparse, checked. What sidecars hand out and the pane store keeps.
 
-    magic "DLPANE", version (1 byte), CRC-32 of the rest (4 bytes, big-endian), zlib stream of MessagePack
-
 Only cells that count something are written, each count in as few bytes as the largest needs, so that a
-minute of quiet traffic takes a few hundred bytes a feature where its arrays take ten thousand.
+minute of quiet traffic takes a few hundred bytes a feature where its arrays take ten thousand. The head is
+`driftline.envelope`'s.
 """
 
 from __future__ import annotations
 
-import zlib
 from typing import Any, Final
 
 import msgspec
@@ -18,15 +16,15 @@ from numpy.typing import NDArray
 from driftline.counts import CategoricalCounts, ColumnCounts, NumericCounts
 from driftline.design_effect import CategoricalClusters, Clusters, NumericClusters
 from driftline.duplicates import RowSketch
-from driftline.errors import DataError
+from driftline.envelope import Envelope
 from driftline.pane import Pane, PaneCounts
 
-MAGIC: Final = b"DLPANE"
-VERSION: Final = 1
 MAX_BYTES: Final = 64 << 20
 """A pane inflates to no more than this: one of 1,000 full features takes about 12 MB."""
 
-_HEAD: Final = len(MAGIC) + 1 + 4
+MAGIC: Final = b"DLPANE"
+ENVELOPE: Final = Envelope(MAGIC, 1, "pane", MAX_BYTES)
+
 _MAX_CELLS: Final = 1 << 20
 _UNSIGNED: Final = ("<u1", "<u2", "<u4", "<u8")
 
@@ -113,8 +111,7 @@ def encode_pane(pane: Pane) -> bytes:
             counts.sketch.copies.astype("<i8").tobytes(),
         )
     )
-    body = zlib.compress(packed, 1)
-    return b"%s%c%s%s" % (MAGIC, VERSION, zlib.crc32(body).to_bytes(4, "big"), body)
+    return ENVELOPE.seal(packed)
 
 
 def decode_pane(data: bytes) -> Pane:
@@ -132,7 +129,7 @@ def decode_pane(data: bytes) -> Pane:
             ),
         )
     except (ValueError, IndexError, TypeError) as error:
-        raise DataError(f"a pane is damaged: {error}; fetch it again") from error
+        raise ENVELOPE.damaged(error) from error
     return Pane(
         start=wire.start,
         length=wire.length,
@@ -144,35 +141,20 @@ def decode_pane(data: bytes) -> Pane:
 
 def inflate(data: bytes) -> PackedPane:
     """The pane as it is packed, with no array made of it. Raises DataError as `decode_pane` does."""
-    body = verify(data)
-    stream = zlib.decompressobj()
+    packed = ENVELOPE.open(data)
     try:
-        packed = stream.decompress(body, MAX_BYTES)
-        if stream.unconsumed_tail:
-            raise DataError(f"a pane inflates to more than {MAX_BYTES} bytes: it is refused")
         return _decoder.decode(packed)
-    except (zlib.error, msgspec.DecodeError) as error:
-        raise DataError(f"a pane is damaged: {error}; fetch it again") from error
+    except msgspec.DecodeError as error:
+        raise ENVELOPE.damaged(error) from error
 
 
 def verify(data: bytes) -> bytes:
     """What follows a pane's head; it is read no further. Raises DataError: mark, version, checksum."""
-    if not data.startswith(MAGIC):
-        raise DataError("these bytes are no pane: they don't begin with its mark")
-    if len(data) < _HEAD:
-        raise DataError("a pane is cut off: fetch it again")
-    version = data[len(MAGIC)]
-    if version != VERSION:
-        raise DataError(
-            f"a pane has format version {version}, this program reads {VERSION}: use programs of one release"
-        )
-    body = data[_HEAD:]
-    if zlib.crc32(body).to_bytes(4, "big") != data[len(MAGIC) + 1 : _HEAD]:
-        raise DataError("a pane is damaged: its checksum is another; fetch it again")
-    return body
+    return ENVELOPE.verify(data)
 
 
-def _pack_cells(values: NDArray[np.int64]) -> PackedCells:
+def pack_cells(values: NDArray[np.int64]) -> PackedCells:
+    """Counts, int64 (n,), none negative; raises ValueError where one is."""
     places = np.flatnonzero(values)
     counts = values[places]
     if len(counts) and counts.min() < 0:
@@ -187,7 +169,8 @@ def _width(largest: int) -> int:
     return next(width for width in (1, 2, 4, 8) if largest < 1 << 8 * width)
 
 
-def _unpack_cells(cells: PackedCells) -> NDArray[np.int64]:
+def unpack_cells(cells: PackedCells) -> NDArray[np.int64]:
+    """The inverse. Raises ValueError or IndexError where the bytes can't be that."""
     if not 0 <= cells.size <= _MAX_CELLS or f"<u{cells.count_bytes}" not in _UNSIGNED:
         raise ValueError("cells of an impossible size")
     values = np.zeros(cells.size, np.int64)
@@ -204,7 +187,7 @@ def _pack_counts(column: ColumnCounts) -> PackedNumeric | PackedCategorical:
     if isinstance(column, NumericCounts):
         c = column
         return PackedNumeric(
-            _pack_cells(c.counts),
+            pack_cells(c.counts),
             c.sums[_open_cells(c.counts)].astype("<f8").tobytes(),
             c.minimum,
             c.maximum,
@@ -212,7 +195,7 @@ def _pack_counts(column: ColumnCounts) -> PackedNumeric | PackedCategorical:
         )
     others = (column.other, column.new_overflow, column.missing, column.null)
     return PackedCategorical(
-        _pack_cells(column.known), dict(column.new), (*others, column.wrong_type, column.out_of_range)
+        pack_cells(column.known), dict(column.new), (*others, column.wrong_type, column.out_of_range)
     )
 
 
@@ -220,7 +203,7 @@ def _unpack_counts(wire: PackedNumeric | PackedCategorical) -> ColumnCounts:
     if isinstance(wire, PackedCategorical):
         other, overflow, missing, null, wrong_type, out_of_range = wire.others
         return CategoricalCounts(
-            known=_unpack_cells(wire.known),
+            known=unpack_cells(wire.known),
             other=other,
             new=wire.new,
             new_overflow=overflow,
@@ -229,7 +212,7 @@ def _unpack_counts(wire: PackedNumeric | PackedCategorical) -> ColumnCounts:
             wrong_type=wrong_type,
             out_of_range=out_of_range,
         )
-    counts = _unpack_cells(wire.cells)
+    counts = unpack_cells(wire.cells)
     sums = np.zeros(len(counts) // 2 + 1)
     sums[_open_cells(counts)] = np.frombuffer(wire.sums, "<f8")
     names = ("nan", "pos_inf", "neg_inf", "missing", "null", "wrong_type", "out_of_range")
@@ -240,10 +223,10 @@ def _unpack_counts(wire: PackedNumeric | PackedCategorical) -> ColumnCounts:
 def _pack_clusters(clusters: Clusters) -> PackedNumericClusters | PackedCategoricalClusters:
     if isinstance(clusters, NumericClusters):
         return PackedNumericClusters(clusters.rows, clusters.sizes, clusters.products, clusters.squares)
-    return PackedCategoricalClusters(clusters.rows, clusters.sizes, _pack_cells(clusters.squares))
+    return PackedCategoricalClusters(clusters.rows, clusters.sizes, pack_cells(clusters.squares))
 
 
 def _unpack_clusters(wire: PackedNumericClusters | PackedCategoricalClusters) -> Clusters:
     if isinstance(wire, PackedNumericClusters):
         return NumericClusters(wire.rows, wire.sizes, wire.products, wire.squares)
-    return CategoricalClusters(wire.rows, wire.sizes, _unpack_cells(wire.squares))
+    return CategoricalClusters(wire.rows, wire.sizes, unpack_cells(wire.squares))

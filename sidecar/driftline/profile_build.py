@@ -293,17 +293,24 @@ def _labels(reference: ReferenceRows, plan: LabelPlan | None) -> Labels | None:
     """Label sums of the rows that have a label."""
     if plan is None:
         return None
-    sample, place = [], 0
-    for batch, _ in reference.batches():
-        sample.append(_every(_numbers(batch.columns[plan.predicted]), place, reference.rows))
-        place += batch.rows
-    predictions = np.concatenate(sample)
-    edges = prediction_edges(predictions) if plan.regression else score_edges(predictions)
+    edges = _label_edges(reference, plan)
     builder = LabelsBuilder(edges, regression=plan.regression)
     for batch, _ in reference.batches():
         segments = {name: batch.columns[name] for name in plan.segments}
         builder.add(_numbers(batch.columns[plan.predicted]), _label_values(batch, plan), segments)
     return builder.build()
+
+
+def _label_edges(reference: ReferenceRows, plan: LabelPlan) -> Floats:
+    """From evenly spaced rows."""
+    predictions, labels, place = [], [], 0
+    for batch, _ in reference.batches():
+        predictions.append(_every(_numbers(batch.columns[plan.predicted]), place, reference.rows))
+        labels.append(_every(_label_values(batch, plan), place, reference.rows))
+        place += batch.rows
+    if plan.regression:
+        return prediction_edges(np.concatenate(predictions))
+    return score_edges(np.concatenate(predictions), np.concatenate(labels))
 
 
 def _label_values(batch: Batch, plan: LabelPlan) -> Floats:

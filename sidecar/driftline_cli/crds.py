@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from driftline.crd import NAME, crd_yaml
+from driftline.crd import DEFINITIONS, crd_yaml
 
 
 def main(arguments: list[str]) -> int:
@@ -15,9 +15,10 @@ def main(arguments: list[str]) -> int:
         return 64
     for folder in map(Path, arguments):
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{NAME}.yaml"
-        path.write_text(crd_yaml(), encoding="utf-8")
-        print(path)
+        for definition in DEFINITIONS:
+            path = folder / f"{definition.name}.yaml"
+            path.write_text(crd_yaml(definition), encoding="utf-8")
+            print(path)
     return 0
 
 

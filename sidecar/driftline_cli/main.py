@@ -28,7 +28,7 @@ from driftline_cli.exits import (
 )
 
 COMMANDS = {
-    "profile": "build a reference profile from data, or show one",
+    "profile": "build a reference profile from data, show one, put it into a cluster",
     "drift": "compare two data files, or a profile and a data file",
     "check": "check a monitor file: every problem at once",
     "run": "put Driftline in front of a model on this machine",

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from driftline.errors import DataError, ProfileError
 from driftline.profile import Profile
-from driftline.profile_codec import MAX_BYTES, decode_profile, is_part, join_profile
+from driftline.profile_codec import MAX_BYTES, decode_profile
+from driftline.profile_parts import is_part, join_profile
 
 from driftline_cli.exits import EX_CANTCREAT
 

@@ -2,7 +2,7 @@
 
     time      UTC, RFC 3339, milliseconds
     level     debug | info | warning | error | critical
-    program   proxy | worker | analyzer
+    program   proxy | worker | analyzer | redirect
     pid       of the process that says it
     event     the closed word to search for, e.g. worker_died
     message   the same for people

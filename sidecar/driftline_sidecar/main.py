@@ -1,4 +1,4 @@
-"""`driftline-sidecar proxy|analyzer`: the two containers of a monitored pod.
+"""`driftline-sidecar proxy|analyzer`: the two containers of a monitored pod; `redirect` prepares its network.
 
 Each program imports only what it needs: the proxy neither NumPy nor aiohttp.
 """
@@ -10,21 +10,38 @@ import importlib
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
-from typing import NoReturn, cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, NamedTuple, NoReturn, cast
 
 from driftline.errors import DriftlineError, InvalidSpec
 
 from driftline_sidecar import logs
+from driftline_sidecar.redirect import RedirectSettings, redirect_settings
 from driftline_sidecar.settings import (
     EX_CONFIG,
     EX_OSERR,
     EX_USAGE,
     AnalyzerSettings,
+    Arguments,
     ProxySettings,
     analyzer_settings,
     proxy_settings,
 )
+
+Settings = ProxySettings | AnalyzerSettings | RedirectSettings
+
+
+class _Program(NamedTuple):
+    settings: Callable[[Arguments], Settings]
+    module: str
+    """Its `serve` takes the settings."""
+
+
+_PROGRAMS: Final[Mapping[str, _Program]] = {
+    "proxy": _Program(proxy_settings, "supervisor"),
+    "analyzer": _Program(analyzer_settings, "analyzer.program"),
+    "redirect": _Program(redirect_settings, "netfilter"),
+}
 
 _PROXY = """\
 Relays bytes between clients and a model server, and copies what it observes to the analyzer.
@@ -37,6 +54,12 @@ _ANALYZER = """\
 Takes observed exchanges from the proxy, counts them, and serves drift, data quality and verdicts.
 
 GET /healthz, /metrics, /v1/panes, /v1/report and /v1/config on --admin.
+"""
+_REDIRECT = """\
+Has the kernel send what arrives at the pod for one port to another of it, by IPv4 and IPv6, and ends.
+
+What the pod sends, and what goes over loopback, is left alone. Called again, it replaces what it
+installed before. Needs root with the capability NET_ADMIN, and the program nft.
 """
 _EPILOG = """\
 example:
@@ -60,12 +83,17 @@ def parser() -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = top.add_subparsers(dest="program", required=True, metavar="proxy|analyzer")
+    commands = top.add_subparsers(dest="program", required=True, metavar="|".join(_PROGRAMS))
     raw = argparse.RawDescriptionHelpFormatter
     _add_proxy(commands.add_parser("proxy", help="relay traffic", description=_PROXY, formatter_class=raw))
     _add_analyzer(
         commands.add_parser("analyzer", help="analyse it", description=_ANALYZER, formatter_class=raw)
     )
+    redirect = commands.add_parser(
+        "redirect", help="redirect inbound traffic", description=_REDIRECT, formatter_class=raw
+    )
+    redirect.add_argument("--port", metavar="FROM:TO", action="append", help="may be repeated (required)")
+    redirect.add_argument("--log-format", metavar="FORMAT", help="json (default) or text")
     return top
 
 
@@ -101,7 +129,22 @@ def _add_analyzer(analyzer: argparse.ArgumentParser) -> None:
     add("--token", metavar="FILE", help="what /v1/* asks for as Bearer token (nothing)")
     add("--fleet", action="store_true", help="references are made by the operator, of all pods' rows")
     add("--push", metavar="URL", help="where the panes go when the pod ends, https://HOST:PORT (nowhere)")
-    add("--state", metavar="DIR", help="where a captured reference survives a restart (nowhere)")
+    add(
+        "--hub",
+        metavar="URL",
+        help="where predictions of monitors with labels go, https://HOST:PORT (nowhere)",
+    )
+    add("--hub-token", metavar="FILE", help="the Bearer token for the hub (that of --token)")
+    add(
+        "--hub-ca",
+        metavar="FILE",
+        help="the authority of the hub's certificate (ca.crt in --config's folder)",
+    )
+    add(
+        "--state",
+        metavar="DIR",
+        help="where a captured reference and the hub's rows survive a restart (nowhere)",
+    )
     add("--log-format", metavar="FORMAT", help="json (default) or text")
 
 
@@ -111,14 +154,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     program = given.pop("program")
     options = {name.replace("_", "-"): value for name, value in given.items()}
     try:
-        settings = proxy_settings(options) if program == "proxy" else analyzer_settings(options)
+        settings = _PROGRAMS[program].settings(options)
     except InvalidSpec as error:
         for problem in error.problems:
             print(f"driftline-sidecar {program}: {problem}", file=sys.stderr)  # noqa: T201 - usage
         return EX_USAGE
     logs.setup(program, settings.log_format)
     try:
-        return _serve(settings)
+        return _serve(_PROGRAMS[program].module, settings)
     except DriftlineError as error:
         logs.event(logging.CRITICAL, "bad_configuration", str(error))
         return EX_CONFIG
@@ -127,13 +170,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EX_OSERR
 
 
-def _serve(settings: ProxySettings | AnalyzerSettings) -> int:
-    """Import the program only now: neither pays for the other's libraries."""
+def _serve(module: str, settings: Settings) -> int:
+    """Import the program only now: none pays for the others' libraries."""
     # Matrices here are small: BLAS's threads would wait for each other, and for cores the model needs.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    name = "supervisor" if isinstance(settings, ProxySettings) else "analyzer.program"
-    module = importlib.import_module(f"driftline_sidecar.{name}")
-    serve = cast("Callable[[ProxySettings | AnalyzerSettings], int]", module.serve)
+    found = importlib.import_module(f"driftline_sidecar.{module}")
+    serve = cast("Callable[[Settings], int]", found.serve)
     return serve(settings)
 
 

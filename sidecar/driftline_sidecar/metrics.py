@@ -53,6 +53,10 @@ reference profile or a list in the code, never from a request. A test holds this
     config_refused_total               counter    analyzer  file
     analyzer_backlog_bytes             gauge      analyzer
     analyzer_loop_lag_seconds          gauge      analyzer
+    prediction_log_rows_total          counter    analyzer
+    prediction_log_dropped_total       counter    analyzer  reason
+    prediction_log_backlog_bytes       gauge      analyzer
+    prediction_log_sends_total         counter    analyzer  outcome
     pane_pushes_total                  counter    analyzer  outcome
     series_cut                         gauge      analyzer
     build_info                         gauge      analyzer  version
@@ -292,6 +296,27 @@ _CATALOGUE = (
     Series("config_refused_total", "counter", "analyzer", "Contents of a file that were refused.", ("file",)),
     Series("analyzer_backlog_bytes", "gauge", "analyzer", "Bytes taken from the tee and not yet analysed."),
     Series("analyzer_loop_lag_seconds", "gauge", "analyzer", "How late the event loop runs what is due."),
+    Series("prediction_log_rows_total", "counter", "analyzer", "Predictions that the hub has acknowledged."),
+    Series(
+        "prediction_log_dropped_total",
+        "counter",
+        "analyzer",
+        "Rows that are not in the hub and won't be, by reason; they were analysed all the same.",
+        ("reason",),
+    ),
+    Series(
+        "prediction_log_backlog_bytes",
+        "gauge",
+        "analyzer",
+        "Bytes of predictions that wait for the hub, in memory and on disk.",
+    ),
+    Series(
+        "prediction_log_sends_total",
+        "counter",
+        "analyzer",
+        "Requests to the hub by what became of them.",
+        ("outcome",),
+    ),
     Series(
         "pane_pushes_total",
         "counter",

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -42,13 +42,21 @@ class Watched(Generic[T]):
     """One file and the value last read from it.
 
     `decode` turns bytes into the value and raises a DriftlineError for what can't be accepted.
-    The first `load` raises; later `poll`s never do.
+    The first `load` raises; later `poll`s never do. `beside`: files that may hold what follows, each
+    changed at a moment of its own; `join` makes one content of those that are there.
     """
 
-    def __init__(self, path: Path, decode: Callable[[bytes], T]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        decode: Callable[[bytes], T],
+        beside: Sequence[Path] = (),
+        join: Callable[[Sequence[bytes]], bytes] = b"".join,
+    ) -> None:
         self.path = path
         self._decode = decode
-        self._signature: Signature | None = None
+        self._beside, self._join = beside, join
+        self._signature: tuple[Signature | None, ...] = ()
         self._seen = ""
         self.digest = ""
         """SHA-256 of the bytes in force."""
@@ -58,10 +66,10 @@ class Watched(Generic[T]):
 
     def load(self) -> T:
         """Read and decode the file; raises DriftlineError with the file's name in it."""
-        self._signature = _signature(self.path)
-        raw = _read(self.path)
-        value = self._decode(raw)
-        self.digest = self._seen = _digest(raw)
+        self._signature = self._signatures()
+        contents = self._contents()
+        value = self._decode(self._join(contents))
+        self.digest = self._seen = _digest(contents)
         return value
 
     def poll(self, now: float) -> T | None:
@@ -70,21 +78,21 @@ class Watched(Generic[T]):
         A vanished or broken file leaves the value in force and is told once, in `refusal`;
         a file that goes back to the bytes in force clears the refusal.
         """
-        signature = _signature(self.path)
+        signature = self._signatures()
         if signature == self._signature:
             return None
         self._signature = signature
         digest = ""
         try:
-            raw = _read(self.path)
-            digest = _digest(raw)
+            contents = self._contents()
+            digest = _digest(contents)
             if digest == self._seen:
                 return None
             self._seen = digest
             if digest == self.digest:
                 self.refusal = None
                 return None
-            value = self._decode(raw)
+            value = self._decode(self._join(contents))
         except DriftlineError as error:
             self._seen = digest
             self.refuse(digest, str(error), now)
@@ -97,6 +105,12 @@ class Watched(Generic[T]):
         """Note that bytes were refused; for a caller that finds only later that a value can't be used."""
         self.refused += 1
         self.refusal = Refusal(str(self.path), digest, reason, now)
+
+    def _signatures(self) -> tuple[Signature | None, ...]:
+        return tuple(_signature(each) for each in (self.path, *self._beside))
+
+    def _contents(self) -> list[bytes]:
+        return [_read(self.path), *(_read(each) for each in self._beside if each.exists())]
 
 
 def _signature(path: Path) -> Signature | None:
@@ -122,5 +136,8 @@ def _read(path: Path) -> bytes:
     return raw
 
 
-def _digest(raw: bytes) -> str:
-    return hashlib.sha256(raw).hexdigest()
+def _digest(contents: Sequence[bytes]) -> str:
+    digest = hashlib.sha256()
+    for each in contents:
+        digest.update(each)
+    return digest.hexdigest()

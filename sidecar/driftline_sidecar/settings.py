@@ -157,8 +157,14 @@ class AnalyzerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The operator makes references, of the rows of all pods: they are kept for it."""
     push: str = ""
     """Where the panes go when the pod ends, `https://HOST:PORT`; empty: nowhere."""
+    hub: str = ""
+    """Where predictions go of monitors that have `labels`, `https://HOST:PORT`; empty: nowhere."""
+    hub_token: Path | None = None
+    """A file with the token for the hub; None: `token`."""
+    hub_ca: Path | None = None
+    """The authority of the hub's certificate; None: `ca.crt` of `config`'s folder, else the system's."""
     state: Path | None = None
-    """A directory in which a reference captured from traffic survives a restart; None: it doesn't."""
+    """A directory in which a captured reference, and predictions for the hub, survive a restart."""
     log_format: LogFormat = "json"
 
 
@@ -210,6 +216,9 @@ def analyzer_settings(arguments: Arguments) -> AnalyzerSettings:
         "token": reader.read("token", Path),
         "fleet": reader.has("fleet"),
         "push": reader.read("push", _https),
+        "hub": reader.read("hub", _hub),
+        "hub_token": reader.read("hub-token", Path),
+        "hub_ca": reader.read("hub-ca", Path),
         "profile": reader.read("profile", Path),
         "tee": reader.read("tee", _socket_path),
         "admin": reader.read("admin", _address),
@@ -318,6 +327,23 @@ def _https(text: str) -> str:
         raise ValueError("must be https://HOST:PORT: a token goes with it")
     _address(text.removeprefix("https://"))
     return text.rstrip("/")
+
+
+def _hub(text: str) -> str:
+    """As `_https`; on this machine a hub may do without TLS."""
+    if text.startswith("http://"):
+        host = _connect_address(text).host
+        if host != "localhost" and not _is_loopback(host):
+            raise ValueError("must be https://HOST:PORT where it isn't on this machine: a token goes with it")
+        return text.rstrip("/")
+    return _https(text)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _socket_path(text: str) -> Path:

@@ -7,7 +7,7 @@ import os
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from driftline.crd import crd
+from driftline.crd import DEFINITIONS, crd
 from driftline_operator.cluster.api import Api, load
 from driftline_operator.cluster.resources import NAMESPACES, Resource
 
@@ -31,15 +31,20 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
 
 async def _install(plane: ControlPlane) -> None:
     async with Api(await load(str(plane.kubeconfig))) as api:
-        await api.apply(CRDS, None, crd())
-        for _ in range(200):
-            found = await api.get(CRDS, None, crd()["metadata"]["name"])
-            conditions = {c["type"]: c for c in found.get("status", {}).get("conditions") or []}
-            if conditions.get("Established", {}).get("status") == "True":
-                assert conditions["NamesAccepted"]["status"] == "True"
-                return
-            await asyncio.sleep(0.05)
-        raise AssertionError(f"not established: {conditions}")
+        for definition in DEFINITIONS:
+            await api.apply(CRDS, None, crd(definition))
+            await _established(api, definition.name)
+
+
+async def _established(api: Api, name: str) -> None:
+    for _ in range(200):
+        found = await api.get(CRDS, None, name)
+        conditions = {c["type"]: c for c in found.get("status", {}).get("conditions") or []}
+        if conditions.get("Established", {}).get("status") == "True":
+            assert conditions["NamesAccepted"]["status"] == "True"
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError(f"not established: {conditions}")
 
 
 @pytest.fixture

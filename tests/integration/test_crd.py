@@ -11,10 +11,10 @@ from typing import Any
 import msgspec
 import pytest
 import yaml
-from driftline.decoding import decode_monitors
+from driftline.decoding import decode_monitors, decode_resources
 from driftline.errors import InvalidSpec
 from driftline_operator.cluster.api import Api, ApiError
-from driftline_operator.cluster.resources import MODEL_MONITORS
+from driftline_operator.cluster.resources import MODEL_MONITORS, SHADOW_DEPLOYMENTS
 
 Json = dict[str, Any]
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").rglob("*.yaml"))
@@ -52,6 +52,16 @@ def setting(path: str, value: object) -> Callable[[Json], object]:
     return change
 
 
+def thresholds(*of: Json, model: str = "classification") -> Callable[[Json], object]:
+    """Performance thresholds, and what else they need."""
+
+    def change(spec: Json) -> None:
+        spec["model"]["type"] = model
+        spec.update(labels={}, performance={"thresholds": list(of)})
+
+    return change
+
+
 GOOD: dict[str, Callable[[Json], object]] = {
     "as it is": lambda spec: None,
     "a port by number": setting("endpoint.port", 8080),
@@ -67,6 +77,39 @@ GOOD: dict[str, Callable[[Json], object]] = {
     "port swap": setting("injection", {"mode": "PortSwap", "app": {"port": 8081, "env": "PORT"}}),
     "resources": setting("injection.proxy.resources", {"requests": {"cpu": "50m"}, "limits": {"cpu": "1"}}),
     "thresholds": setting("drift.thresholds", {"psi": 0.3, "warning": 0.2}),
+    "labels": setting("labels", {}),
+    "labels by key": setting("labels", {"key": ["age", "flight"], "features": ["age"]}),
+    "labels by a field of the response": setting("labels", {"idPath": "$.id", "ages": ["10s", "1m"]}),
+    "variants": setting("labels.variant", {"values": ["a", "b"]}),
+    "retention": setting("labels.retention", {"age": "720h", "rows": 1000000}),
+    "performance": lambda spec: spec.update(
+        labels={},
+        performance={"thresholds": [{"metric": "accuracy", "min": 0.7}, {"metric": "f1", "maxDrop": 0.1}]},
+    ),
+    "performance of scores": lambda spec: (
+        spec["schema"]["prediction"].update(score="score"),
+        spec.update(labels={}, performance={"age": "24h", "thresholds": [{"metric": "brier", "max": 0.2}]}),
+    ),
+    "performance of a regression": lambda spec: (
+        spec["model"].update(type="regression"),
+        spec.update(
+            labels={},
+            performance={
+                "window": "1h",
+                "concept": {"detector": "hddm-a"},
+                "thresholds": [
+                    {"metric": "mae", "max": 3, "maxRise": 0.5},
+                    {"metric": "meanError", "min": -1, "max": 1},
+                    {"metric": "r2", "min": -1},
+                ],
+            },
+        ),
+    ),
+    "fairness": lambda spec: (
+        spec["schema"].update(segments=["sex"]),
+        spec.update(labels={}, fairness={"thresholds": {"equalizedOddsDifference": 0.1}}),
+    ),
+    "kpis": lambda spec: spec.update(labels={}, kpis=[{"name": "revenue"}, {"name": "churn.rate"}]),
     "expressions": setting(
         "selector", {"matchExpressions": [{"key": "app", "operator": "In", "values": ["census"]}]}
     ),
@@ -116,6 +159,47 @@ BAD: dict[str, Callable[[Json], object]] = {
     "app on the sidecar's port": setting(
         "injection", {"mode": "PortSwap", "app": {"port": 15080, "env": "PORT"}}
     ),
+    "labels by key and by path": setting("labels", {"key": ["age"], "idPath": "$.id"}),
+    "labels of no age": setting("labels", {"ages": []}),
+    "labels at age 0": setting("labels", {"ages": ["0s", "1h"]}),
+    "labels of a stranger": setting("labels", {"features": ["height"]}),
+    "no variants": setting("labels", {"variant": {"values": []}}),
+    "labels that come when all is deleted": setting("labels", {"ages": ["2h"], "retention": {"age": "1h"}}),
+    "retention of minutes": setting("labels", {"ages": ["1s"], "retention": {"age": "30m"}}),
+    "performance without labels": setting("performance", {}),
+    "fairness without labels": lambda spec: (
+        spec["schema"].update(segments=["sex"]),
+        spec.update(fairness={}),
+    ),
+    "kpis without labels": setting("kpis", [{"name": "revenue"}]),
+    "a metric that is none": thresholds({"metric": "gini", "min": 0.1}),
+    "a threshold of nothing": thresholds({"metric": "accuracy"}),
+    "a metric of another type": thresholds({"metric": "mae", "max": 1}),
+    "auc without score": thresholds({"metric": "auc", "min": 0.7}),
+    "at most so accurate": thresholds({"metric": "accuracy", "max": 0.9}),
+    "a rise of accuracy": thresholds({"metric": "accuracy", "maxRise": 0.1}),
+    "at least so wrong": thresholds({"metric": "rmse", "min": 0.1}, model="regression"),
+    "a drop of what should drop": thresholds({"metric": "mape", "maxDrop": 0.1}, model="regression"),
+    "a bias that rises": thresholds({"metric": "meanError", "maxRise": 0.1}, model="regression"),
+    "a bias upside down": thresholds({"metric": "meanError", "min": 1, "max": -1}, model="regression"),
+    "a metric twice": thresholds({"metric": "f1", "min": 0.7}, {"metric": "f1", "maxDrop": 0.1}),
+    "a drop below what has no labels": lambda spec: (
+        thresholds({"metric": "f1", "maxDrop": 0.1})(spec),
+        spec.update(reference={"capture": {}}),
+    ),
+    "an age that is none": lambda spec: spec.update(labels={"ages": ["1h"]}, performance={"age": "24h"}),
+    "no window of performance": lambda spec: spec.update(labels={}, performance={"window": "0s"}),
+    "a detector that is none": lambda spec: spec.update(
+        labels={}, performance={"concept": {"detector": "eddm"}}
+    ),
+    "fairness without groups": lambda spec: spec.update(labels={}, fairness={}),
+    "fairness of numbers": lambda spec: (
+        spec["model"].update(type="regression"),
+        spec["schema"].update(segments=["sex"]),
+        spec.update(labels={}, fairness={}),
+    ),
+    "a kpi twice": lambda spec: spec.update(labels={}, kpis=[{"name": "revenue"}] * 2),
+    "a kpi of blanks": lambda spec: spec.update(labels={}, kpis=[{"name": "money made"}]),
     "a quantity that is none": setting("injection.proxy.resources.requests", {"cpu": "lots"}),
 }
 
@@ -126,13 +210,26 @@ ONLY_PYTHON: dict[str, Callable[[Json], object]] = {
     # A bound over two quantities that a schema can't compare.
     "bodies beyond 64Mi": setting("capture.maxBodyBytes", "1Gi"),
     "windows out of order": setting("windows", ["1h", "5m"]),
+    "ages out of order": setting("labels", {"ages": ["2h", "1h"]}),
+    "a window that is deleted before its labels come": setting(
+        "labels", {"ages": ["167h"], "retention": {"age": "168h"}}
+    ),
+    # As for features: what would parse a JSON path, or fold a header's case.
+    "an id that is redacted": lambda spec: spec.update(
+        labels={"idPath": "$.person.id"}, capture={"redact": ["$.person"]}
+    ),
+    "a key that is redacted": lambda spec: spec.update(
+        labels={"key": ["ssn"]}, capture={"redact": ["$..ssn"]}
+    ),
+    "a variant that is redacted": setting("labels.variant", {"header": "Cookie", "values": ["a"]}),
 }
 
 
 async def create(api: Api, namespace: str, document: Json) -> Json:
     body = copy.deepcopy(document)
     body["metadata"]["namespace"] = namespace
-    return dict(await api.create(MODEL_MONITORS, namespace, body))
+    kinds = {kind.kind: kind for kind in (MODEL_MONITORS, SHADOW_DEPLOYMENTS)}
+    return dict(await api.create(kinds[body["kind"]], namespace, body))
 
 
 def refused_by_python(document: Json) -> bool:
@@ -175,8 +272,8 @@ async def test_what_only_the_sidecar_can_tell(api: Api, namespace: str, name: st
 async def test_the_examples_are_taken(api: Api, namespace: str, path: Path) -> None:
     for document in yaml.safe_load_all(path.read_text()):
         stored = await create(api, namespace, document)
-        (read,) = decode_monitors(msgspec.json.encode(stored))
-        (written,) = decode_monitors(yaml.safe_dump(document).encode())
+        (read,) = decode_resources(msgspec.json.encode(stored))
+        (written,) = decode_resources(yaml.safe_dump(document).encode())
         assert read.spec == written.spec
 
 
@@ -191,7 +288,7 @@ async def test_columns_and_status(api: Api, namespace: str, kubectl: list[str]) 
                 "message": "by a test",
                 "lastTransitionTime": "2026-11-24T12:00:00Z",
             }
-            for kind in ("Ready", "DataDrift")
+            for kind in ("Ready", "DataDrift", "Performance")
         ],
         "injected": "3/5",
         "worstFeature": "age psi 0.41",
@@ -202,8 +299,18 @@ async def test_columns_and_status(api: Api, namespace: str, kubectl: list[str]) 
     await api.apply(MODEL_MONITORS, namespace, document, subresource="status")
     command = [*kubectl, "get", "mm", "-n", namespace]
     shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
-    assert shown[0].split() == ["NAME", "READY", "INJECTED", "DRIFT", "WORST", "FEATURE", "ROWS", "AGE"]
-    assert shown[1].split()[:8] == ["census", "True", "3/5", "True", "age", "psi", "0.41", "12345"]
+    assert shown[0].split() == [
+        "NAME",
+        "READY",
+        "INJECTED",
+        "DRIFT",
+        "PERFORMANCE",
+        "WORST",
+        "FEATURE",
+        "ROWS",
+        "AGE",
+    ]
+    assert shown[1].split()[:9] == ["census", "True", "3/5", "True", "Tested", "age", "psi", "0.41", "12345"]
     listed = subprocess.run([*kubectl, "get", "driftline", "-A"], capture_output=True, text=True, check=True)
     assert "census" in listed.stdout
 

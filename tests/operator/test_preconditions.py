@@ -9,11 +9,13 @@ from driftline.spec import Endpoint, Injection
 from driftline.spec.injection import AppPort
 from driftline_operator.controller.observed import NamespaceState
 from driftline_operator.controller.plan.preconditions import preconditions
+from driftline_operator.injection.sidecars import Settings
 
 from tests.support import pods
 from tests.support.specs import monitor
 
 Json = dict[str, Any]
+SETTINGS = Settings(image="sidecar:test")
 RENAME = monitor(endpoint=Endpoint(port="http"))
 SWAP = monitor(
     endpoint=Endpoint(port="http"),
@@ -39,7 +41,7 @@ def state(*pod: Json, services: tuple[Json, ...] = (), policies: tuple[Json, ...
 
 
 def reasons(found: NamespaceState, given: Any = RENAME) -> list[str]:
-    return [each.reason for each in preconditions(given, found)]
+    return [each.reason for each in preconditions(given, found, SETTINGS)]
 
 
 def test_a_service_by_name_follows_the_sidecar() -> None:
@@ -47,7 +49,7 @@ def test_a_service_by_name_follows_the_sidecar() -> None:
 
 
 def test_a_service_by_number_would_go_past_it() -> None:
-    (found,) = preconditions(RENAME, state(services=(service("http"), service(8080))))
+    (found,) = preconditions(RENAME, state(services=(service("http"), service(8080))), SETTINGS)
     assert found.reason == "NumericTargetPort"
     assert "targetPort: http" in found.message
 

@@ -13,12 +13,13 @@ from driftline.errors import ProfileError
 from driftline.labels import LabelsBuilder, score_edges
 from driftline.pane import Axes
 from driftline.profile import ModelName, Profile, Season
-from driftline.profile_codec import (
+from driftline.profile_codec import decode_profile, encode_profile, sealed
+from driftline.profile_parts import (
     CONFIG_MAP_BYTES,
-    decode_profile,
-    encode_profile,
+    MOST_PARTS,
+    further_names,
     join_profile,
-    sealed,
+    part_head,
     split_profile,
 )
 from msgspec.structs import asdict
@@ -211,3 +212,22 @@ def test_counts_are_structs_of_this_format() -> None:
         *("counts", "sums", "minimum", "maximum", "nan", "pos_inf", "neg_inf", "missing", "null"),
         *("wrong_type", "out_of_range"),
     }
+
+
+def test_a_first_part_leads_to_its_own_further_parts() -> None:
+    data = encode_profile(example())
+    size = len(data) // 3 + 1
+    parts = split_profile(data, size)
+    whole = part_head(parts[0]).whole[:12]
+    assert further_names("census", parts[0]) == (f"census-{whole}-2", f"census-{whole}-3")
+    other = split_profile(encode_profile(example(seed=1)), size)
+    assert set(further_names("census", other[0])).isdisjoint(further_names("census", parts[0]))
+    assert further_names("census", data) == ()  # a whole one
+
+
+def test_what_is_no_first_part_leads_nowhere() -> None:
+    parts = split_profile(encode_profile(example()), 1000)
+    assert len(parts) > MOST_PARTS
+    for wrong in (parts[0], parts[1], parts[0][:50]):
+        with pytest.raises(ProfileError):
+            further_names("census", wrong)

@@ -6,17 +6,16 @@ from typing import Any
 
 import pytest
 import yaml
-from driftline.crd import crd, crd_yaml
+from driftline.crd import DEFINITIONS, MODEL_MONITOR, SHADOW_DEPLOYMENT, Definition, crd, crd_yaml
 
 REPO = Path(__file__).parents[2]
-FILES = [
-    REPO / folder / "modelmonitors.driftline.io.yaml" for folder in ("crds", "charts/driftline/files/crds")
-]
+FOLDERS = [REPO / folder for folder in ("crds", "charts/driftline/files/crds")]
+each = pytest.mark.parametrize("of", DEFINITIONS, ids=lambda of: of.kind)
 VALUE_KEYS = {"description", "default", "x-kubernetes-int-or-string", "anyOf"}
 
 
-def root() -> dict[str, Any]:
-    schema: dict[str, Any] = crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+def root(of: Definition = MODEL_MONITOR) -> dict[str, Any]:
+    schema: dict[str, Any] = crd(of)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
     return schema
 
 
@@ -29,14 +28,16 @@ def walk(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str
             yield from walk(schema[key], f"{path}[]")
 
 
-def at(path: str) -> dict[str, Any]:
-    return dict(walk(root()))[path]
+def at(path: str, of: Definition = MODEL_MONITOR) -> dict[str, Any]:
+    return dict(walk(root(of)))[path]
 
 
-def test_the_checked_in_file_is_the_generated_one() -> None:
-    for file in FILES:
-        assert file.read_text(encoding="utf-8") == crd_yaml(), f"{file}: run `make crds`"
-    assert yaml.safe_load(crd_yaml()) == crd()
+@each
+def test_the_checked_in_file_is_the_generated_one(of: Definition) -> None:
+    for folder in FOLDERS:
+        file = folder / f"{of.name}.yaml"
+        assert file.read_text(encoding="utf-8") == crd_yaml(of), f"{file}: run `make crds`"
+    assert yaml.safe_load(crd_yaml(of)) == crd(of)
 
 
 def test_names_columns_and_status_are_as_designed() -> None:
@@ -46,12 +47,24 @@ def test_names_columns_and_status_are_as_designed() -> None:
     version = spec["versions"][0]
     assert version["subresources"] == {"status": {}}
     assert [column["name"] for column in version["additionalPrinterColumns"]] == [
-        "Ready", "Injected", "Drift", "Worst feature", "Rows", "Age",
+        "Ready", "Injected", "Drift", "Performance", "Worst feature", "Rows", "Age",
     ]  # fmt: skip
 
 
-def test_every_node_is_structural() -> None:
-    for path, schema in walk(root()):
+def test_a_shadow_has_names_columns_and_status_too() -> None:
+    spec = crd(SHADOW_DEPLOYMENT)["spec"]
+    assert (spec["names"]["kind"], spec["names"]["plural"]) == ("ShadowDeployment", "shadowdeployments")
+    assert (spec["names"]["shortNames"], spec["names"]["categories"]) == (["sd"], ["driftline"])
+    version = spec["versions"][0]
+    assert version["subresources"] == {"status": {}}
+    assert [column["name"] for column in version["additionalPrinterColumns"]] == [
+        "Monitor", "Verdict", "Reason", "Pairs", "Coverage", "Age",
+    ]  # fmt: skip
+
+
+@each
+def test_every_node_is_structural(of: Definition) -> None:
+    for path, schema in walk(root(of)):
         assert ("type" in schema) != ("x-kubernetes-int-or-string" in schema), path
         if "anyOf" in schema:
             assert schema["anyOf"] == [{"type": "integer"}, {"type": "string"}], path
@@ -59,17 +72,19 @@ def test_every_node_is_structural() -> None:
         assert not ("properties" in schema and "additionalProperties" in schema), path
 
 
-def test_every_field_is_explained() -> None:
+@each
+def test_every_field_is_explained(of: Definition) -> None:
     unexplained = [
         path
-        for path, schema in walk(root())
+        for path, schema in walk(root(of))
         if path and not path.endswith("[]") and "description" not in schema and path != ".metadata"
     ]
     assert unexplained == []
 
 
-def test_everything_a_rule_may_walk_over_is_bounded() -> None:
-    for path, schema in walk(root()["properties"]["spec"]):
+@each
+def test_everything_a_rule_may_walk_over_is_bounded(of: Definition) -> None:
+    for path, schema in walk(root(of)["properties"]["spec"]):
         if schema.get("type") == "array":
             assert "maxItems" in schema, path
         if "additionalProperties" in schema:
@@ -90,10 +105,34 @@ def test_everything_a_rule_may_walk_over_is_bounded() -> None:
         (".spec.reference.season", {"enum": ["daily", "none", "weekly"], "default": "none"}),
         (".spec", {"required": ["selector", "endpoint", "model", "schema"]}),
         (".spec.drift", {"default": {}}),
+        (".spec.labels.ages", {"default": ["1h", "24h", "168h"], "minItems": 1}),
+        (".spec.labels.retention.rows", {"default": 50_000_000, "minimum": 1000}),
+        (".spec.performance.minLabels", {"default": 200}),
+        (".spec.performance.thresholds", {"x-kubernetes-list-map-keys": ["metric"], "maxItems": 16}),
+        (".spec.kpis", {"x-kubernetes-list-map-keys": ["name"], "maxItems": 32}),
     ],
 )
 def test_types_bounds_and_defaults_come_from_the_spec(path: str, expected: dict[str, Any]) -> None:
     assert expected.items() <= at(path).items()
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        (".spec", {"required": ["monitorRef", "candidate", "gate"]}),
+        (".spec.duration", {"default": "336h"}),
+        (".spec.minPairs", {"default": 1000, "minimum": 1}),
+        (".spec.gate.minTime", {"default": "168h"}),
+        (".spec.gate.errorRate", {"default": 0.01, "exclusiveMinimum": True, "exclusiveMaximum": True}),
+        (".spec.aa.share", {"default": 0.0, "minimum": 0, "maximum": 1}),
+        (".spec.onPass", {"enum": ["Promote", "Report"], "default": "Report"}),
+        (".spec.candidate.patch.template", {"type": "object", "x-kubernetes-preserve-unknown-fields": True}),
+        (".spec.candidate.template", {"required": ["spec"]}),
+        (".spec.candidate.service.port", {"x-kubernetes-int-or-string": True}),
+    ],
+)
+def test_a_shadow_s_bounds_and_defaults_come_from_the_spec(path: str, expected: dict[str, Any]) -> None:
+    assert expected.items() <= at(path, SHADOW_DEPLOYMENT).items()
 
 
 def test_what_a_schema_cannot_say_is_a_rule() -> None:
@@ -103,8 +142,23 @@ def test_what_a_schema_cannot_say_is_a_rule() -> None:
         if "x-kubernetes-validations" in schema
     }
     assert rules[".spec.schema.features[].range"] == ["max must be above min", "must have min or max"]
-    assert rules[".spec"] == ["pane must divide an hour", "windows must be multiples of pane"]
+    assert rules[".spec"] == [
+        "pane must divide an hour",
+        "windows must be multiples of pane",
+        "performance, fairness and kpis need labels: without it no prediction is kept",
+        "performance.thresholds must be of metrics that the model's type has",
+        "performance.thresholds of a metric of scores needs schema.prediction.score",
+        "maxDrop and maxRise need a reference with labels: a captured one has none",
+        "performance.age must be one of labels.ages",
+        "labels.features must name features",
+        "fairness needs model.type classification",
+        "fairness needs schema.segments: the features whose values are the groups",
+    ]
     assert rules[".spec.reference"] == [
         "refresh is only read with capture",
         "has both profile and capture: choose one",
     ]
+
+
+def test_what_is_off_unless_asked_for_is_not_filled_in() -> None:
+    assert [name for name in ("labels", "performance", "fairness") if "default" in at(f".spec.{name}")] == []

@@ -1,33 +1,48 @@
 """A part that breaks its rules can't be built, whoever builds it."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from driftline.errors import InvalidSpec
 from driftline.quantity import Duration, Size
 from driftline.spec import (
+    METRICS,
     AppPort,
     Capture,
     CaptureReference,
     Drift,
     Endpoint,
+    Fairness,
     Feature,
     Injection,
     JsonPaths,
+    Kpi,
     LabelExpression,
+    Labels,
     LabelSelector,
     Metadata,
+    ModelMonitor,
+    Performance,
+    PerformanceThreshold,
     Prediction,
     ProfileSource,
     Range,
     Reference,
     Refresh,
+    Retention,
     Schema,
     Sustain,
     Thresholds,
+    Variant,
 )
+from driftline.spec.performance import LESS_IS_BETTER, MORE_IS_BETTER, SIGNED
 
 from tests.support.specs import categorical, monitor, numeric
+
+
+def judged(*thresholds: PerformanceThreshold, **fields: Any) -> ModelMonitor:
+    return monitor(labels=Labels(), performance=Performance(thresholds=thresholds), **fields)
 
 
 @pytest.mark.parametrize(
@@ -130,6 +145,118 @@ from tests.support.specs import categorical, monitor, numeric
             "windows[1]: must be longer than the one before (1m <= 5m)",
         ),
         (lambda: monitor(windows=()), "windows: must hold at least 1 (0)"),
+        (lambda: Labels(key=("a",), id_path="$.id"), "has both key and idPath: choose one"),
+        (lambda: Labels(key=("a", "a")), "key[1]: is there twice ('a')"),
+        (lambda: Labels(features=("a", "a")), "features[1]: is there twice ('a')"),
+        (
+            lambda: Labels(id_path="id"),
+            "idPath: must be a JSON path that begins with $, such as $.id, not 'id'",
+        ),
+        (
+            lambda: Labels(ages=(Duration(60), Duration(60))),
+            "ages[1]: must be longer than the one before (1m <= 1m)",
+        ),
+        (
+            lambda: Labels(retention=Retention(age=Duration(168 * 3600))),
+            "retention.age: must be above each of ages (168h <= 168h)",
+        ),
+        (lambda: Retention(age=Duration(60)), "age: must be at least 1h (1m)"),
+        (lambda: Variant(values=("a", "a")), "values[1]: is there twice ('a')"),
+        (lambda: PerformanceThreshold(metric="auc"), "must have min, max, maxDrop or maxRise"),
+        (
+            lambda: PerformanceThreshold(metric="auc", max=0.9),
+            "max: is none of auc's: it is better the more and takes min and maxDrop",
+        ),
+        (
+            lambda: PerformanceThreshold(metric="mae", min=0.1, max_drop=1),
+            "maxDrop: is none of mae's: it is better the less and takes max and maxRise",
+        ),
+        (
+            lambda: PerformanceThreshold(metric="meanError", max=1, max_rise=1),
+            "maxRise: is none of meanError's: it is best at 0 and takes min and max",
+        ),
+        (
+            lambda: PerformanceThreshold(metric="meanError", min=1, max=-1),
+            "max: must be above min (-1 <= 1)",
+        ),
+        (
+            lambda: Performance(thresholds=(PerformanceThreshold(metric="f1", min=0.5),) * 2),
+            "thresholds[1].metric: is there twice ('f1')",
+        ),
+        (
+            lambda: monitor(performance=Performance()),
+            "performance: needs labels: without it no prediction is kept",
+        ),
+        (
+            lambda: monitor(kpis=(Kpi(name="revenue"),)),
+            "kpis: needs labels: without it no prediction is kept",
+        ),
+        (
+            lambda: judged(PerformanceThreshold(metric="mae", max=1)),
+            (
+                "performance.thresholds[0].metric: is none of classification's ('mae'): accuracy, precision, "
+                "recall, f1, auc, averagePrecision, logLoss, brier, calibrationError"
+            ),
+        ),
+        (
+            lambda: judged(PerformanceThreshold(metric="auc", min=0.7)),
+            "performance.thresholds[0].metric: needs schema.prediction.score ('auc')",
+        ),
+        (
+            lambda: judged(
+                PerformanceThreshold(metric="f1", max_drop=0.1),
+                reference=Reference(capture=CaptureReference()),
+            ),
+            (
+                "performance.thresholds[0]: maxDrop and maxRise need a reference with labels: a captured one "
+                "has none"
+            ),
+        ),
+        (
+            lambda: monitor(labels=Labels(), performance=Performance(age=Duration(60))),
+            "performance.age: must be one of labels.ages (1m; there are 1h, 24h, 168h)",
+        ),
+        (
+            lambda: monitor(labels=Labels(retention=Retention(age=Duration(191 * 3600)))),
+            "labels.retention.age: must cover the window and the longest of ages (191h < 24h + 168h)",
+        ),
+        (
+            lambda: monitor(features=[numeric("a")], labels=Labels(features=("b",))),
+            "labels.features[0]: must name a feature ('b' is none)",
+        ),
+        (
+            lambda: monitor(labels=Labels(variant=Variant(header="Cookie", values=("a",)))),
+            "labels.variant.header: is redacted by capture.redactHeaders (Cookie)",
+        ),
+        (
+            lambda: monitor(labels=Labels(), fairness=Fairness()),
+            "fairness: needs schema.segments: the features whose values are the groups",
+        ),
+        (
+            lambda: monitor(labels=Labels(), kpis=(Kpi(name="a"), Kpi(name="a"))),
+            "kpis[1].name: is there twice ('a')",
+        ),
+        (
+            lambda: monitor(labels=Labels(key=("ssn",)), capture=Capture(redact=("$..ssn",))),
+            (
+                "labels.key[0]: 'ssn' is redacted by capture.redact[0] ($..ssn), so it can't be kept: "
+                "remove one of the two"
+            ),
+        ),
+        (
+            lambda: monitor(labels=Labels(id_path="$.a.id"), capture=Capture(redact=("$.a",))),
+            (
+                "labels.idPath: '$.a.id' is redacted by capture.redact[0] ($.a), so it can't be kept: "
+                "remove one of the two"
+            ),
+        ),
+        (
+            lambda: monitor(labels=Labels(features=("x",)), capture=Capture(redact=("$.instances[*].x",))),
+            (
+                "labels.features[0]: 'x' is redacted by capture.redact[0] ($.instances[*].x), so it can't be "
+                "kept: remove one of the two"
+            ),
+        ),
     ],
 )
 def test_what_breaks_a_rule_cannot_be_built(build: Callable[[], object], problem: str) -> None:
@@ -185,3 +312,18 @@ def test_an_endpoint_matches_exact_paths_and_prefixes(
     paths: tuple[str, ...], path: str, matches: bool
 ) -> None:
     assert Endpoint(port=80, paths=paths).matches(path) is matches
+
+
+def test_what_performance_is_about_unless_the_monitor_says_so() -> None:
+    spec = monitor(labels=Labels()).spec
+    assert (str(spec.performance_window), str(spec.performance_age)) == ("24h", "168h")
+    asked = Performance(window=Duration(3600), age=Duration(3600))
+    spec = monitor(labels=Labels(), performance=asked).spec
+    assert (str(spec.performance_window), str(spec.performance_age)) == ("1h", "1h")
+    assert monitor().spec.performance_age is None
+
+
+def test_every_metric_has_one_direction() -> None:
+    for metrics in METRICS.values():
+        for metric in metrics:
+            assert [metric in group for group in (MORE_IS_BETTER, LESS_IS_BETTER, SIGNED)].count(True) == 1

@@ -39,10 +39,13 @@ class Resource(NamedTuple):
 
 
 MODEL_MONITORS: Final = Resource(names.GROUP, names.VERSION, names.PLURAL, "ModelMonitor")
+SHADOW_DEPLOYMENTS: Final = Resource(names.GROUP, names.VERSION, names.SHADOW_PLURAL, "ShadowDeployment")
 PODS: Final = Resource("", "v1", "pods", "Pod")
 SERVICES: Final = Resource("", "v1", "services", "Service")
 CONFIG_MAPS: Final = Resource("", "v1", "configmaps", "ConfigMap")
 SECRETS: Final = Resource("", "v1", "secrets", "Secret")
+RESOURCE_QUOTAS: Final = Resource("", "v1", "resourcequotas", "ResourceQuota")
+LIMIT_RANGES: Final = Resource("", "v1", "limitranges", "LimitRange")
 NAMESPACES: Final = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
 EVENTS: Final = Resource("events.k8s.io", "v1", "events", "Event")
 DEPLOYMENTS: Final = Resource("apps", "v1", "deployments", "Deployment")

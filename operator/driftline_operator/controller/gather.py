@@ -15,11 +15,13 @@ from driftline_operator.cluster.resources import (
     CONFIG_MAPS,
     DAEMON_SETS,
     DEPLOYMENTS,
+    LIMIT_RANGES,
     NAMESPACES,
     NETWORK_POLICIES,
     POD_MONITORS,
     PODS,
     REPLICA_SETS,
+    RESOURCE_QUOTAS,
     SECRETS,
     SERVICES,
     STATEFUL_SETS,
@@ -38,7 +40,7 @@ _CONTAINER: Final = (
     "name", "ports", "resources", "restartPolicy", "livenessProbe", "readinessProbe", "startupProbe",
 )  # fmt: skip
 _POD_STATUS: Final = ("phase", "podIP", "startTime", "initContainerStatuses")
-_POD_SPEC: Final = ("hostNetwork", "securityContext")
+_POD_SPEC: Final = ("hostNetwork", "securityContext", "activeDeadlineSeconds", "priorityClassName")
 _MANAGED: Final = f"{names.MANAGED_BY_LABEL}={names.MANAGED_BY}"
 
 
@@ -101,6 +103,8 @@ class Watches:
         self._pods = self._group(PODS, trim=trim_pod)
         self._services = self._group(SERVICES, trim=trim_plain)
         self._policies = self._group(NETWORK_POLICIES, trim=trim_plain)
+        self._quotas = self._group(RESOURCE_QUOTAS, trim=trim_plain)
+        self._limit_ranges = self._group(LIMIT_RANGES, trim=trim_plain)
         self._replica_sets = self._group(REPLICA_SETS, metadata_only=True, trim=trim_plain)
         self._workloads = {
             each.kind: self._group(each, trim=trim_workload(each.kind))
@@ -137,8 +141,8 @@ class Watches:
         """Those whose objects belong to the plan of their own namespace."""
         workloads = [cache for group in self._workloads.values() for cache in group]
         return [
-            *self._pods, *self._services, *self._policies, *self._replica_sets, *workloads,
-            *self.config_maps, *self.pod_monitors,
+            *self._pods, *self._services, *self._policies, *self._quotas, *self._limit_ranges,
+            *self._replica_sets, *workloads, *self.config_maps, *self.pod_monitors,
         ]  # fmt: skip
 
     @property
@@ -200,10 +204,13 @@ class Watches:
             pods=_within(self._pods, namespace),
             services=_within(self._services, namespace),
             policies=_within(self._policies, namespace),
+            quotas=_within(self._quotas, namespace),
+            limit_ranges=_within(self._limit_ranges, namespace),
             workloads=self._workloads_of(namespace),
             references=references,
             suspended=dict(self._suspended(namespace, monitors)),
             published=self.webhooks.get("", names.webhook_configuration(namespace)) is not None,
+            annotations=metadata.get("annotations") or {},
         )
 
     def _workloads_of(self, namespace: str) -> dict[tuple[str, str], Object]:

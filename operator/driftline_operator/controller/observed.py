@@ -106,6 +106,8 @@ class NamespaceState(NamedTuple):
     pods: tuple[Object, ...] = ()
     services: tuple[Object, ...] = ()
     policies: tuple[Object, ...] = ()
+    quotas: tuple[Object, ...] = ()
+    limit_ranges: tuple[Object, ...] = ()
     workloads: Mapping[tuple[str, str], Object] = {}
     """By kind and name: Deployments, ReplicaSets, StatefulSets, DaemonSets."""
     references: Mapping[str, Reference] = {}
@@ -114,3 +116,7 @@ class NamespaceState(NamedTuple):
     """By monitor: the injection that failed to start, as its key (`plan.suspension`)."""
     published: bool = False
     """Is the namespace's webhook configuration there already?"""
+    annotations: Mapping[str, str] = {}
+    """The namespace's own."""
+    held: frozenset[str] = frozenset()
+    """Monitors without an entry, whom another's must not bring in: found while planning."""

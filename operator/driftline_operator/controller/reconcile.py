@@ -26,7 +26,13 @@ from driftline_operator.controller.observed import Installation, Observed, Refer
 from driftline_operator.controller.plan import findings, objects, status
 from driftline_operator.controller.plan.namespace import MonitorPlan, Plan, plan
 from driftline_operator.controller.plan.status import FleetView, Transition
-from driftline_operator.controller.references import Loaded, References, copies, surplus
+from driftline_operator.controller.references import (
+    Loaded,
+    References,
+    copies,
+    mounted_parts,
+    surplus,
+)
 from driftline_operator.controller.series import Series
 from driftline_operator.controller.tokens import Tokens
 
@@ -109,6 +115,7 @@ class Reconciler:
         elif self._watches.webhooks.get("", names.webhook_configuration(name)) is not None:
             await self._applier.remove(WEBHOOKS, None, names.webhook_configuration(name))
         for each in made.monitors.values():
+            await self._drop_parts(each.observed, made)
             await self._keep_copies(each.observed)
         await self._restart(name, made)
         await self.statuses(name)
@@ -179,10 +186,23 @@ class Reconciler:
         present = copies(self._watches.owned_config_maps(observed.namespace, observed))
         if not any(each.profile_hash == reference.profile_hash for each in present):
             made = self._now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-            await self._applier.ensure(objects.profile_copy(observed, reference, made))
+            for part in objects.profile_copy(observed, reference, made):
+                await self._applier.ensure(part)
         history = observed.monitor.spec.reference.history
         for each in surplus(present, reference.profile_hash, history):
-            await self._applier.remove(CONFIG_MAPS, observed.namespace, each.name)
+            for name in (*each.further, each.name):
+                await self._applier.remove(CONFIG_MAPS, observed.namespace, name)
+
+    async def _drop_parts(self, observed: Observed, made: Plan) -> None:
+        """Further parts of a larger profile that sidecars had mounted; the present one has fewer."""
+        if observed.monitor is None:
+            return  # what its sidecars have stays in force
+        wanted = {each.body["metadata"]["name"] for each in made.objects}
+        for name in mounted_parts(
+            observed.name, self._watches.owned_config_maps(observed.namespace, observed)
+        ):
+            if name not in wanted:
+                await self._applier.remove(CONFIG_MAPS, observed.namespace, name)
 
     async def _restart(self, namespace: str, made: Plan) -> None:
         for each in made.restarts:

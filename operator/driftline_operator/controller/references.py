@@ -1,7 +1,7 @@
 """Where the monitors' profiles come from: a ConfigMap of the user's, or the copies of captured ones.
 
 A ConfigMap is read when the monitor names it, and again when its version changes; its content is held
-by the API server and the sidecars, here only one encoded copy and what verdicts need of the decoded profile.
+by the API server and the sidecars, here only one encoded copy and what verdicts need of it.
 """
 
 from __future__ import annotations
@@ -10,22 +10,20 @@ import base64
 import datetime as dt
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
-from driftline.errors import DriftlineError
+from driftline.errors import DriftlineError, ProfileError
 from driftline.profile import Profile
-from driftline.profile_codec import decode_profile, join_profile
+from driftline.profile_codec import decode_profile
+from driftline.profile_parts import MOST_BYTES, further_names, join_profile
 
 from driftline_operator import names
 from driftline_operator.cluster.api import Api, ApiError
 from driftline_operator.cluster.resources import CONFIG_MAPS, Object
 from driftline_operator.conditions import ReferenceReason
 from driftline_operator.controller.observed import Observed, Reference
-from driftline_operator.controller.plan.objects import MOST_PROFILE_BYTES
 
 _log = logging.getLogger(__name__)
-
-_MOST_PARTS: Final = 64
 
 
 class Loaded(NamedTuple):
@@ -41,6 +39,8 @@ class Copy(NamedTuple):
     name: str
     profile_hash: str
     made: str
+    further: tuple[str, ...] = ()
+    """The ConfigMaps of its further parts."""
 
 
 def copies(config_maps: Sequence[Object]) -> list[Copy]:
@@ -51,8 +51,20 @@ def copies(config_maps: Sequence[Object]) -> list[Copy]:
         marks = metadata.get("annotations") or {}
         if names.MADE_ANNOTATION in marks and names.PROFILE_HASH_ANNOTATION in marks:
             profile_hash, made = marks[names.PROFILE_HASH_ANNOTATION], marks[names.MADE_ANNOTATION]
-            found.append(Copy(metadata["name"], profile_hash, made))
+            further = _parts_of(f"{metadata['name']}-", config_maps)
+            found.append(Copy(metadata["name"], profile_hash, made, further))
     return sorted(found, key=lambda each: each.made, reverse=True)
+
+
+def mounted_parts(monitor: str, config_maps: Sequence[Object]) -> tuple[str, ...]:
+    """The ConfigMaps of further parts that a monitor's sidecars mount."""
+    return _parts_of(names.profile_part(names.config_map(monitor), 0)[:-1], config_maps)
+
+
+def _parts_of(prefix: str, config_maps: Sequence[Object]) -> tuple[str, ...]:
+    present = [each["metadata"] for each in config_maps]
+    parts = [each["name"] for each in present if names.PART_LABEL in (each.get("labels") or {})]
+    return tuple(sorted(name for name in parts if name.startswith(prefix)))
 
 
 def surplus(found: Sequence[Copy], in_force: str, history: int) -> list[Copy]:
@@ -117,42 +129,72 @@ class References:
         if known is not None and known[0] == source:
             return known[1]
         try:
-            found = await self._api.get(CONFIG_MAPS, key[0], name)
+            loaded = await self._read(key[0], name, good)
         except ApiError as error:
             if not error.missing:
                 raise
             return Loaded(
                 Reference(ReferenceReason.PROFILE_NOT_FOUND, f"there is no ConfigMap {name} in {key[0]}")
             )
-        loaded = read(found, good)
+        except MissingParts as error:
+            return Loaded(Reference(ReferenceReason.PROFILE_INVALID, str(error)))  # they may still come
         if loaded.profile is None:
             _log.warning("%s/%s: %s", *key, loaded.reference.message)
         self._loaded[key] = source, loaded
         return loaded
 
+    async def _read(self, namespace: str, name: str, good: ReferenceReason) -> Loaded:
+        """The profile in a ConfigMap, or in those that it leads to. Raises ApiError, MissingParts."""
+        try:
+            first = content(await self._api.get(CONFIG_MAPS, namespace, name))
+            further = further_names(name, first)
+            parts = [first, *[await self._part(namespace, name, each) for each in further]]
+            return decoded(join_profile(parts) if further else first, name, good)
+        except DriftlineError as error:
+            said = str(error)
+            return Loaded(
+                Reference(
+                    ReferenceReason.PROFILE_INVALID, said if name in said else f"ConfigMap {name}: {said}"
+                )
+            )
 
-def read(config_map: Object, good: ReferenceReason) -> Loaded:
-    """The profile in a ConfigMap: `binaryData.profile`, or its parts `profile`, `profile-2`, …"""
+    async def _part(self, namespace: str, name: str, part: str) -> bytes:
+        try:
+            return content(await self._api.get(CONFIG_MAPS, namespace, part))
+        except ApiError as error:
+            if not error.missing:
+                raise
+            raise MissingParts(
+                f"ConfigMap {name} leads to {part}, which isn't there: use `driftline profile apply`"
+            ) from error
+
+
+class MissingParts(Exception):
+    """A part of a profile isn't there; the message says which, and what to do."""
+
+
+def content(config_map: Object) -> bytes:
+    """The profile, or the part of one, in a ConfigMap. Raises ProfileError where there is none."""
     name = config_map["metadata"]["name"]
     binary: Mapping[str, str] = config_map.get("binaryData") or {}
-    keys = [names.PROFILE_KEY, *(f"{names.PROFILE_KEY}-{n}" for n in range(2, _MOST_PARTS))]
-    parts = [base64.b64decode(binary[each]) for each in keys if each in binary]
-    if not parts:
-        said = (
+    if names.PROFILE_KEY not in binary:
+        raise ProfileError(
             f"ConfigMap {name} has no binaryData.{names.PROFILE_KEY}: make it with "
-            f"`kubectl create configmap {name} --from-file=profile=FILE`"
+            f"`driftline profile apply FILE --name {name}`"
         )
-        return Loaded(Reference(ReferenceReason.PROFILE_INVALID, said))
-    try:
-        raw = parts[0] if len(parts) == 1 else join_profile(parts)
-        profile = decode_profile(raw, f"ConfigMap {name}")
-    except DriftlineError as error:
-        return Loaded(Reference(ReferenceReason.PROFILE_INVALID, str(error)))
-    if len(raw) > MOST_PROFILE_BYTES:
-        said = (
-            f"the profile in ConfigMap {name} has {len(raw):,} bytes, a sidecar's ConfigMap holds "
-            f"{MOST_PROFILE_BYTES:,}: watch fewer features, or use reference.profile.volume"
-        )
+    return base64.b64decode(binary[names.PROFILE_KEY])
+
+
+def decoded(raw: bytes, name: str, good: ReferenceReason) -> Loaded:
+    """A whole profile, where it is a good one that sidecars can mount. Raises ProfileError."""
+    profile = decode_profile(raw, f"ConfigMap {name}")
+    if len(raw) > MOST_BYTES:
+        said = too_large(f"the profile in ConfigMap {name}", len(raw))
         return Loaded(Reference(ReferenceReason.PROFILE_TOO_LARGE, said))
     said = f"{profile.rows:,} rows, {len(profile.features)} columns, {profile.hash[:12]}"
     return Loaded(Reference(good, said, raw, profile.hash), profile.for_judging())
+
+
+def too_large(what: str, size: int) -> str:
+    """What is said of a profile that doesn't fit."""
+    return f"{what} has {size:,} bytes, ConfigMaps hold {MOST_BYTES:,}: watch fewer features"

@@ -11,6 +11,7 @@ from typing import Final
 
 from driftline.errors import DataError
 from driftline.profile_codec import encode_profile
+from driftline.profile_parts import MOST_BYTES
 
 from driftline_operator import names
 from driftline_operator.cluster.api import Api, ApiError
@@ -20,6 +21,7 @@ from driftline_operator.controller.apply import Applier
 from driftline_operator.controller.observed import Observed, Reference
 from driftline_operator.controller.plan import objects
 from driftline_operator.controller.reconcile import Reconciler
+from driftline_operator.controller.references import too_large
 from driftline_operator.controller.tokens import Tokens
 from driftline_operator.fleet.captures import CaptureReason, RefreshReason, refresh
 from driftline_operator.fleet.fleet import Fleet, Key, Member
@@ -133,8 +135,13 @@ class Rounds:
             if not capture:
                 self._reconciler.say_reference(key, f"the captured rows make no reference: {error}")
             return
-        reference = Reference(ReferenceReason.CAPTURED, "", encode_profile(profile), profile.hash)
+        encoded = encode_profile(profile)
+        if len(encoded) > MOST_BYTES:
+            self._reconciler.say_reference(key, too_large("the reference of the captured rows", len(encoded)))
+            return
+        reference = Reference(ReferenceReason.CAPTURED, "", encoded, profile.hash)
         made = now.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        await self._applier.ensure(objects.profile_copy(observed, reference, made))
+        for part in objects.profile_copy(observed, reference, made):
+            await self._applier.ensure(part)
         self._reconciler.recaptures.pop(key, None)
         _log.info("%s/%s: a reference of %d rows", *key, profile.rows)

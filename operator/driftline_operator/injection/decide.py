@@ -87,9 +87,22 @@ def injection_hash(monitors: Sequence[ModelMonitor], relays: Sequence[Relay], se
         settings,
         [monitor.metadata.name for monitor in monitors],
         [monitor.spec.injection for monitor in monitors],
-        [relay.argument for relay in relays],
+        [(relay.argument, relay.redirections) for relay in relays],
     ]
     return hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()[:_HASH_DIGITS]
+
+
+def taken_over(pod: Mapping[str, Any], monitors: Sequence[ModelMonitor]) -> list[Relay]:
+    """The ports that would be taken over, one relay each."""
+    return [] if _skip(pod, monitors, enabled=True) else _relays(pod, monitors)[0]
+
+
+def added(pod: Mapping[str, Any], monitors: Sequence[ModelMonitor], settings: Settings) -> list[Json]:
+    """The containers that the pod would get; none where it would get no sidecar."""
+    if _skip(pod, monitors, enabled=True):
+        return []
+    relays, accepted, _ = _relays(pod, monitors)
+    return _added(pod, accepted, relays, settings) if relays else []
 
 
 def _skip(
@@ -119,17 +132,27 @@ def _relays(
     for monitor in monitors:
         try:
             found = takeover.find(pod, monitor)
+            _check_mesh(pod, monitor)
             known = by_port.get(found.number)
             if known is not None:
                 _check_against(monitor, known, accepted)
             else:
-                used = declared | {each.listen for each in by_port.values()}
-                own = takeover.next_port({each.listen for each in by_port.values()})
-                by_port[found.number] = takeover.relay(found, monitor, own, used)
+                used = {number for each in by_port.values() for number in each.numbers}
+                by_port[found.number] = takeover.relay(found, monitor, used, declared)
             accepted.append(monitor)
         except Refused as error:
             refused.append(Refusal(monitor.metadata.name, error.reason, str(error)))
     return list(by_port.values()), accepted, refused
+
+
+def _check_mesh(pod: Mapping[str, Any], monitor: ModelMonitor) -> None:
+    """A mesh redirects all that arrives, and the first redirection has it. Raises Refused."""
+    sign = pods.mesh(pod)
+    if sign and monitor.spec.injection.mode == "Redirect":
+        raise Refused(
+            SkipReason.MESH,
+            f"a service mesh redirects the pod's traffic ({sign}): use PortRename or PortSwap",
+        )
 
 
 def _check_against(monitor: ModelMonitor, known: Relay, older: Sequence[ModelMonitor]) -> None:
@@ -160,16 +183,22 @@ def _injected(
     spec = after["spec"]
     for relay in relays:
         takeover.apply(spec["containers"][relay.found.container], relay)
-    guaranteed = pods.is_guaranteed(pod)
-    spec["initContainers"] = [
-        sidecars.proxy(settings, monitors, relays, guaranteed=guaranteed),
-        sidecars.analyzer(settings, monitors, guaranteed=guaranteed),
-        *pods.init_containers(pod),
-    ]
+    spec["initContainers"] = [*_added(pod, monitors, relays, settings), *pods.init_containers(pod)]
     spec["volumes"] = [*(spec.get("volumes") or []), *sidecars.volumes(monitors)]
     _add_pull_secrets(spec, monitors, settings)
     _mark(after, monitors, digest, settings)
     return after
+
+
+def _added(
+    pod: Mapping[str, Any], monitors: Sequence[ModelMonitor], relays: Sequence[Relay], settings: Settings
+) -> list[Json]:
+    guaranteed = pods.is_guaranteed(pod)
+    return [
+        *sidecars.redirect(settings, monitors, relays, guaranteed=guaranteed),
+        sidecars.proxy(settings, monitors, relays, guaranteed=guaranteed),
+        sidecars.analyzer(settings, monitors, guaranteed=guaranteed),
+    ]
 
 
 def _add_pull_secrets(spec: Json, monitors: Sequence[ModelMonitor], settings: Settings) -> None:

@@ -45,7 +45,11 @@ def _moved(pod: Mapping[str, Any]) -> Iterator[_Moved]:
 
 
 def _ports(entries: Iterable[Json], moved: Iterable[_Moved]) -> Iterator[Json]:
-    renamed = {(each.listen, each.name): each.number for each in moved if each.listen != each.number}
+    entries = list(entries)
+    present = {(entry["containerPort"], entry.get("name") or "") for entry in entries}
+    # Where the entry has not the sidecar's number, the port was taken over without moving its name.
+    renamed = {key: each.number for each in moved if (key := (each.listen, each.name)) in present}
+    renamed = {key: number for key, number in renamed.items() if key[0] != number}
     for entry in entries:
         key = entry["containerPort"], entry.get("name") or ""
         if key in renamed:

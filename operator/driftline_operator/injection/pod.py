@@ -10,6 +10,10 @@ from driftline_operator import names
 Json = dict[str, Any]
 
 _RESOURCES: Final = ("cpu", "memory")
+_MESH_CONTAINERS: Final = (
+    "istio-init", "istio-proxy", "istio-validation",
+    "linkerd-init", "linkerd-network-validator", "linkerd-proxy",
+)  # fmt: skip
 
 
 class PortEntry(NamedTuple):
@@ -68,6 +72,28 @@ def is_injected(pod: Mapping[str, Any]) -> bool:
 def labels(pod: Mapping[str, Any]) -> Mapping[str, str]:
     """The pod's labels."""
     return pod.get("metadata", {}).get("labels") or {}
+
+
+def mesh(pod: Mapping[str, Any]) -> str:
+    """What shows that a service mesh redirects the pod's traffic, or will; empty: nothing does."""
+    for each in (*init_containers(pod), *containers(pod)):
+        if each["name"] in _MESH_CONTAINERS:
+            return f"container {each['name']}"
+    metadata = pod.get("metadata", {})
+    return mesh_mark(metadata.get("labels") or {}, metadata.get("annotations") or {})
+
+
+def mesh_mark(labels: Mapping[str, str], annotations: Mapping[str, str]) -> str:
+    """The label or annotation, of a pod or its namespace, by which it gets a mesh's proxy; empty: none."""
+    found = {**annotations, **labels}
+    wanted = {
+        "istio-injection": found.get("istio-injection") == "enabled",
+        "istio.io/rev": "istio.io/rev" in found,
+        "istio.io/dataplane-mode": found.get("istio.io/dataplane-mode") == "ambient",
+        "sidecar.istio.io/inject": found.get("sidecar.istio.io/inject") == "true",
+        "linkerd.io/inject": found.get("linkerd.io/inject") in ("enabled", "ingress"),
+    }
+    return next((f"{name}: {found[name]}" for name, is_so in wanted.items() if is_so), "")
 
 
 def is_guaranteed(pod: Mapping[str, Any]) -> bool:

@@ -6,6 +6,10 @@ an entry without name. Services that point at the name follow it to the sidecar,
 PortSwap: the sidecar listens on the app's number and the app is told another one, by an environment variable
 or its arguments. For Services, NetworkPolicies and platforms that go by number.
 
+Redirect: the pod keeps its ports, and its kernel sends what arrives for the app's number to the sidecar. The
+last resort: it needs NET_ADMIN. What the kubelet asks would arrive there too, so probes and hooks get a
+number of the sidecar's own, which is sent on to the app.
+
 Probes and lifecycle hooks go on to the app itself: what they name, by name or number, becomes its number.
 """
 
@@ -44,6 +48,20 @@ class Relay(NamedTuple):
     listen: int
     upstream: int
     app: AppPort | None
+    direct: int = 0
+    """Redirect: the number at which the kubelet reaches the app past the sidecar."""
+
+    @property
+    def redirections(self) -> tuple[str, ...]:
+        """For `driftline-sidecar redirect --port`, `8080:15080`; none where nothing is redirected."""
+        if self.mode != "Redirect":
+            return ()
+        return f"{self.found.number}:{self.listen}", f"{self.direct}:{self.upstream}"
+
+    @property
+    def numbers(self) -> set[int]:
+        """The pod's numbers that it uses up."""
+        return {self.listen, self.upstream, self.direct} - {0}
 
     @property
     def argument(self) -> str:
@@ -83,43 +101,58 @@ def find(pod: Mapping[str, Any], monitor: ModelMonitor) -> PortEntry:
     return found[0]
 
 
-def relay(found: PortEntry, monitor: ModelMonitor, listen: int, taken: set[int]) -> Relay:
-    """What is to be done for that port. `listen`: the next port of the sidecar's own. Raises Refused.
+def relay(found: PortEntry, monitor: ModelMonitor, used: set[int], declared: set[int]) -> Relay:
+    """What is to be done for that port. Raises Refused.
 
-    `taken`: numbers that containers of the pod declare.
+    `used`: the pod's numbers that older monitors' relays have; `declared`: those of its containers.
     """
-    injection = monitor.spec.injection
-    if injection.mode == "Redirect":
-        raise Refused(SkipReason.MODE_UNAVAILABLE, "Redirect can't be done yet: use PortRename or PortSwap")
-    if injection.mode == "PortSwap" and injection.app is not None:
-        app = injection.app
-        if found.number < _FIRST_UNPRIVILEGED:
-            raise Refused(
-                SkipReason.PRIVILEGED_PORT,
-                f"the sidecar runs without root and can't listen on {found.number}: use mode PortRename",
-            )
-        if app.port in taken:
-            raise Refused(
-                SkipReason.PORT_TAKEN, f"injection.app.port {app.port} is another container's already"
-            )
-        return Relay("PortSwap", found, found.number, app.port, app)
+    mode = monitor.spec.injection.mode
+    if mode == "PortSwap":
+        return _swapped(found, monitor.spec.injection.app, used | declared)
+    listen = _own_port(used, declared)
+    if mode == "Redirect":
+        direct = _own_port(used | {listen}, declared)
+        return Relay("Redirect", found, listen, found.number, None, direct)
     if not found.name:
         raise Refused(
             SkipReason.UNNAMED_PORT,
             f"port {found.number} has no name that Services could follow: give it one, and point the "
             "Service's targetPort at it, or use mode PortSwap",
         )
-    if listen in taken:
-        raise Refused(SkipReason.PORT_TAKEN, f"a container declares port {listen}, which is the sidecar's")
     return Relay("PortRename", found, listen, found.number, None)
+
+
+def _swapped(found: PortEntry, app: AppPort | None, taken: set[int]) -> Relay:
+    if app is None:  # a spec with PortSwap has it; so says its own check
+        raise Refused(SkipReason.PORT_NOT_FOUND, "PortSwap needs injection.app")
+    if found.number < _FIRST_UNPRIVILEGED:
+        raise Refused(
+            SkipReason.PRIVILEGED_PORT,
+            f"the sidecar runs without root and can't listen on {found.number}: use mode PortRename",
+        )
+    if app.port in taken:
+        raise Refused(SkipReason.PORT_TAKEN, f"injection.app.port {app.port} is another container's already")
+    return Relay("PortSwap", found, found.number, app.port, app)
+
+
+def _own_port(used: set[int], declared: set[int]) -> int:
+    """The sidecar's next own port: 15080, then 15083 and on. Raises Refused where there is none to have."""
+    own: list[int] = [names.PROXY_PORT, *range(names.FURTHER_PROXY_PORT, names.LAST_PROXY_PORT + 1)]
+    free: int | None = next((port for port in own if port not in used), None)
+    if free is None:
+        raise Refused(SkipReason.TOO_MANY_PORTS, f"no port is left: the sidecar has {len(own)} of a pod's")
+    if free in declared:
+        raise Refused(SkipReason.PORT_TAKEN, f"a container declares port {free}, which is the sidecar's")
+    return free
 
 
 def apply(container: Json, taken: Relay) -> None:
     """Change the app's container: ports, probes, hooks, and with PortSwap its variable or arguments."""
     old, name = taken.found.number, taken.found.name
     for handler in _handlers(container):
-        if handler.get("port") in ({old, name} - {""}):
-            handler["port"] = taken.upstream
+        elsewhere = taken.direct and handler.get("host")  # not by way of the pod's own network
+        if handler.get("port") in ({old, name} - {""}) and not elsewhere:
+            handler["port"] = taken.direct or taken.upstream
     if taken.mode == "PortRename":
         entry = container["ports"][taken.found.place]
         own = {key: value for key, value in entry.items() if key not in ("name", "hostPort", "hostIP")}
@@ -144,12 +177,3 @@ def _handlers(container: Json) -> Iterator[Json]:
 def _set_variable(container: Json, name: str, value: str) -> None:
     kept = [each for each in container.get("env") or [] if each["name"] != name]
     container["env"] = [*kept, {"name": name, "value": value}]
-
-
-def next_port(used: set[int]) -> int:
-    """The sidecar's next own port: 15080, then 15083 and on. Raises Refused where none is left."""
-    own: list[int] = [names.PROXY_PORT, *range(names.FURTHER_PROXY_PORT, names.LAST_PROXY_PORT + 1)]
-    free: int | None = next((port for port in own if port not in used), None)
-    if free is None:
-        raise Refused(SkipReason.TOO_MANY_PORTS, f"no port is left: at most {len(own)} of a pod are relayed")
-    return free

@@ -127,8 +127,9 @@ class Injector:
     def decide(self, question: Question) -> Decision:
         """The decision about one pod, from what has been watched."""
         labels = question.pod["metadata"].get("labels") or {}
-        found = self._monitors.selecting(question.namespace, labels)
-        return decide(question.pod, found, self._sidecar, enabled=self._enabled())
+        found = question.told.among(self._monitors.selecting(question.namespace, labels))
+        sidecar = question.told.settings(self._sidecar)
+        return decide(question.pod, found, sidecar, enabled=self._enabled())
 
     def _note(self, cache: Cache, key: tuple[str, str]) -> None:
         self._monitors.note(key, cache.get(*key))

@@ -9,6 +9,8 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from driftline_operator.injection.decide import Decision
+from driftline_operator.injection.told import Told
+from driftline_operator.injection.told import read as read_told
 
 _API: Final = "admission.k8s.io/v1"
 _MOST_WARNING: Final = 256
@@ -25,6 +27,8 @@ class Question(NamedTuple):
     uid: str
     namespace: str
     pod: Mapping[str, Any]
+    told: Told = Told()
+    """By the path: what the controller has decided for the namespace."""
 
 
 class Answer(NamedTuple):
@@ -34,12 +38,13 @@ class Answer(NamedTuple):
     word: str
 
 
-def read(body: bytes) -> Question:
-    """The question in a review. Raises BadReview."""
+def read(body: bytes, path: str = "") -> Question:
+    """The question in a review. `path`: what stands behind the entry's own path. Raises BadReview."""
     try:
         review = msgspec.json.decode(body)
         request = review["request"]
-        question = Question(str(request["uid"]), str(request["namespace"]), request["object"])
+        told = read_told(path)
+        question = Question(str(request["uid"]), str(request["namespace"]), request["object"], told)
         kind, operation = request["kind"]["kind"], request["operation"]
     except (msgspec.DecodeError, KeyError, TypeError) as error:
         raise BadReview(f"no AdmissionReview of {_API}: {type(error).__name__}") from error

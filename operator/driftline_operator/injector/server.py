@@ -37,13 +37,13 @@ class Series:
 
 
 def application(decide: Callable[[Question], Decision], series: Series) -> web.Application:
-    """`POST /inject/NAMESPACE/MONITOR/UID/GENERATION`; the path names the entry that asked, for the log."""
+    """`POST /inject/NAMESPACE/MONITOR/UID/GENERATION`, which entry asks, and behind it `injection.told`'s."""
 
     async def inject(request: web.Request) -> web.Response:
         body = await request.read()
         began = time.perf_counter()
         try:
-            question = read(body)
+            question = read(body, request.match_info.get("told", ""))
         except BadReview as error:
             series.reviews.labels("BadReview").inc()
             return web.json_response({"error": str(error)}, status=400)
@@ -56,7 +56,9 @@ def application(decide: Callable[[Question], Decision], series: Series) -> web.A
         return web.Response(text="ok\n")
 
     app = web.Application(client_max_size=MOST_BYTES)
-    app.router.add_post("/inject/{namespace}/{monitor}/{uid}/{generation}", inject)
+    path = "/inject/{namespace}/{monitor}/{uid}/{generation}"
+    app.router.add_post(path, inject)
+    app.router.add_post(path + "/{told:.+}", inject)
     app.router.add_get("/healthz", healthy)
     return app
 

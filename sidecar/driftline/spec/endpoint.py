@@ -33,6 +33,19 @@ def path_problems(at: str, text: str | None) -> Iterator[Problem]:
         yield Problem(at, str(error))
 
 
+def url_path_problems(at: str, paths: tuple[str, ...]) -> Iterator[Problem]:
+    """What is wrong with the URL paths of that field: exact ones, or prefixes that end in `*`."""
+    for index, path in enumerate(paths):
+        if not path.startswith("/"):
+            yield Problem(f"{at}[{index}]", f"must begin with / ({path!r})")
+        elif "*" in path[:-1]:
+            yield Problem(f"{at}[{index}]", f"must have no * but the last character ({path!r})")
+        elif "?" in path or "#" in path:
+            yield Problem(f"{at}[{index}]", f"must be a path without query ({path!r})")
+        elif path in paths[:index]:
+            yield Problem(f"{at}[{index}]", f"is there twice ({path!r})")
+
+
 class LabelExpression(Part, frozen=True, kw_only=True):
     """One requirement of a label selector, as in Kubernetes."""
 
@@ -170,15 +183,7 @@ class Endpoint(Part, frozen=True, kw_only=True):
             )
 
     def _check_paths(self) -> Iterator[Problem]:
-        for index, path in enumerate(self.paths):
-            if not path.startswith("/"):
-                yield Problem(f"paths[{index}]", f"must begin with / ({path!r})")
-            elif "*" in path[:-1]:
-                yield Problem(f"paths[{index}]", f"must have no * but the last character ({path!r})")
-            elif "?" in path or "#" in path:
-                yield Problem(f"paths[{index}]", f"must be a path without query ({path!r})")
-            elif path in self.paths[:index]:
-                yield Problem(f"paths[{index}]", f"is there twice ({path!r})")
+        yield from url_path_problems("paths", self.paths)
 
     def _check_json(self) -> Iterator[Problem]:
         if self.json is not None and self.protocol not in ("json", "auto"):

@@ -10,9 +10,12 @@ from msgspec import Meta, field
 from driftline.errors import Problem
 from driftline.jsonpath import JsonPath, of_key, parse_path
 from driftline.quantity import Duration
+from driftline.spec import outcomes
 from driftline.spec.endpoint import Endpoint, JsonPaths, LabelSelector, Model
 from driftline.spec.injection import Injection
+from driftline.spec.labels import Kpi, Labels
 from driftline.spec.part import Part, Rule
+from driftline.spec.performance import Fairness, Performance
 from driftline.spec.policy import Capture, Drift, Metrics, ObjectName, Quality, Reference
 from driftline.spec.schema import Feature, Schema
 
@@ -98,6 +101,28 @@ class MonitorSpec(Part, frozen=True, kw_only=True):
     ] = (Duration(300), Duration(_HOUR), Duration(24 * _HOUR))
     drift: Annotated[Drift, Meta(description="When a window has drifted.")] = Drift()
     quality: Annotated[Quality, Meta(description="When the data's quality is a problem.")] = Quality()
+    labels: Annotated[
+        Labels | None,
+        Meta(
+            description="What of each prediction goes to the hub, where labels, feedback and KPI events "
+            "find it by its id. Default: nothing does."
+        ),
+    ] = None
+    performance: Annotated[
+        Performance | None,
+        Meta(description="When the model's answers, measured by their labels, are too bad. Needs `labels`."),
+    ] = None
+    fairness: Annotated[
+        Fairness | None,
+        Meta(description="When groups are treated unequally. Needs `labels` and `schema.segments`."),
+    ] = None
+    kpis: Annotated[
+        Annotated[tuple[Kpi, ...], Meta(max_length=32)],
+        Meta(
+            description="Business figures that may be sent for predictions; others are refused. "
+            "Needs `labels`."
+        ),
+    ] = ()
     capture: Annotated[
         Capture, Meta(description="What of the traffic is looked at, and what never kept.")
     ] = Capture()
@@ -118,7 +143,25 @@ class MonitorSpec(Part, frozen=True, kw_only=True):
             "&& duration(w).getSeconds() % duration(self.pane).getSeconds() == 0)",
             "windows must be multiples of pane",
         ),
+        *outcomes.RULES,
     )
+    SCHEMA: ClassVar = {
+        "kpis": {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+    }
+
+    @property
+    def performance_window(self) -> Duration:
+        """The time of prediction that is judged together."""
+        asked = None if self.performance is None else self.performance.window
+        return max(self.windows) if asked is None else asked
+
+    @property
+    def performance_age(self) -> Duration | None:
+        """The label age that conditions are about; None where no predictions are kept."""
+        if self.labels is None:
+            return None
+        asked = None if self.performance is None else self.performance.age
+        return max(self.labels.ages) if asked is None else asked
 
     def _check_pane(self) -> Iterator[Problem]:
         if self.pane <= 0 or _HOUR % self.pane:
@@ -138,6 +181,37 @@ class MonitorSpec(Part, frozen=True, kw_only=True):
         for index, window in enumerate(self.windows):
             if self.pane > 0 and window % self.pane:
                 yield Problem(f"windows[{index}]", f"must be a multiple of pane ({window} / {self.pane})")
+
+    def _check_unlogged(self) -> Iterator[Problem]:
+        yield from outcomes.unlogged(self)
+
+    def _check_thresholds(self) -> Iterator[Problem]:
+        yield from outcomes.thresholds(self)
+
+    def _check_ages(self) -> Iterator[Problem]:
+        yield from outcomes.ages(self)
+
+    def _check_stored_features(self) -> Iterator[Problem]:
+        yield from outcomes.features(self)
+
+    def _check_variant(self) -> Iterator[Problem]:
+        yield from outcomes.variant(self)
+
+    def _check_fairness(self) -> Iterator[Problem]:
+        yield from outcomes.fairness(self)
+
+    def _check_kpis(self) -> Iterator[Problem]:
+        yield from outcomes.kpis(self)
+
+    def _check_logged_redaction(self) -> Iterator[Problem]:
+        for at, redacted in _redactions(self.capture):
+            for where, name, path in _logged(self.labels):
+                if _redacts(redacted, name, path, self.endpoint.json):
+                    yield Problem(
+                        where,
+                        f"{path or name!r} is redacted by capture.redact[{at}] ({redacted}), so it can't be "
+                        "kept: remove one of the two",
+                    )
 
     def _check_redaction(self) -> Iterator[Problem]:
         watched = [
@@ -190,6 +264,17 @@ def _redactions(capture: Capture) -> Iterator[tuple[int, JsonPath]]:
             yield index, parse_path(text)
         except ValueError:  # said by Capture itself
             continue
+
+
+def _logged(labels: Labels | None) -> Iterator[tuple[str, str, str | None]]:
+    """Where, name and path of what the prediction log keeps beside what is watched."""
+    if labels is None:
+        return
+    for place, names in (("key", labels.key), ("features", labels.features)):
+        for index, name in enumerate(names):
+            yield f"labels.{place}[{index}]", name, None
+    if labels.id_path is not None:
+        yield "labels.idPath", "", labels.id_path
 
 
 def _redacts(redacted: JsonPath, name: str, written: str | None, places: JsonPaths | None) -> bool:

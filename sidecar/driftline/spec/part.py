@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, NamedTuple
 
@@ -51,6 +52,14 @@ class Part(
             problems = [problem for check in checks_of(type(self)) for problem in check(self)]
         if problems:
             raise InvalidSpec(problems)
+
+
+def twice(field: str, values: tuple[str, ...]) -> Iterator[Problem]:
+    """Where a value of a list is there a second time."""
+    counts = Counter(values)
+    for index, value in enumerate(values):
+        if counts[value] > 1 and value in values[:index]:
+            yield Problem(f"{field}[{index}]", f"is there twice ({value!r})")
 
 
 def prefixed(path: str, field: str | int) -> str:

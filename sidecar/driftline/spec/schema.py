@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal
 
@@ -10,7 +9,7 @@ from msgspec import Meta
 
 from driftline.errors import Problem
 from driftline.spec.endpoint import PathText, path_problems
-from driftline.spec.part import Part, Rule
+from driftline.spec.part import Part, Rule, twice
 
 FeatureType = Literal["numeric", "categorical"]
 ColumnName = Annotated[str, Meta(min_length=1, max_length=128)]
@@ -90,7 +89,7 @@ class Feature(Part, frozen=True, kw_only=True):
             return
         if self.type != "categorical":
             yield Problem("categories", f"needs type categorical, not {self.type}")
-        yield from _twice("categories", self.categories)
+        yield from twice("categories", self.categories)
 
     def _check_path(self) -> Iterator[Problem]:
         yield from path_problems("path", self.path)
@@ -149,7 +148,7 @@ class Prediction(Part, frozen=True, kw_only=True):
             yield Problem("scorePath", "needs score: the name under which the value is watched")
 
     def _check_classes(self) -> Iterator[Problem]:
-        yield from _twice("classes", self.classes)
+        yield from twice("classes", self.classes)
 
     def _check_positive(self) -> Iterator[Problem]:
         if not self.classes or self.positive is None:
@@ -218,17 +217,10 @@ class Schema(Part, frozen=True, kw_only=True):
                 yield Problem(f"prediction.{field}", f"is a feature's name too ({name!r})")
 
     def _check_segments(self) -> Iterator[Problem]:
-        yield from _twice("segments", self.segments)
+        yield from twice("segments", self.segments)
         types = {feature.name: feature.type for feature in self.features}
         for index, name in enumerate(self.segments):
             if types and name not in types:
                 yield Problem(f"segments[{index}]", f"must name a feature ({name!r} is none)")
             elif types.get(name) == "numeric":
                 yield Problem(f"segments[{index}]", f"must name a categorical feature ({name!r} is numeric)")
-
-
-def _twice(field: str, values: tuple[str, ...]) -> Iterator[Problem]:
-    counts = Counter(values)
-    for index, value in enumerate(values):
-        if counts[value] > 1 and value in values[:index]:
-            yield Problem(f"{field}[{index}]", f"is there twice ({value!r})")

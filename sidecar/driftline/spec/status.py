@@ -16,6 +16,7 @@ ConditionType = Literal[
     "PredictionDrift",
     "DataQuality",
     "Performance",
+    "ConceptDrift",
     "Fairness",
 ]
 
@@ -93,6 +94,42 @@ class Outlier(Part, frozen=True, kw_only=True):
     psi: Annotated[float, Meta(description="Its PSI against the other pods.")]
 
 
+class MetricStatus(Part, frozen=True, kw_only=True):
+    """One performance metric of the judged window, with its interval."""
+
+    metric: Annotated[Annotated[str, Meta(max_length=64)], Meta(description="Its name, such as auc.")]
+    value: Annotated[float, Meta(description="Its value over the labelled predictions.")]
+    low: Annotated[float | None, Meta(description="The 95 % interval's lower end.")] = None
+    high: Annotated[float | None, Meta(description="The 95 % interval's upper end.")] = None
+    reference: Annotated[float | None, Meta(description="The reference's value, where it has labels.")] = None
+
+
+class PerformanceStatus(Part, frozen=True, kw_only=True):
+    """How good the model was, as far as labels tell: the last window that was old enough."""
+
+    window: Annotated[Annotated[str, Meta(max_length=32)], Meta(description="Its length.")]
+    age: Annotated[
+        Annotated[str, Meta(max_length=32)], Meta(description="How long its labels were waited for.")
+    ]
+    until: Annotated[
+        Annotated[str, Meta(max_length=64)] | None,
+        Meta(description="When it ends, by time of prediction.", extra_json_schema={"format": "date-time"}),
+    ] = None
+    predictions: Annotated[Annotated[int, Meta(ge=0)], Meta(description="Predictions in it.")] = 0
+    labels: Annotated[Annotated[int, Meta(ge=0)], Meta(description="Those of them with a label.")] = 0
+    coverage: Annotated[
+        Annotated[float, Meta(ge=0, le=1)], Meta(description="Share of the predictions that have a label.")
+    ] = 0.0
+    metrics: Annotated[
+        Annotated[tuple[MetricStatus, ...], Meta(max_length=16)],
+        Meta(description="The metrics of the model's type, those with thresholds first."),
+    ] = ()
+
+    SCHEMA: ClassVar = {
+        "metrics": {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["metric"]},
+    }
+
+
 class MonitorStatus(Part, frozen=True, kw_only=True):
     """What is known about the monitored model; written by Driftline, never by hand."""
 
@@ -129,6 +166,9 @@ class MonitorStatus(Part, frozen=True, kw_only=True):
         Annotated[tuple[Outlier, ...], Meta(max_length=10)],
         Meta(description="Pods that see something else than the others."),
     ] = ()
+    performance: Annotated[
+        PerformanceStatus | None, Meta(description="How good the model was, as far as labels tell.")
+    ] = None
     last_change: Annotated[
         Annotated[str, Meta(max_length=64)] | None,
         Meta(description="When a verdict last changed.", extra_json_schema={"format": "date-time"}),

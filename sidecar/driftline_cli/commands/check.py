@@ -1,4 +1,4 @@
-"""`driftline check`: every problem of a monitor file at once, and what a good one says.
+"""`driftline check`: every problem of a file at once, and what a good one says: monitors and shadows.
 
 With a reference profile it also tells what the monitor can detect: the smallest shift per window.
 """
@@ -10,15 +10,17 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from driftline.decoding import decode_monitors
+from driftline.decoding import decode_resources
 from driftline.errors import DataError, InvalidSpec
-from driftline.spec import ModelMonitor
+from driftline.spec import ModelMonitor, ShadowDeployment
 
 from driftline_cli.exits import EX_DATAERR, EX_OK, exit_code
+from driftline_cli.shadow_text import shadow_summary
 
 _EXAMPLES = """\
 examples:
   driftline check monitor.yaml
+  driftline check monitor.yaml shadow.yaml
   driftline check monitor.yaml --profile model.profile --rows-per-day 50000
 
 Exit 0 where all files are fine, 65 where one has a problem, 66 where one can't be read.
@@ -28,7 +30,9 @@ Exit 0 where all files are fine, 65 where one has a problem, 66 where one can't 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `driftline check`."""
     parser.epilog = _EXAMPLES
-    parser.add_argument("files", nargs="+", type=Path, metavar="MONITOR", help="a monitor file, YAML or JSON")
+    parser.add_argument(
+        "files", nargs="+", type=Path, metavar="MONITOR", help="a file of monitors or shadows, YAML or JSON"
+    )
     parser.add_argument(
         "--profile", type=Path, metavar="FILE", help="reference profile: tells what can be found"
     )
@@ -46,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     code = EX_OK
     for path in arguments.files:
         try:
-            monitors = decode_monitors(_read(path))
+            resources = decode_resources(_read(path))
         except InvalidSpec as error:
             for problem in error.problems:
                 print(f"{path}: {problem}", file=sys.stderr)
@@ -57,12 +61,18 @@ def run(arguments: argparse.Namespace) -> int:
             print(f"driftline: {error}", file=sys.stderr)
             code = max(code, exit_code(error))
         else:
-            for monitor in monitors:
-                for line in summary(monitor, arguments.profile):
-                    print(line)
-                if arguments.profile is not None:
-                    _print_detectable(monitor, arguments.profile, arguments.rows_per_day)
+            for resource in resources:
+                _print_summary(resource, arguments)
     return code
+
+
+def _print_summary(resource: ModelMonitor | ShadowDeployment, arguments: argparse.Namespace) -> None:
+    if isinstance(resource, ShadowDeployment):
+        print(*shadow_summary(resource), sep="\n")
+        return
+    print(*summary(resource, arguments.profile), sep="\n")
+    if arguments.profile is not None:
+        _print_detectable(resource, arguments.profile, arguments.rows_per_day)
 
 
 def summary(monitor: ModelMonitor, profile: Path | None = None) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""`driftline profile`: build a reference profile, look at it, split it for ConfigMaps."""
+"""`driftline profile`: build a reference profile, look at it, put it into a cluster, cut it into files."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from pathlib import Path
 from driftline.errors import DataError
 from driftline.profile import ModelName, Profile, Season
 from driftline.profile_build import BuildPlan, build_profile
-from driftline.profile_codec import PART_BYTES, encode_profile, split_profile
+from driftline.profile_codec import encode_profile
+from driftline.profile_parts import PART_BYTES, PROFILE_LABEL, split_profile
 from driftline.spec import ModelMonitor
 
+from driftline_cli.config_maps import config_maps, outdated
 from driftline_cli.dataset import (
     add_column_arguments,
     columns_of,
@@ -20,6 +22,7 @@ from driftline_cli.dataset import (
     roles_of,
     say,
 )
+from driftline_cli.kubectl import Kubectl
 from driftline_cli.profile_files import CantWrite, read_profile, write_whole
 from driftline_cli.profile_view import as_json, as_text
 from driftline_cli.readers.table import Table, open_table
@@ -28,7 +31,7 @@ _DEFAULT_WINDOWS = (300, 3600, 86_400)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `driftline profile build`, `show` and `split`."""
+    """The options of `driftline profile build`, `show`, `apply` and `split`."""
     commands = parser.add_subparsers(dest="profile_command", required=True, metavar="COMMAND")
     build = commands.add_parser("build", help="make a profile from rows")
     build.add_argument(
@@ -58,11 +61,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "profile", nargs="+", type=Path, metavar="PROFILE", help="a file, parts, or a directory"
     )
     show.add_argument("--format", choices=("text", "json"), default="text", help="default: %(default)s")
-    split = commands.add_parser("split", help="cut a profile into parts that each fit a ConfigMap")
+    _add_apply(commands.add_parser("apply", help="put a profile into a cluster, as ConfigMaps"))
+    split = commands.add_parser("split", help="cut a profile into smaller files")
     split.add_argument(
         "profile", nargs="+", type=Path, metavar="PROFILE", help="a file, parts, or a directory"
     )
     split.add_argument("-d", "--directory", required=True, type=Path, help="where the parts go; must exist")
+
+
+def _add_apply(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "profile", nargs="+", type=Path, metavar="PROFILE", help="a file, parts, or a directory"
+    )
+    parser.add_argument(
+        "--name", required=True, help="the ConfigMap, as the monitor's reference.profile.configMap names it"
+    )
+    parser.add_argument("-n", "--namespace", default="", help="default: the context's")
+    parser.add_argument("--context", default="", help="of the kubeconfig; default: its current one")
+    parser.add_argument("--kubeconfig", default="", metavar="FILE", help="default: as kubectl finds it")
+    parser.add_argument("--force", action="store_true", help="take over what another program has written")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -74,6 +91,8 @@ def run(arguments: argparse.Namespace) -> int:
             profile = read_profile(arguments.profile)
             sys.stdout.write(as_json(profile) if arguments.format == "json" else as_text(profile))
             return 0
+        case "apply":
+            return _apply(arguments)
         case _:
             return _split(arguments)
 
@@ -111,7 +130,20 @@ def _report(profile: Profile, data: bytes, path: Path) -> None:
         f"hash {profile.hash[:12]}"
     )
     if len(data) > PART_BYTES:
-        say(f"{path}: too large for one ConfigMap; see `driftline profile split`, or use a volume")
+        say(f"{path}: too large for one ConfigMap; `driftline profile apply` makes several")
+
+
+def _apply(arguments: argparse.Namespace) -> int:
+    profile = read_profile(arguments.profile)
+    objects = config_maps(arguments.name, encode_profile(profile))
+    cluster = Kubectl(arguments.kubeconfig, arguments.context, arguments.namespace)
+    cluster.apply(objects, force=arguments.force)
+    old = outdated(cluster.names("configmap", f"{PROFILE_LABEL}={arguments.name}"), objects)
+    if old:
+        cluster.delete("configmap", old)
+    parts = f", {len(objects)} parts" if len(objects) > 1 else ""
+    say(f"ConfigMap {arguments.name}: hash {profile.hash[:12]}{parts}")
+    return 0
 
 
 def _split(arguments: argparse.Namespace) -> int:

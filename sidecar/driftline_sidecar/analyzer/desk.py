@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import struct
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -20,7 +19,8 @@ from driftline.spec import ModelMonitor
 
 from driftline_sidecar.admin import BadCursor, PanesPage, UnknownMonitor
 from driftline_sidecar.analyzer.monitor import Analysis
-from driftline_sidecar.analyzer.reference import load
+from driftline_sidecar.analyzer.predictions.log import PredictionLog
+from driftline_sidecar.analyzer.reference import watch
 from driftline_sidecar.analyzer.reporting import MonitorConfig, config_of
 from driftline_sidecar.courtesy import courteously
 from driftline_sidecar.exchange import Exchange
@@ -67,6 +67,7 @@ class Desk:
         *,
         folder: Path | None = None,
         fleet: bool = False,
+        log: PredictionLog | None = None,
     ) -> None:
         """`monitors`: the file, or `folder`: a pod's (see `monitor_files`), beside which profiles lie.
 
@@ -79,6 +80,7 @@ class Desk:
         self._override = profile
         self._state = state
         self._fleet = fleet
+        self._log = log
         self.acknowledged: dict[str, str] = {}
         """By monitor: the cursor that was last asked with. What came before it has been taken."""
         self._routes: dict[tuple[tuple[str, ...], bytes], Analysis | None] = {}
@@ -236,7 +238,9 @@ class Desk:
             profile = self._profile(monitor, folder, profiles, now)
             known = before.get(key)
             if known is None:
-                self.analyses[key] = Analysis(monitor, profile, now, self._state, fleet=self._fleet)
+                self.analyses[key] = Analysis(
+                    monitor, profile, now, self._state, fleet=self._fleet, log=self._log
+                )
             else:
                 known.replace_monitor(monitor, profile, now)
                 self.analyses[key] = known
@@ -247,7 +251,7 @@ class Desk:
     ) -> Profile | None:
         if self._files.folder is not None:
             beside = folder / PROFILE_FILE
-            watched = profiles[monitor.key] = Watched(beside, partial(load, path=beside))
+            watched = profiles[monitor.key] = watch(beside)
             return watched.poll(now)  # it may come later; `poll` sees it
         source = monitor.spec.reference.profile
         path = self._override
@@ -262,7 +266,7 @@ class Desk:
                     monitor=monitor.key,
                 )
             return None
-        watched = profiles[monitor.key] = Watched(path, partial(load, path=path))
+        watched = profiles[monitor.key] = watch(path)
         try:
             return watched.load()
         except DriftlineError as error:

@@ -13,6 +13,9 @@ from driftline.verdict import State
 
 from driftline_sidecar.analyzer.counting import Counting, cumulative
 from driftline_sidecar.analyzer.monitor import Analysis
+from driftline_sidecar.analyzer.predictions.outbox import Outbox
+from driftline_sidecar.analyzer.predictions.rows import Drop
+from driftline_sidecar.analyzer.predictions.sending import Sent
 from driftline_sidecar.analyzer.reference import ReferenceState
 from driftline_sidecar.exposition import Families
 
@@ -39,6 +42,19 @@ def families(analysis: Analysis) -> Families:
     reserve = Families(common)
     reserve.add("series_cut", found.cut)
     return found.joined(reserve)
+
+
+def predictions(common: tuple[str, str, str], outbox: Outbox) -> Families:
+    """What the prediction log of a monitor has done."""
+    found = Families(common)
+    found.add("prediction_log_rows_total", outbox.delivered)
+    dropped = outbox.all_dropped()
+    for reason in Drop:
+        found.add("prediction_log_dropped_total", dropped[reason], (reason.value,))
+    found.add("prediction_log_backlog_bytes", outbox.backlog_bytes)
+    for outcome in Sent:
+        found.add("prediction_log_sends_total", outbox.sends[outcome], (outcome.value,))
+    return found
 
 
 def _totals(analysis: Analysis, found: Families) -> None:

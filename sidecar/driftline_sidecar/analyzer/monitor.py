@@ -16,13 +16,15 @@ from driftline.columns import Batch
 from driftline.errors import DriftlineError
 from driftline.profile import Profile
 from driftline.report import TransitionReport
-from driftline.spec import ModelMonitor
+from driftline.spec import Feature, ModelMonitor
 
 from driftline_sidecar.analyzer.capture import CaptureBuffer
 from driftline_sidecar.analyzer.counting import Counting
 from driftline_sidecar.analyzer.discovery import Discovery
 from driftline_sidecar.analyzer.history import History
 from driftline_sidecar.analyzer.latency import RecentTraffic
+from driftline_sidecar.analyzer.predictions.log import PredictionLog
+from driftline_sidecar.analyzer.predictions.rows import RowReader
 from driftline_sidecar.analyzer.reference import ReferenceState, save, saved, state_path
 from driftline_sidecar.analyzer.tally import Tally
 from driftline_sidecar.decoders import Decoder
@@ -41,10 +43,12 @@ class Analysis:
         state: Path | None = None,
         *,
         fleet: bool = False,
+        log: PredictionLog | None = None,
     ) -> None:
         """`profile`: the one that the monitor's reference names, where it could be read.
 
         `fleet`: captured rows are kept for the operator, which makes one reference of all pods'.
+        `log`: where predictions go, if the monitor has `labels`.
         """
         self.monitor = monitor
         self.spec = monitor.spec
@@ -56,6 +60,7 @@ class Analysis:
         self.capture_id = ""
         """Which capture the operator asked for while a reference is in force; empty: the first one."""
         self._fleet = fleet
+        self._log = log
         self._state = None if state is None or fleet else state_path(state, monitor)
         self._discovery: Discovery | None = None
         self._features = self.spec.schema.features
@@ -107,7 +112,7 @@ class Analysis:
             self._begin(profile, now)
             return
         if monitor.spec != before:
-            self._decoder = Decoder(self.spec, self._features)
+            self._read_as(self._features)
             if self.counting is not None:
                 self.counting.replace_policy(self.spec)
         if profile is not None:  # it may have changed at the same moment; an equal one changes nothing
@@ -130,6 +135,8 @@ class Analysis:
         for at, part in by_pane(exchanges, int(self.spec.pane), now, behind):
             for decoded in self._decoder.parts(part):
                 self.tally.failed(decoded.failures)
+                if self._log is not None and self._rows is not None:
+                    self._log.take(self.monitor.key, self._rows, decoded, self._decoder, now, behind)
                 self._count(decoded.batch, at, now)
 
     def step(self, now: float) -> tuple[TransitionReport, ...]:
@@ -200,8 +207,7 @@ class Analysis:
         if profile is None and wanted is not None and self._state is not None:
             profile = saved(self._state)
         self._discovery = None
-        self._features = features_of(self.spec, profile)
-        self._decoder = Decoder(self.spec, self._features)
+        self._read_as(features_of(self.spec, profile))
         self.capture, self.capture_id = None, ""
         self.counting = None
         self.history = History()
@@ -212,6 +218,13 @@ class Analysis:
             if not self._features:
                 self._discovery = Discovery(wanted.rows)
 
+    def _read_as(self, features: Sequence[Feature]) -> None:
+        """Decode, and log, by the spec in force and these features."""
+        labels = self.spec.labels
+        self._features = tuple(features)
+        self._decoder = Decoder(self.spec, features)
+        self._rows = None if labels is None else RowReader(self.spec, labels)
+
     def _discover(self, discovery: Discovery, exchanges: Sequence[Exchange]) -> Sequence[Exchange]:
         """The exchanges to decode now: none while features are looked for, then all that were kept."""
         features = discovery.add(exchanges, self._decoder)
@@ -219,8 +232,7 @@ class Analysis:
             return ()
         if features:
             self._discovery = None
-            self._features = features
-            self._decoder = Decoder(self.spec, features)
+            self._read_as(features)
             event(
                 logging.INFO,
                 "features_discovered",

@@ -10,7 +10,7 @@ import secrets
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import uvloop
@@ -24,6 +24,9 @@ from driftline_sidecar.analyzer.desk import Config, Desk
 from driftline_sidecar.analyzer.heartbeat import Heartbeat
 from driftline_sidecar.analyzer.history import HistoryReport
 from driftline_sidecar.analyzer.intake import Intake
+from driftline_sidecar.analyzer.predictions.log import PredictionLog
+from driftline_sidecar.analyzer.predictions.outbox import Outbox
+from driftline_sidecar.analyzer.predictions.sending import Hub
 from driftline_sidecar.analyzer.pushing import CA_FILE, Outcome, pod_of_environment, push
 from driftline_sidecar.analyzer.reporting import report_of
 from driftline_sidecar.courtesy import give_way
@@ -55,6 +58,14 @@ UNHEALTHY_LAG_SECONDS = 5.0
 
 def serve(settings: AnalyzerSettings) -> int:
     """Run until SIGTERM or SIGINT; the exit status. Raises DriftlineError and OSError at the start."""
+    desk: Desk
+
+    def hub_of(key: str) -> Hub:
+        folder = desk.folder(key) if settings.config is not None else None
+        beside = None if folder is None else folder / CA_FILE
+        return Hub(settings.hub, settings.hub_token or settings.token, settings.hub_ca or beside)
+
+    log = PredictionLog(hub_of, settings.state) if settings.hub else None
     desk = Desk(
         settings.monitor,
         settings.profile,
@@ -62,8 +73,9 @@ def serve(settings: AnalyzerSettings) -> int:
         time.time(),
         folder=settings.config,
         fleet=settings.fleet,
+        log=log,
     )
-    return uvloop.run(Program(settings, desk).run())
+    return uvloop.run(Program(settings, desk, log).run())
 
 
 class Program:
@@ -73,11 +85,13 @@ class Program:
         self,
         settings: AnalyzerSettings,
         desk: Desk,
+        log: PredictionLog | None = None,
         wall: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
         self._desk = desk
+        self._log = log
         # Time goes on evenly from where the wall clock stood: a clock that is set back re-opens no pane.
         self._offset = wall() - monotonic()
         self._wall = wall
@@ -115,6 +129,8 @@ class Program:
         address = self._settings.admin
         runner, self.port = await admin.serve(admin.application(self), address.host, address.port)
         event(logging.INFO, "started", "the analyzer has started", address=f"{address.host}:{self.port}")
+        if self._log is not None:
+            self._log.start()
         gc.collect()
         gc.freeze()
         tasks = [asyncio.create_task(work()) for work in (self._heartbeat.run, self._work, self._watch)]
@@ -138,8 +154,12 @@ class Program:
             self._desk.take(self.intake.take(BATCH, BATCH_BYTES), self.now, self.behind)
         for task in self._pushing:
             task.cancel()
-        await self._push()
+        await asyncio.gather(self._push(), self._close_log())
         event(logging.INFO, "ended", "the analyzer has ended", count=self.intake.received)
+
+    async def _close_log(self) -> None:
+        if self._log is not None:
+            await self._log.close()
 
     async def _work(self) -> None:
         """Batches and steps, for ever; one batch at a time, other tasks in between."""
@@ -158,6 +178,8 @@ class Program:
 
     def _step(self) -> None:
         now = self.now
+        if self._log is not None:
+            self._log.seal(now)
         delayed = now - self._stepped
         if delayed < STEP_SECONDS or (self.intake and delayed < MOST_DELAY_SECONDS):
             return
@@ -209,8 +231,17 @@ class Program:
             owner.add("config_last_reload_successful", float(watched.refusal is None), (kind,))
             owner.add("config_refused_total", watched.refused, (kind,))
             parts.append(owner)
+        if self._log is not None:
+            parts += [exposure.predictions(*each) for each in self._logged(self._log)]
         parts += [exposure.families(analysis) for analysis in self._desk.analyses.values()]
         return render(merge(parts))
+
+    def _logged(self, log: PredictionLog) -> Iterator[tuple[tuple[str, str, str], Outbox]]:
+        """Outboxes with the common labels of their monitors; one of a monitor that has gone has no model."""
+        for key, outbox in log.outboxes():
+            analysis = self._desk.analyses.get(key)
+            namespace, _, name = key.partition("/")
+            yield (namespace, name, "") if analysis is None else exposure.common_labels(analysis), outbox
 
     def report(self, monitor: str) -> Report:
         """Windows and verdicts of a monitor."""

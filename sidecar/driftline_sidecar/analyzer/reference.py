@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Sequence
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 
-from driftline.errors import DriftlineError
+from driftline.errors import DriftlineError, ProfileError
 from driftline.profile import Profile
-from driftline.profile_codec import decode_profile, encode_profile, is_part, join_profile
+from driftline.profile_codec import decode_profile, encode_profile
+from driftline.profile_parts import MOST_PARTS, is_part, join_profile, part_head
 from driftline.spec import ModelMonitor
 
 from driftline_sidecar.logs import event
+from driftline_sidecar.reload import Watched
 
 
 class ReferenceState(StrEnum):
@@ -28,22 +30,21 @@ class ReferenceState(StrEnum):
     """There is a profile, and windows are judged against it."""
 
 
-def load(raw: bytes, path: Path) -> Profile:
-    """Decode a profile's bytes; raises ProfileError with the file's name.
-
-    The first part of a profile that was split (`profile`) is read with the others beside it (`profile-2`, …).
-    """
-    if is_part(raw):
-        raw = join_profile([raw, *(each.read_bytes() for each in _further_parts(path))])
-    return decode_profile(raw, str(path))
+def watch(path: Path) -> Watched[Profile]:
+    """A profile's file, with those that hold the further parts of one that was split (`profile-2`, …)."""
+    beside = [path.with_name(f"{path.name}-{number}") for number in range(2, MOST_PARTS + 1)]
+    return Watched(path, partial(decode_profile, source=str(path)), beside, partial(_whole, source=str(path)))
 
 
-def _further_parts(path: Path) -> Iterator[Path]:
-    for number in itertools.count(2):
-        part = path.with_name(f"{path.name}-{number}")
-        if not part.exists():
-            return
-        yield part
+def _whole(contents: Sequence[bytes], source: str) -> bytes:
+    """One profile's bytes. Parts that its first one doesn't count are an older set's, about to go."""
+    first = contents[0]
+    if not is_part(first):
+        return first
+    try:
+        return join_profile(contents[: part_head(first).of])
+    except ProfileError as error:
+        raise ProfileError(f"{source}: {error}") from error
 
 
 def state_path(directory: Path, monitor: ModelMonitor) -> Path:
@@ -74,7 +75,7 @@ def save(profile: Profile, path: Path) -> None:
 def saved(path: Path) -> Profile | None:
     """The profile captured before a restart; None where there is none that can be read."""
     try:
-        return load(path.read_bytes(), path)
+        return decode_profile(path.read_bytes(), str(path))
     except FileNotFoundError:
         return None
     except (OSError, DriftlineError) as error:

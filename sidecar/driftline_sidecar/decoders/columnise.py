@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from driftline.columns import CategoricalColumn, Column, NumericColumn, State
+from driftline.prediction_ids import text_of
 from msgspec import UNSET
 
 _NUMBERS = frozenset({float, int, bool})
@@ -33,7 +34,7 @@ def categorical(values: Sequence[object]) -> CategoricalColumn:
     states = np.zeros(len(values), dtype=np.uint8)
     codes = np.full(len(values), -1, dtype=np.int32)
     for index, value in enumerate(values):
-        name = category(value)
+        name = text_of(value)
         if name is None:
             states[index] = _absence(value)
         else:
@@ -44,17 +45,6 @@ def categorical(values: Sequence[object]) -> CategoricalColumn:
 def column(values: Sequence[object], kind: str) -> Column:
     """The column of that type (`numeric` or `categorical`)."""
     return numeric(values) if kind == "numeric" else categorical(values)
-
-
-def category(value: object) -> str | None:
-    """A JSON scalar as a category's name; None where it can't be one."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
-        return str(int(value))
-    return str(value) if isinstance(value, int | float) else None
 
 
 def _converts(values: Sequence[object]) -> bool:

@@ -18,7 +18,7 @@ from driftline.spec import Feature, MonitorSpec
 from driftline_sidecar.courtesy import courteously, give_way
 from driftline_sidecar.decoders.answers import NOTHING, USUAL_KEYS, Answer, Answers
 from driftline_sidecar.decoders.auto import Auto
-from driftline_sidecar.decoders.body import content
+from driftline_sidecar.decoders.body import content, parse
 from driftline_sidecar.decoders.columnise import column
 from driftline_sidecar.decoders.failure import DecodeError, Failure
 from driftline_sidecar.decoders.json_records import JsonRecords, kserve
@@ -96,6 +96,13 @@ class Decoder:
             return self._protocol.records(_request(exchange))
         except Exception:  # noqa: BLE001 - `decode` counts what is wrong with it
             return []
+
+    def answer(self, exchange: Exchange) -> object:
+        """The response's document, for what lies beside the predictions; None where it can't be read."""
+        try:
+            return parse(_response(exchange))
+        except Exception:  # noqa: BLE001 - as above
+            return None
 
     def _rows(self, exchange: Exchange) -> list[Row]:
         if not 200 <= exchange.status < 300:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import yaml
 from driftline.spec import AppPort, ContainerResources, Endpoint, Injection, ModelMonitor, SidecarContainer
@@ -23,6 +24,7 @@ SETTINGS = Settings(
     image="driftline-sidecar:test", push_url="https://driftline-controller.driftline-system.svc:8443"
 )
 HTTP = Endpoint(port="http")
+REDIRECT = Injection(mode="Redirect")
 SWAP = Injection(mode="PortSwap", app=AppPort(port=8081, env="PORT"))
 FULL = {"cpu": "1", "memory": "1Gi"}
 
@@ -169,7 +171,44 @@ CASES: dict[str, Case] = {
     ),
     "port-swap-below-1024": case(pod(container(ports=[port(80, "http")])), watching(injection=SWAP)),
     "the-sidecars-port-is-taken": case(pod(container(ports=[port(8080, "http"), port(15080)]))),
-    "redirect": case(pod(serving()), watching(injection=Injection(mode="Redirect"))),
+    "redirect": case(pod(serving()), watching(injection=REDIRECT)),
+    "redirect-by-number-with-probes-and-hooks": case(
+        pod(
+            container(
+                ports=[port(8080)],
+                livenessProbe={"tcpSocket": {"port": 8080}},
+                readinessProbe={"grpc": {"port": 8080}},
+                startupProbe={"httpGet": {"path": "/", "port": 8080, "host": "gate.example.com"}},
+                lifecycle={"preStop": {"httpGet": {"path": "/drain", "port": 8080}}},
+            )
+        ),
+        watching(endpoint=Endpoint(port=8080), injection=REDIRECT),
+    ),
+    "redirect-of-two-ports": case(
+        pod(container(ports=[port(8080, "http"), port(9000, "rest")])),
+        watching("older", injection=REDIRECT),
+        watching("younger", Endpoint(port="rest"), injection=REDIRECT),
+    ),
+    "redirect-and-rename-in-conflict": case(
+        pod(serving()),
+        watching("older", injection=REDIRECT),
+        watching("younger", Endpoint(port="http", paths=("/a",))),
+    ),
+    "redirect-and-rename-of-two-ports": case(
+        pod(container(ports=[port(8080, "http"), port(9000, "rest")])),
+        watching("older"),
+        watching("younger", Endpoint(port="rest"), injection=REDIRECT),
+    ),
+    "redirect-in-a-guaranteed-pod": case(
+        pod(container(ports=[port(8080, "http")], resources={"limits": FULL, "requests": FULL})),
+        watching(injection=REDIRECT),
+    ),
+    "redirect-where-a-mesh-does": case(
+        pod(serving(), initContainers=[container("istio-init")]), watching(injection=REDIRECT)
+    ),
+    "cpu-limit-for-a-quota": case(
+        pod(serving()), settings=msgspec.structs.replace(SETTINGS, cpu_limit="500m")
+    ),
     "scrape-annotations": case(
         pod(serving(), metadata={"annotations": {"prometheus.io/port": "9102"}}),
         settings=Settings(image="driftline-sidecar:test", scrape=True),

@@ -17,7 +17,11 @@ from tests.support.pods import Json, container, pod, port
 from tests.support.specs import monitor
 
 SETTINGS = Settings(image="sidecar:test")
-MODES = [Injection(), Injection(mode="PortSwap", app=AppPort(port=8999, env="PORT"))]
+MODES = [
+    Injection(),
+    Injection(mode="PortSwap", app=AppPort(port=8999, env="PORT")),
+    Injection(mode="Redirect"),
+]
 
 quantities = st.sampled_from([{}, {"cpu": "1"}, {"cpu": "1", "memory": "1Gi"}])
 resources = st.fixed_dictionaries({}, optional={"limits": quantities, "requests": quantities})
@@ -51,17 +55,18 @@ def test_injection_changes_what_it_says_and_nothing_else(
     assert decision.injects, decision.message
     after = patched(before, decision.patch)
     assert pods.is_guaranteed(after) == pods.is_guaranteed(before)
-    assert [each["name"] for each in pods.init_containers(after)[:2]] == [
-        names.PROXY_CONTAINER,
-        names.ANALYZER_CONTAINER,
-    ]
-    assert pods.init_containers(after)[2:] == init
+    first = [names.REDIRECT_CONTAINER] if injection.mode == "Redirect" else []
+    ours = [*first, names.PROXY_CONTAINER, names.ANALYZER_CONTAINER]
+    assert [each["name"] for each in pods.init_containers(after)] == [*ours, *(each["name"] for each in init)]
+    assert pods.init_containers(after)[len(ours) :] == init
     changed = [(old, new) for old, new in zip(containers, pods.containers(after), strict=True) if old != new]
-    assert [old["name"] for old, _ in changed] == [
-        each["name"] for each in containers if any(p.get("name") == "http" for p in each["ports"])
-    ]
-    ((old, new),) = changed
-    assert _without(new) == _without(old)
+    taken_over = [each for each in containers if any(p.get("name") == "http" for p in each["ports"])]
+    if injection.mode == "Redirect":
+        assert [old["ports"] for old in containers] == [new["ports"] for new in pods.containers(after)]
+        assert all(old in taken_over for old, _ in changed)
+    else:
+        assert [old for old, _ in changed] == taken_over
+    assert all(_without(new) == _without(old) for old, new in changed)
     assert (before["metadata"].get("annotations") or {}).items() <= after["metadata"]["annotations"].items()
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
+
+import msgspec
 
 from driftline_operator.conditions import InjectedReason
 from driftline_operator.controller.observed import Installation, NamespaceState, Observed
@@ -13,8 +15,13 @@ from driftline_operator.controller.plan.findings import Hindrance
 from driftline_operator.controller.plan.objects import Desired
 from driftline_operator.controller.plan.pods import GRACE, Survey, survey
 from driftline_operator.controller.plan.preconditions import preconditions
+from driftline_operator.controller.plan.quotas import cpu_limit
 from driftline_operator.controller.plan.restarts import Restart, restarts
-from driftline_operator.controller.plan.suspension import Suspension, suspension
+from driftline_operator.controller.plan.suspension import Suspension, injection_key, suspension
+from driftline_operator.controller.plan.workloads import template_pod
+from driftline_operator.injection import pod as pods
+from driftline_operator.injection.selectors import matches
+from driftline_operator.injection.told import Told
 from driftline_operator.reasons import SkipReason
 
 
@@ -44,11 +51,16 @@ def plan(state: NamespaceState, installation: Installation, now: dt.datetime) ->
     """Plan all of it. A namespace that is being deleted gets nothing: it would refuse it."""
     if not state.alive or not state.monitors:
         return Plan((), None, {}, ())
+    told = Told(cpu_limit=cpu_limit(state.quotas, state.limit_ranges))
+    installation = msgspec.structs.replace(installation, sidecar=told.settings(installation.sidecar))
+    against = _against(state, installation)
+    state = state._replace(held=frozenset(name for name, found in against.items() if found))
     surveys = survey(state, installation, now)
     planned: dict[str, MonitorPlan] = {}
     wanted: dict[tuple[str, str, str], Desired] = {}
     for observed in state.monitors:
-        each = _monitor(observed, state, installation, surveys.get(observed.name, Survey()))
+        found = surveys.get(observed.name, Survey())
+        each = _monitor(observed, state, installation, found, against.get(observed.name, ()))
         mine = _objects(each, state, installation)
         if any(one.key in wanted for one in mine):
             why = "an older monitor's objects have the names that this one's would have: rename it"
@@ -56,7 +68,11 @@ def plan(state: NamespaceState, installation: Installation, now: dt.datetime) ->
         else:
             wanted.update((one.key, one) for one in mine)
         planned[observed.name] = each
-    entering = [each.observed for each in planned.values() if not each.hindrances]
+    entering = [
+        (each.observed, told._replace(held=_beside(each.observed, state)))
+        for each in planned.values()
+        if not each.hindrances
+    ]
     configuration, without_room = webhooks.configuration(state.name, entering, installation)
     for name in without_room:
         why = f"the webhook entries of {len(entering)} monitors don't fit one object: use fewer selectors"
@@ -70,15 +86,51 @@ def plan(state: NamespaceState, installation: Installation, now: dt.datetime) ->
     return Plan((*wanted.values(), *shared), configuration, planned, tuple(asked), GRACE if waiting else None)
 
 
+def _against(state: NamespaceState, installation: Installation) -> dict[str, tuple[Hindrance, ...]]:
+    """By monitor: what speaks against it apart from how its own pods fare."""
+    found = {}
+    for each in state.monitors:
+        if each.monitor is None:
+            continue
+        found[each.name] = preconditions(each.monitor, state, installation.sidecar)
+        if state.suspended.get(each.name) == injection_key(each.monitor, installation.sidecar):
+            found[each.name] += (Hindrance(InjectedReason.SUSPENDED, ""),)
+    return found
+
+
+def _beside(observed: Observed, state: NamespaceState) -> tuple[str, ...]:
+    """Those of the held monitors that mean a pod or template that this one means too."""
+    if observed.monitor is None or not state.held:
+        return ()
+    templates = (template_pod(each) for each in state.workloads.values() if "spec" in each)
+    found = set()
+    for pod in (*templates, *state.pods):
+        labels = pods.labels(pod)
+        if matches(observed.monitor.spec.selector, labels):
+            found |= {
+                each.name
+                for each in state.monitors
+                if each.name in state.held
+                and each.monitor is not None
+                and matches(each.monitor.spec.selector, labels)
+            }
+    return tuple(sorted(found))
+
+
 def _monitor(
-    observed: Observed, state: NamespaceState, installation: Installation, found: Survey
+    observed: Observed,
+    state: NamespaceState,
+    installation: Installation,
+    found: Survey,
+    against: Sequence[Hindrance],
 ) -> MonitorPlan:
     if observed.monitor is None:
         why = (Hindrance(InjectedReason.INVALID_SPEC, observed.problem),)
         return MonitorPlan(observed, found, Suspension(""), why)
     remembered = state.suspended.get(observed.name, "")
     suspended = suspension(observed.monitor, installation.sidecar, found, remembered)
-    hindrances = (*_hindrances(installation, suspended), *preconditions(observed.monitor, state))
+    others = [each for each in against if each.reason != InjectedReason.SUSPENDED]
+    hindrances = (*_hindrances(installation, suspended), *others)
     return MonitorPlan(observed, found, suspended, hindrances)
 
 
@@ -98,4 +150,6 @@ def _objects(each: MonitorPlan, state: NamespaceState, installation: Installatio
     if each.observed.monitor is None:
         return []  # what its sidecars have stays in force
     reference = state.references.get(each.observed.name)
-    return [objects.config_map(each.observed, reference, installation, each.suspension.key)]
+    # The further parts first: with the first one in force, the set is whole.
+    further = objects.further_parts(each.observed, reference)
+    return [*further, objects.config_map(each.observed, reference, installation, each.suspension.key)]

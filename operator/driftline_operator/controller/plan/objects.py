@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
+
+from driftline.profile_parts import PART_BYTES, further_names, split_profile
 
 from driftline_operator import names
 from driftline_operator.cluster.resources import (
@@ -15,9 +17,6 @@ from driftline_operator.cluster.resources import (
     Resource,
 )
 from driftline_operator.controller.observed import Installation, Observed, Reference
-
-MOST_PROFILE_BYTES: Final = 720_000
-"""A ConfigMap holds 1,048,576 bytes, base64 and monitor included."""
 
 
 class Desired(NamedTuple):
@@ -84,20 +83,66 @@ def config_map(
     content: dict[str, Any] = {"data": data}
     if reference is not None and reference.profile:
         annotations[names.PROFILE_HASH_ANNOTATION] = reference.profile_hash
-        content["binaryData"] = {names.PROFILE_KEY: base64.b64encode(reference.profile).decode()}
+        content |= _holding(_parts(reference)[0])
     name = names.config_map(observed.name)
     return _object(CONFIG_MAPS, name, [observed], labels(observed.name), annotations, content)
 
 
-def profile_copy(observed: Observed, reference: Reference, made: str) -> Desired:
-    """The immutable copy of a profile. `made`: when it came into force, RFC 3339."""
-    annotations = {names.PROFILE_HASH_ANNOTATION: reference.profile_hash, names.MADE_ANNOTATION: made}
-    content = {
-        "immutable": True,
-        "binaryData": {names.PROFILE_KEY: base64.b64encode(reference.profile).decode()},
-    }
+def further_parts(observed: Observed, reference: Reference | None) -> list[Desired]:
+    """Beside it, the further parts of a profile that is too large for it.
+
+    Each changes at a moment of its own: a sidecar takes only parts that make up the whole they name.
+    """
+    if reference is None or not reference.profile:
+        return []
+    own = names.config_map(observed.name)
+    parts = _parts(reference)
+    called = [names.profile_part(own, number) for number in range(2, len(parts) + 1)]
+    return _further(observed, reference, called, parts, {})
+
+
+def profile_copy(observed: Observed, reference: Reference, made: str) -> list[Desired]:
+    """The immutable copy of a profile; its first part comes last, and says when it came into force.
+
+    `made`: RFC 3339.
+    """
     name = names.profile_config_map(observed.name, reference.profile_hash)
-    return _object(CONFIG_MAPS, name, [observed], labels(observed.name), annotations, content)
+    parts = _parts(reference)
+    fixed = {"immutable": True}
+    annotations = {names.PROFILE_HASH_ANNOTATION: reference.profile_hash, names.MADE_ANNOTATION: made}
+    content = {**fixed, **_holding(parts[0])}
+    first = _object(CONFIG_MAPS, name, [observed], labels(observed.name), annotations, content)
+    return [*_further(observed, reference, further_names(name, parts[0]), parts, fixed), first]
+
+
+def _further(
+    observed: Observed,
+    reference: Reference,
+    called: Sequence[str],
+    parts: Sequence[bytes],
+    content: Mapping[str, Any],
+) -> list[Desired]:
+    annotations = {names.PROFILE_HASH_ANNOTATION: reference.profile_hash}
+    return [
+        _object(
+            CONFIG_MAPS,
+            name,
+            [observed],
+            labels(observed.name) | {names.PART_LABEL: str(number)},
+            annotations,
+            {**content, **_holding(part)},
+        )
+        for number, (name, part) in enumerate(zip(called, parts[1:], strict=True), start=2)
+    ]
+
+
+def _parts(reference: Reference) -> tuple[bytes, ...]:
+    whole = reference.profile
+    return (whole,) if len(whole) <= PART_BYTES else split_profile(whole)
+
+
+def _holding(profile: bytes) -> dict[str, Any]:
+    return {"binaryData": {names.PROFILE_KEY: base64.b64encode(profile).decode()}}
 
 
 def panes(observed: Observed, content: bytes) -> Desired:
@@ -116,7 +161,11 @@ def token_secret(owners: Sequence[Observed], token: str) -> Desired:
 
 def pod_monitor(owners: Sequence[Observed]) -> Desired:
     """How the Prometheus Operator finds every sidecar of a namespace; it goes with the last monitor."""
-    endpoints = [{"port": port, "path": "/metrics"} for port in ("dl-metrics", "dl-health")]
+    # The series name their namespace themselves, and it must not become `exported_namespace`.
+    endpoints = [
+        {"port": port, "path": "/metrics", "honorLabels": True}
+        for port in (names.ADMIN_PORT_NAME, names.HEALTH_PORT_NAME)
+    ]
     selector = {"matchLabels": {names.INJECTED_LABEL: "true"}}
     content = {"spec": {"selector": selector, "podMetricsEndpoints": endpoints}}
     return _object(POD_MONITORS, names.POD_MONITOR, owners, labels(), {}, content)

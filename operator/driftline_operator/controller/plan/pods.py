@@ -101,7 +101,8 @@ def survey(state: NamespaceState, installation: Installation, now: dt.datetime) 
         selecting = [each for each in known if matches(each.spec.selector, labels)]
         if not selecting or not _is_alive(pod):
             continue
-        decision = _decision(pod, selecting, state, installation, decisions)
+        wanted = [each for each in selecting if each.metadata.name not in state.held]
+        decision = _decision(pod, wanted, state, installation, decisions)
         seen = _Found(pod, decision, _serving(pod))
         for monitor in selecting:
             found[monitor.metadata.name].append(seen)

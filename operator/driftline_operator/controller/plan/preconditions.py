@@ -1,29 +1,36 @@
-"""Whether a mode can carry a monitor's traffic, seen from Services and NetworkPolicies. Pure.
+"""Whether a mode can carry a monitor's traffic, and whether the namespace would take the injected pods. Pure.
 
-Checked before there is a webhook entry: where the traffic would miss the sidecar, or be cut off, pods are
-left as they are and the reason is said. Without any pod or workload yet nothing speaks against it; as they
-come, it is looked at again.
+Checked before there is a webhook entry: where the traffic would miss the sidecar or be cut off, or the pod be
+refused for its sidecar, pods are left as they are and the reason is said. Without any pod or workload yet
+little speaks against it; as they come, it is looked at again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 from driftline.spec import ModelMonitor
 
 from driftline_operator import names
 from driftline_operator.cluster.resources import Object
 from driftline_operator.controller.observed import NamespaceState
+from driftline_operator.controller.plan import policies, quotas
 from driftline_operator.controller.plan.findings import Hindrance
-from driftline_operator.controller.plan.workloads import template_pod
+from driftline_operator.controller.plan.quotas import Change
+from driftline_operator.controller.plan.workloads import desired_pods, template_pod, workload_of
 from driftline_operator.injection import pod as pods
+from driftline_operator.injection.decide import added, taken_over
 from driftline_operator.injection.original import original
+from driftline_operator.injection.pod import Json
 from driftline_operator.injection.selectors import matches
+from driftline_operator.injection.sidecars import Settings
 from driftline_operator.injection.takeover import Refused, find
 from driftline_operator.reasons import SkipReason
 
 _TLS_NAMES = ("https", "tls", "grpcs")
+_ENFORCED: Final = "pod-security.kubernetes.io/enforce"
+_WITHOUT_NET_ADMIN: Final = ("baseline", "restricted")
 
 
 class _Target(NamedTuple):
@@ -33,15 +40,93 @@ class _Target(NamedTuple):
     number: int
     name: str
     container: Mapping[str, Any]
+    listen: int
+    """Where the sidecar would; the port's own number where nothing is taken over."""
 
 
-def preconditions(monitor: ModelMonitor, state: NamespaceState) -> tuple[Hindrance, ...]:
+def preconditions(monitor: ModelMonitor, state: NamespaceState, settings: Settings) -> tuple[Hindrance, ...]:
     """What speaks against an entry; empty: nothing. Each reason once, with the first that shows it."""
     found: dict[str, Hindrance] = {}
-    for target in _targets(monitor, state):
-        for each in _of(monitor, target, state):
-            found.setdefault(each.reason, each)
+    for each in _all(monitor, state, settings):
+        found.setdefault(each.reason, each)
     return tuple(found.values())
+
+
+def _all(monitor: ModelMonitor, state: NamespaceState, settings: Settings) -> Iterator[Hindrance]:
+    if monitor.spec.injection.mode == "Redirect":
+        yield from _namespace(state)
+    for target in _targets(monitor, state):
+        yield from _of(monitor, target, state)
+    yield from _quotas(monitor, state, settings)
+
+
+def _namespace(state: NamespaceState) -> Iterator[Hindrance]:
+    """What a namespace says of itself speaks against Redirect, whatever pods there are."""
+    level = state.labels.get(_ENFORCED)
+    if level in _WITHOUT_NET_ADMIN:
+        yield Hindrance(
+            SkipReason.POD_SECURITY.value,
+            f"Redirect needs NET_ADMIN, and the namespace's label {_ENFORCED}: {level} refuses pods that ask "
+            "for it: use injection.mode PortRename or PortSwap",
+        )
+    mark = pods.mesh_mark(state.labels, state.annotations)
+    if mark:
+        yield Hindrance(
+            SkipReason.MESH.value,
+            f"a service mesh redirects the traffic of the namespace's pods ({mark}): use injection.mode "
+            "PortRename or PortSwap",
+        )
+
+
+def _quotas(monitor: ModelMonitor, state: NamespaceState, settings: Settings) -> Iterator[Hindrance]:
+    """Pods that a ResourceQuota or LimitRange would refuse for their sidecar."""
+    if not (state.quotas or state.limit_ranges):
+        return
+    mine = [
+        pod
+        for pod in state.pods
+        if _is_meant(monitor, pod) and (pod.get("status") or {}).get("phase") not in ("Succeeded", "Failed")
+    ]
+    changes = list(_changes(monitor, mine, state, settings))
+    why = quotas.refusal(changes, mine, state.quotas, state.limit_ranges)
+    if why:
+        yield Hindrance(
+            SkipReason.QUOTA.value,
+            f"pods would be refused with the sidecar: {why}; injection.proxy.resources and "
+            "injection.analyzer.resources say what the sidecar asks for",
+        )
+
+
+def _changes(
+    monitor: ModelMonitor, mine: Sequence[Object], state: NamespaceState, settings: Settings
+) -> Iterator[Change]:
+    """Of workloads with all their replicas, and of pods without workload one by one."""
+    for workload in state.workloads.values():
+        if "spec" in workload and _is_meant(monitor, template := template_pod(workload)):
+            yield _change(monitor, template, desired_pods(workload), state, settings)
+    for pod in mine:
+        if workload_of(pod, state.workloads) is None:
+            yield _change(monitor, original(pod), 1, state, settings)
+
+
+def _change(
+    monitor: ModelMonitor, before: Json, count: int, state: NamespaceState, settings: Settings
+) -> Change:
+    more = added(before, _selecting(monitor, pods.labels(before), state), settings)
+    spec = {**before["spec"], "initContainers": [*more, *pods.init_containers(before)]}
+    return Change(before, {**before, "spec": spec}, count)
+
+
+def _selecting(monitor: ModelMonitor, labels: Mapping[str, str], state: NamespaceState) -> list[ModelMonitor]:
+    """All that mean those pods, oldest first; the one asked about is among them."""
+    known = [each.monitor for each in state.monitors if each.monitor is not None]
+    found = [each for each in known if matches(each.spec.selector, labels)]
+    return found if monitor in found else [*found, monitor]
+
+
+def _is_meant(monitor: ModelMonitor, pod: Mapping[str, Any]) -> bool:
+    labels = pods.labels(pod)
+    return matches(monitor.spec.selector, labels) and labels.get(names.INJECT_LABEL) != "false"
 
 
 def _targets(monitor: ModelMonitor, state: NamespaceState) -> Iterator[_Target]:
@@ -49,9 +134,9 @@ def _targets(monitor: ModelMonitor, state: NamespaceState) -> Iterator[_Target]:
     templates = [template_pod(each) for each in state.workloads.values() if "spec" in each]
     seen: set[tuple[object, ...]] = set()
     for pod in (*templates, *map(original, state.pods)):
-        labels = pods.labels(pod)
-        if not matches(monitor.spec.selector, labels) or labels.get(names.INJECT_LABEL) == "false":
+        if not _is_meant(monitor, pod):
             continue
+        labels = pods.labels(pod)
         try:
             entry = find(pod, monitor)
         except Refused:
@@ -59,14 +144,16 @@ def _targets(monitor: ModelMonitor, state: NamespaceState) -> Iterator[_Target]:
         key = tuple(sorted(labels.items())), entry.number, entry.name
         if key not in seen:
             seen.add(key)
-            yield _Target(labels, entry.number, entry.name, pods.containers(pod)[entry.container])
+            relays = taken_over(pod, _selecting(monitor, labels, state))
+            listen = {each.found.number: each.listen for each in relays}.get(entry.number, entry.number)
+            yield _Target(labels, entry.number, entry.name, pods.containers(pod)[entry.container], listen)
 
 
 def _of(monitor: ModelMonitor, target: _Target, state: NamespaceState) -> Iterator[Hindrance]:
     yield from _tls(target, state.services)
     if monitor.spec.injection.mode == "PortRename":
         yield from _services(target, state.services)
-        yield from _policies(target, state.policies)
+        yield from _policies(target, state)
 
 
 def _services(target: _Target, services: Iterable[Object]) -> Iterator[Hindrance]:
@@ -86,34 +173,16 @@ def _services(target: _Target, services: Iterable[Object]) -> Iterator[Hindrance
                 )
 
 
-def _policies(target: _Target, policies: Iterable[Object]) -> Iterator[Hindrance]:
-    """A NetworkPolicy that lets in the app's number, but not the sidecar's, would cut the traffic off."""
-    for policy in policies:
-        spec = policy["spec"]
-        if "Ingress" not in (spec.get("policyTypes") or ["Ingress"]):
-            continue
-        if not _selector_matches(spec.get("podSelector") or {}, target.labels):
-            continue
-        for rule in spec.get("ingress") or []:
-            ports = rule.get("ports") or []
-            by_number = any(_covers(port, target.number) for port in ports)
-            if by_number and not any(_covers(port, names.PROXY_PORT) for port in ports):
-                name = policy["metadata"]["name"]
-                yield Hindrance(
-                    SkipReason.NETWORK_POLICY.value,
-                    f"NetworkPolicy {name} lets in port {target.number} by number, and not the sidecar's "
-                    f"{names.PROXY_PORT}: add it, or use injection.mode PortSwap",
-                )
-
-
-def _covers(port: Mapping[str, Any], number: int) -> bool:
-    """Does a policy's port mean that number? A name follows the sidecar, and means none."""
-    if port.get("protocol", "TCP") != "TCP":
-        return False
-    first = port.get("port")
-    if first is None:
-        return True
-    return isinstance(first, int) and first <= number <= int(port.get("endPort", first))
+def _policies(target: _Target, state: NamespaceState) -> Iterator[Hindrance]:
+    """NetworkPolicies that let somebody in to the app's number, and not to the sidecar's."""
+    numbers = target.number, target.listen
+    policy = policies.cut_off(target.labels, state.labels, target.name, numbers, state.policies)
+    if policy:
+        yield Hindrance(
+            SkipReason.NETWORK_POLICY.value,
+            f"NetworkPolicy {policy} lets in port {target.number} by number, and none lets the same peers "
+            f"in to the sidecar's {target.listen}: add it, or use injection.mode PortSwap",
+        )
 
 
 def _tls(target: _Target, services: Iterable[Object]) -> Iterator[Hindrance]:
@@ -144,23 +213,3 @@ def _tls(target: _Target, services: Iterable[Object]) -> Iterator[Hindrance]:
 def _selects(selector: Mapping[str, str] | None, labels: Mapping[str, str]) -> bool:
     """A Service without selector selects nothing."""
     return bool(selector) and all(labels.get(key) == value for key, value in (selector or {}).items())
-
-
-def _selector_matches(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
-    """A policy's pod selector; the empty one means every pod."""
-    if any(labels.get(key) != value for key, value in (selector.get("matchLabels") or {}).items()):
-        return False
-    return all(_meets(each, labels) for each in selector.get("matchExpressions") or [])
-
-
-def _meets(expression: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
-    value, values = labels.get(expression["key"]), expression.get("values") or []
-    match expression["operator"]:
-        case "In":
-            return value in values
-        case "NotIn":
-            return value not in values
-        case "Exists":
-            return value is not None
-        case _:
-            return value is None

@@ -36,7 +36,9 @@ def restarts(
 
     `entered`: the monitors whose webhook entry is in force; without it a rollout would bring nothing.
     """
-    known = [each.monitor for each in state.monitors if each.monitor is not None]
+    known = [
+        each.monitor for each in state.monitors if each.monitor is not None and each.name not in state.held
+    ]
     planned: dict[str, Restart] = {}
     for pod in state.pods:
         workload = workload_of(pod, state.workloads)

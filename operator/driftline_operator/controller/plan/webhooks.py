@@ -12,6 +12,7 @@ from driftline_operator import names
 from driftline_operator.cluster.resources import WEBHOOKS
 from driftline_operator.controller.observed import Installation, Observed
 from driftline_operator.controller.plan.objects import Desired, labels
+from driftline_operator.injection.told import Told
 
 MOST_BYTES: Final = 1_300_000
 """etcd takes objects of 1.5 MiB; the rest is for defaults and managed fields that the API server adds."""
@@ -19,14 +20,17 @@ TIMEOUT_SECONDS: Final = 5
 
 
 def configuration(
-    namespace: str, monitors: Sequence[Observed], installation: Installation
+    namespace: str, monitors: Sequence[tuple[Observed, Told]], installation: Installation
 ) -> tuple[Desired | None, tuple[str, ...]]:
-    """One entry a monitor, oldest first; None where there is none. And the names that found no room."""
+    """One entry a monitor, oldest first; None where there is none. And the names that found no room.
+
+    With each what the injector is told about it.
+    """
     entries: list[dict[str, Any]] = []
     without_room: list[str] = []
     size = 0
-    for observed in monitors:
-        entry = _entry(observed, installation)
+    for observed, told in monitors:
+        entry = _entry(observed, told, installation)
         size += len(msgspec.json.encode(entry))
         if size > MOST_BYTES:
             without_room.append(observed.name)
@@ -39,8 +43,8 @@ def configuration(
     return Desired(WEBHOOKS, None, {**kind, "metadata": metadata, "webhooks": entries}), tuple(without_room)
 
 
-def _entry(observed: Observed, installation: Installation) -> dict[str, Any]:
-    path = names.webhook_path(observed.namespace, observed.name, observed.uid, observed.generation)
+def _entry(observed: Observed, told: Told, installation: Installation) -> dict[str, Any]:
+    path = names.webhook_path(observed.namespace, observed.name, observed.uid, observed.generation, told.path)
     client: dict[str, Any] = {"caBundle": base64.b64encode(installation.bundle).decode()}
     if installation.url:
         client["url"] = installation.url + path

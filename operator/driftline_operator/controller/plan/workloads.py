@@ -37,6 +37,13 @@ def template_pod(workload: Object) -> Json:
     return {"metadata": metadata, "spec": template["spec"]}
 
 
+def desired_pods(workload: Object) -> int:
+    """How many pods it is to have."""
+    if workload["kind"] == "DaemonSet":
+        return int((workload.get("status") or {}).get("desiredNumberScheduled", 0))
+    return int(workload["spec"].get("replicas", 1))
+
+
 def is_settled(workload: Object) -> bool:
     """Has its last rollout come to its end? Until then another would only pile up."""
     status, spec = workload.get("status") or {}, workload["spec"]

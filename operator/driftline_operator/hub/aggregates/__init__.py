@@ -1,0 +1,11 @@
+"""A window's sums, added up in the database: never a row comes out of it.
+
+window    the window's predictions with their labels, as a temporary table
+means     sums of one number by request, as SQL
+sums      performance: `driftline.performance.aggregates` of it, by version, variant, segment, time and label age
+outcomes  coverage, label lag, feedback, KPIs
+"""
+
+from driftline_operator.hub.aggregates.window import By, Cell, Window, open_window
+
+__all__ = ["By", "Cell", "Window", "open_window"]

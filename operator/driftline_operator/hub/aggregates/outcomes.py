@@ -1,0 +1,108 @@
+"""What else becomes known of a window's predictions: whether and when labels came, feedback, KPIs."""
+
+from __future__ import annotations
+
+import numpy as np
+import sqlalchemy as sa
+from driftline.performance.aggregates import CoverageCounts, FeedbackCounts, KpiSums, MeanSums
+from driftline.performance.lag import EDGES, LagCounts
+
+from driftline_operator.hub import schema
+from driftline_operator.hub.aggregates.window import By, Cell, Window, bin_of
+
+
+def coverage(window: Window, by: By) -> dict[Cell, CoverageCounts]:
+    """Predictions with and without a label that was known at the age, by score bin."""
+    labelled = _by_bin(window, by, window.known_at(by.age))
+    every = _by_bin(window, by, window.once())
+    none = np.zeros(window.bins.count + 1, np.int64)
+    return {
+        cell: CoverageCounts(window.bins, labelled.get(cell, none), counts - labelled.get(cell, none))
+        for cell, counts in every.items()
+    }
+
+
+def _by_bin(window: Window, by: By, chosen: sa.ColumnElement[bool]) -> dict[Cell, np.ndarray]:
+    columns, source, timely = window.grouped(by)
+    keys = [*columns, window.table.c.bin]
+    query = sa.select(*keys, sa.func.count()).select_from(source).where(chosen, timely).group_by(*keys)
+    found: dict[Cell, np.ndarray] = {}
+    for *key, place, count in window.connection.execute(query):
+        counts = found.setdefault(window.cell(by, tuple(key)), np.zeros(window.bins.count + 1, np.int64))
+        counts[window.bins.count if place is None else place] += count
+    return found
+
+
+def lags(window: Window, by: By) -> dict[Cell, LagCounts]:
+    """How long each prediction's first label took; `by.age` doesn't matter."""
+    rows = window.table.c
+    columns, source, timely = window.grouped(by)
+    named = [column.label(f"cell_{place}") for place, column in enumerate(columns)]
+    first = (
+        sa.select(*named, sa.func.min(rows.since).label("lag"))
+        .select_from(source)
+        .where(rows.since.is_not(None), timely)
+        .group_by(*columns, rows.source_id, rows.sequence, rows.place, rows.at)
+        .subquery("first")
+    )
+    place = bin_of(window.connection, "lag_bin", first.c.lag, list(EDGES)).label("place")
+    cells = [first.c[each.name] for each in named]
+    query = sa.select(*cells, place, sa.func.count()).group_by(*cells, sa.text("place"))
+    found: dict[Cell, LagCounts] = {}
+    for *key, index, count in window.connection.execute(query):
+        found.setdefault(window.cell(by, tuple(key)), LagCounts()).counts[index] += count
+    return found
+
+
+def feedback(window: Window, by: By) -> dict[Cell, FeedbackCounts]:
+    """Thumbs of the window's predictions; of several of one id the newest."""
+    table, rows = schema.feedback.c, window.table.c
+    order = (table.at.desc(), table.received.desc(), table.event.desc())
+    place = sa.func.row_number().over(partition_by=table.id, order_by=order).label("newest")
+    own = sa.select(rows.id).where(window.once())
+    thumbs = (
+        sa.select(table.id, table.thumb, place)
+        .where(table.monitor_id == window.monitor, table.thumb.is_not(None), table.id.in_(own))
+        .subquery("thumbs")
+    )
+    columns, source, timely = window.grouped(by)
+    joined = source.join(thumbs, sa.and_(thumbs.c.id == rows.id, thumbs.c.newest == 1))
+    keys = [*columns, thumbs.c.thumb]
+    query = sa.select(*keys, sa.func.count()).select_from(joined).where(window.once(), timely).group_by(*keys)
+    found: dict[Cell, FeedbackCounts] = {}
+    for *key, thumb, count in window.connection.execute(query):
+        cell = window.cell(by, tuple(key))
+        more = FeedbackCounts(up=count) if thumb else FeedbackCounts(down=count)
+        found[cell] = found.get(cell, FeedbackCounts()) + more
+    return found
+
+
+def kpi(window: Window, name: str, by: By) -> dict[Cell, KpiSums]:
+    """Events of one KPI by their prediction's cell; an id is one unit, however many events it has."""
+    table, rows = schema.kpis.c, window.table.c
+    events = (
+        sa.select(table.id, sa.func.count().label("m"), sa.func.sum(table.value).label("s"))
+        .where(
+            table.monitor_id == window.monitor,
+            table.name == name,
+            table.id.in_(sa.select(rows.id).where(window.once())),
+        )
+        .group_by(table.id)
+        .subquery("events")
+    )
+    columns, source, timely = window.grouped(by)
+    m, s = events.c.m, events.c.s
+    parts = [sa.func.sum(x) for x in (m, s, s * s, m * s, m * m)]
+    query = (
+        sa.select(*columns, sa.func.count(), sa.func.count(m), *parts)
+        .select_from(source.outerjoin(events, events.c.id == rows.id))
+        .where(window.once(), timely)
+        .group_by(*columns)
+    )
+    found = {}
+    for *key, every, ids, count, total, squares, products, sizes in window.connection.execute(query):
+        values = MeanSums(
+            ids, int(count or 0), float(total or 0), float(squares or 0), float(products or 0), int(sizes or 0)
+        )
+        found[window.cell(by, tuple(key))] = KpiSums(values, converted=ids, predictions=every)
+    return found

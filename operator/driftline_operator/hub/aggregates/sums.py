@@ -1,0 +1,187 @@
+"""Performance sums of a window, as `driftline.performance.from_rows` would make them of its rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+from driftline.performance.aggregates import (
+    NEGATIVE,
+    NOT_PREDICTED,
+    POSITIVE,
+    BinarySums,
+    ErrorBucket,
+    LabelMoments,
+    MeanSums,
+    MulticlassSums,
+    PredictionCounts,
+    RegressionSums,
+)
+from driftline.performance.from_rows import LEAST_PROBABILITY
+
+from driftline_operator.hub.aggregates.means import mean_sums
+from driftline_operator.hub.aggregates.window import By, Cell, Window
+
+Expression = sa.ColumnElement[Any]
+
+
+def binary(window: Window, positive: str, by: By) -> dict[Cell, BinarySums]:
+    """Of labelled rows of a binary classifier; a label that isn't `positive` is negative."""
+    rows, chosen = window.table.c, window.known_at(by.age)
+    label = sa.case((rows.label == positive, POSITIVE), else_=NEGATIVE)
+    said = _said(window, positive)
+    columns, source, timely = window.grouped(by)
+    keys = [*columns, said.label("said"), label.label("label"), rows.bin]
+    query = (
+        sa.select(*keys, sa.func.count(), sa.func.sum(rows.score))
+        .select_from(source)
+        .where(chosen, timely)
+        .group_by(*keys)
+    )
+    found: dict[Cell, BinarySums] = {}
+    for *key, predicted, truth, place, count, total in window.connection.execute(query):
+        sums = found.setdefault(window.cell(by, tuple(key)), BinarySums.empty(window.bins))
+        sums.counts[predicted, truth, window.bins.count if place is None else place] += count
+        if place is not None:
+            sums.scores[place] += total
+    means = mean_sums(window, by, chosen, _binary_numbers(window, positive, label))
+    return {cell: _with_means(sums, means[cell]) for cell, sums in found.items()}
+
+
+def _said(window: Window, positive: str) -> Expression:
+    said = window.table.c["class"]
+    return sa.case((said.is_(None), NOT_PREDICTED), (said == positive, POSITIVE), else_=NEGATIVE)
+
+
+def _binary_numbers(window: Window, positive: str, label: Expression) -> dict[str, Expression]:
+    rows, said = window.table.c, _said(window, positive)
+    inside = rows.score.between(0.0, 1.0)
+    if_positive = _clipped(rows.score)
+    probability = sa.case((label == POSITIVE, if_positive), else_=1.0 - if_positive)
+    error = rows.score - label
+    return {
+        "errors": sa.case((said == NOT_PREDICTED, None), (said == label, 0.0), else_=1.0),
+        "log_loss": sa.case((inside, -sa.func.ln(probability)), else_=None),
+        "brier": sa.case((inside, error * error), else_=None),
+        "outside": sa.case((rows.score.is_(None), None), (inside, None), else_=1.0),
+    }
+
+
+def _clipped(score: Expression) -> Expression:
+    least, most = LEAST_PROBABILITY, 1 - LEAST_PROBABILITY
+    return sa.case((score < least, least), (score > most, most), else_=score)
+
+
+def _with_means(sums: BinarySums, means: dict[str, MeanSums]) -> BinarySums:
+    return BinarySums(
+        sums.bins,
+        sums.counts,
+        sums.scores,
+        errors=means["errors"],
+        log_loss=means["log_loss"],
+        brier=means["brier"],
+        outside=means["outside"].rows,
+    )
+
+
+def multiclass(window: Window, by: By) -> dict[Cell, MulticlassSums]:
+    """Of labelled rows of a classifier of several classes that have a prediction."""
+    rows = window.table.c
+    chosen = sa.and_(window.known_at(by.age), rows["class"].is_not(None))
+    columns, source, timely = window.grouped(by)
+    keys = [*columns, rows.label, rows["class"]]
+    query = sa.select(*keys, sa.func.count()).select_from(source).where(chosen, timely).group_by(*keys)
+    confusions: dict[Cell, dict[tuple[str, str], int]] = {}
+    for *key, label, said, count in window.connection.execute(query):
+        confusions.setdefault(window.cell(by, tuple(key)), {})[label, said] = count
+    errors = sa.case((rows["class"] == rows.label, 0.0), else_=1.0)
+    means = mean_sums(window, by, chosen, {"errors": errors})
+    return {cell: _multiclass(counts, means[cell]["errors"]) for cell, counts in confusions.items()}
+
+
+def _multiclass(counts: dict[tuple[str, str], int], errors: MeanSums) -> MulticlassSums:
+    classes = tuple(sorted({name for pair in counts for name in pair}))
+    place = {name: index for index, name in enumerate(classes)}
+    confusion = np.zeros((len(classes), len(classes)), np.int64)
+    for (label, said), count in counts.items():
+        confusion[place[label], place[said]] = count
+    return MulticlassSums(classes, confusion, errors)
+
+
+def regression(window: Window, by: By, shift: float = 0.0) -> dict[Cell, RegressionSums]:
+    """Of labelled rows that have a prediction; `shift`: a number near the labels."""
+    rows = window.table.c
+    chosen = sa.and_(window.known_at(by.age), rows.value.is_not(None), rows.truth.is_not(None))
+    error = rows.value - rows.truth
+    numbers = {
+        "errors": error,
+        "absolute": sa.func.abs(error),
+        "squares": error * error,
+        "percentage": sa.case((rows.truth == 0.0, None), else_=sa.func.abs(error) / sa.func.abs(rows.truth)),
+    }
+    means = mean_sums(window, by, chosen, numbers)
+    moments = _moments(window, by, chosen, error, rows.truth - shift, shift)
+    return {
+        cell: RegressionSums(**found, labels=moments[cell][0], largest=moments[cell][1])
+        for cell, found in means.items()
+    }
+
+
+def _moments(
+    window: Window, by: By, chosen: sa.ColumnElement[bool], e: Expression, d: Expression, shift: float
+) -> dict[Cell, tuple[LabelMoments, float]]:
+    columns, source, timely = window.grouped(by)
+    powers = [sa.func.sum(x) for x in (d, d * d, d * d * d, d * d * d * d, e * e * d, e * e * d * d, e * e)]
+    query = (
+        sa.select(*columns, sa.func.count(), sa.func.max(sa.func.abs(e)), *powers)
+        .select_from(source)
+        .where(chosen, timely)
+        .group_by(*columns)
+    )
+    found = {}
+    for *key, count, largest, d1, d2, d3, d4, x1, x2, q in window.connection.execute(query):
+        moments = LabelMoments(shift, count, (d1, d2, d3, d4), (x1, x2), q)
+        found[window.cell(by, tuple(key))] = (moments, float(largest))
+    return found
+
+
+def error_buckets(window: Window, by: By, positive: str | None = None) -> dict[Cell, list[ErrorBucket]]:
+    """The error by slice of `by.bucket` seconds, in order of time, by cells without `bucket`.
+
+    Of a binary classifier give the positive class; else classes are compared by name, numbers by |e|.
+    """
+    assert by.bucket is not None  # noqa: S101 - a bucket's width is what is asked for
+    rows = window.table.c
+    distance = sa.func.abs(rows.value - rows.truth)
+    same = rows["class"] == rows.label
+    if positive is not None:
+        same = (rows["class"] == positive) == (rows.label == positive)
+    wrong = sa.case((rows["class"].is_(None), None), (same, 0.0), else_=1.0)
+    errors = sa.case((rows.truth.is_not(None), distance), else_=wrong)
+    means = mean_sums(window, by, window.known_at(by.age), {"errors": errors})
+    found: dict[Cell, list[ErrorBucket]] = {}
+    for cell, sums in sorted(means.items(), key=lambda item: item[0].bucket or 0.0):
+        bucket = ErrorBucket(cell.bucket or 0.0, by.bucket, sums["errors"])
+        found.setdefault(cell._replace(bucket=None), []).append(bucket)
+    return found
+
+
+def predicted(window: Window, by: By, positive: str | None) -> dict[Cell, PredictionCounts]:
+    """All predictions, labelled or not, by what was predicted and bin; `positive` None: only by bin."""
+    said = sa.literal(NOT_PREDICTED) if positive is None else _said(window, positive)
+    columns, source, timely = window.grouped(by)
+    keys = [*columns, said.label("said"), window.table.c.bin]
+    query = (
+        sa.select(*keys, sa.func.count())
+        .select_from(source)
+        .where(window.once(), timely)
+        .group_by(*columns, sa.text("said"), window.table.c.bin)
+    )
+    found: dict[Cell, PredictionCounts] = {}
+    empty = (3, window.bins.count + 1)
+    for *key, place, bin_, count in window.connection.execute(query):
+        cell = window.cell(by, tuple(key))
+        counts = found.setdefault(cell, PredictionCounts(window.bins, np.zeros(empty, np.int64))).counts
+        counts[place, window.bins.count if bin_ is None else bin_] += count
+    return found

@@ -1,0 +1,188 @@
+"""The predictions of a span of time with what became true of them, as a temporary table of one connection.
+
+The join is made once; what is asked of it then is a GROUP BY. Of several predictions of one id the newest
+*of the span* is there: an answer that was given anew a week later doesn't take the older one out of its window.
+A prediction has a row for each label it ever had: `since` and `until` say from which to which of its ages the
+label was known (NULL: not labelled; still known). So `until IS NULL` is each prediction once, with the newest
+label, and `since <= A AND (until IS NULL OR until > A)` is what was known at the age A.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+import sqlalchemy as sa
+from driftline.performance.bins import ScoreBins
+from driftline.performance.lag import EDGES
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.engine import Connection
+
+from driftline_operator.hub import schema
+from driftline_operator.hub.database import register_functions
+
+MOST_CELLS: Final = 200_000
+"""Groups that one question may have: (version, variant, segment's value, time)."""
+
+
+class By(NamedTuple):
+    """What to group by, and which labels count."""
+
+    segment: str | None = None
+    """By the values of this feature; None: all rows together."""
+    bucket: float | None = None
+    """By slices of the span, of so many seconds."""
+    age: float | None = None
+    """Labels that were known at this age of the prediction, in seconds; None: the newest there is."""
+    before: float | None = None
+    """Only predictions made before this time: those that have reached the age."""
+
+
+class Cell(NamedTuple):
+    """One group."""
+
+    version: str
+    variant: str
+    value: str | None = None
+    """Of the segment."""
+    bucket: float | None = None
+    """Where the slice begins, unix seconds."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """A monitor's predictions in [start, end), while the connection's transaction lasts."""
+
+    connection: Connection
+    monitor: int
+    start: float
+    end: float
+    bins: ScoreBins
+    """Of the score, or of a regression's prediction."""
+    table: sa.Table
+    single: bool
+    """Every request is one row: sums by request are sums by row."""
+
+    def grouped(self, by: By) -> tuple[list[sa.ColumnElement[Any]], sa.FromClause, sa.ColumnElement[bool]]:
+        """The four columns of a `Cell`, what they are selected from, and the condition on time."""
+        rows, strata, segments = self.table.c, schema.strata.c, schema.stratum_segments.c
+        source: sa.FromClause = self.table.join(schema.strata, strata.id == rows.stratum_id)
+        value: sa.ColumnElement[Any] = sa.null()
+        if by.segment is not None:
+            own = sa.and_(segments.stratum_id == rows.stratum_id, segments.segment == by.segment)
+            source = source.join(schema.stratum_segments, own)
+            value = segments.value
+        bucket: sa.ColumnElement[Any] = sa.null()
+        if by.bucket is not None:
+            bucket = sa.func.floor((rows.at - self.start) / by.bucket)
+        columns = [strata.version, strata.variant, value.label("segment_value"), bucket.label("bucket")]
+        return columns, source, sa.true() if by.before is None else rows.at < by.before
+
+    def cell(self, by: By, key: tuple[Any, ...]) -> Cell:
+        """Of the columns of `grouped`."""
+        version, variant, value, bucket = key
+        began = None if by.bucket is None else self.start + int(bucket) * by.bucket
+        return Cell(version, variant, value, began)
+
+    def known_at(self, age: float | None) -> sa.ColumnElement[bool]:
+        """Rows with the label that was known at that age; None: with the newest."""
+        rows = self.table.c
+        if age is None:
+            return sa.and_(rows.since.is_not(None), rows.until.is_(None))
+        return sa.and_(rows.since <= age, sa.or_(rows.until.is_(None), rows.until > age))
+
+    def once(self) -> sa.ColumnElement[bool]:
+        """Each prediction once."""
+        return self.table.c.until.is_(None)
+
+
+@contextmanager
+def open_window(
+    connection: Connection, monitor: int, start: float, end: float, bins: ScoreBins, *, regression: bool
+) -> Iterator[Window]:
+    """Join what was predicted in [start, end), unix seconds, with its labels."""
+    table = _table()
+    register_functions(connection, bins.edges.tolist(), list(EDGES))
+    table.create(connection)
+    try:
+        connection.execute(_filling(connection, table, monitor, start, end, bins, regression=regression))
+        if connection.dialect.name == "postgresql":
+            connection.execute(sa.DDL("ANALYZE looked"))
+        multiple = sa.select(sa.literal(1)).where(table.c.place > 0).limit(1)
+        single = connection.execute(multiple).first() is None
+        yield Window(connection, monitor, start, end, bins, table, single)
+    finally:
+        if not connection.invalidated and connection.in_transaction():
+            table.drop(connection)
+
+
+def _table() -> sa.Table:
+    """`looked`: as wide as what is grouped, no wider."""
+    exact = schema.Exact
+    return sa.Table(
+        "looked",
+        sa.MetaData(),
+        sa.Column("source_id", sa.Integer),
+        sa.Column("sequence", sa.BigInteger),
+        sa.Column("place", sa.Integer),
+        sa.Column("id", schema.Bytewise),
+        sa.Column("at", exact),
+        sa.Column("stratum_id", sa.Integer),
+        sa.Column("class", sa.Text),
+        sa.Column("value", exact),
+        sa.Column("score", exact),
+        sa.Column("bin", sa.Integer),
+        sa.Column("label", sa.Text),
+        sa.Column("truth", exact),
+        sa.Column("since", exact),
+        sa.Column("until", exact),
+        prefixes=["TEMPORARY"],
+    )
+
+
+def _filling(
+    connection: Connection,
+    table: sa.Table,
+    monitor: int,
+    start: float,
+    end: float,
+    bins: ScoreBins,
+    *,
+    regression: bool,
+) -> sa.Insert:
+    rows, labels = schema.predictions.c, schema.labels
+    names = ("source_id", "sequence", "place", "id", "at", "stratum_id", "class", "value", "score")
+    order = (rows.at.desc(), rows.sequence.desc(), rows.place.desc(), rows.source_id.desc())
+    place = sa.func.row_number().over(partition_by=rows.id, order_by=order).label("newest")
+    spanned = (
+        sa.select(*(rows[name] for name in names), place)
+        .where(rows.monitor_id == monitor, rows.at >= start, rows.at < end)
+        .subquery("spanned")
+    )
+    own = spanned.c
+    found = sa.select(
+        *(own[name] for name in names),
+        bin_of(connection, "score_bin", own.value if regression else own.score, bins.edges.tolist()),
+        labels.c["class"],
+        labels.c.value,
+        labels.c.at - own.at,
+        labels.c.until - own.at,
+    ).where(own.newest == 1)
+    joined = spanned.outerjoin(labels, sa.and_(labels.c.monitor_id == monitor, labels.c.id == own.id))
+    return sa.insert(table).from_select([each.name for each in table.c], found.select_from(joined))
+
+
+def bin_of(
+    connection: Connection, function: str, number: sa.ColumnElement[Any], edges: list[float]
+) -> sa.ColumnElement[Any]:
+    """How many edges are below a number (the bin (a, b] that it is in); NULL for NULL.
+
+    Stored bins would save nothing (measured) and be wrong once the reference changes. PostgreSQL's
+    width_bucket counts edges that are not above: so both are turned round.
+    """
+    if connection.dialect.name != "postgresql":
+        return getattr(sa.func, function)(number)  # type: ignore[no-any-return]
+    turned = sa.cast([-edge for edge in reversed(edges)], postgresql.ARRAY(schema.Exact))
+    return sa.literal(len(edges)) - sa.func.width_bucket(-number, turned)

@@ -1,0 +1,248 @@
+"""Predictions, labels, feedback and KPI events into the database, each once.
+
+Every function takes one request's events, all of them or none, and answers how many were new. It checks and
+makes rows first, without the database; what it returns is then run within a transaction. Order doesn't matter: of two labels (or pieces of feedback, or
+KPI events) of one key the newer counts, and of equally old ones the one that came last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import msgspec
+import sqlalchemy as sa
+from driftline.events import Feedback, Kpi, Label, Prediction
+from sqlalchemy.engine import Connection
+
+from driftline_operator.hub import outcomes, schema
+from driftline_operator.hub.database import Row, execute_batch, incoming, insert, lock
+from driftline_operator.hub.refusal import Refusal
+from driftline_operator.hub.registry import Known
+from driftline_operator.hub.strata import Numbers, Stratum
+
+_LABELS, _FEEDBACK, _KPIS = 1, 2, 3
+"""Kinds of locks: who writes labels of a monitor is alone in it."""
+_PREDICTION_COLUMNS: Final = tuple(each for each in schema.predictions.c if each.name != "monitor_id")
+
+
+def stratum_of(prediction: Prediction, segments: frozenset[str]) -> Stratum:
+    """What it is grouped by; segments that the monitor doesn't name are dropped."""
+    kept = tuple(sorted(item for item in prediction.segments.items() if item[0] in segments))
+    return Stratum(prediction.version, prediction.variant, kept)
+
+
+def prediction_rows(
+    known: Known, source: int, predictions: Sequence[Prediction], numbers: Numbers
+) -> list[Row]:
+    """Rows of `predictions`, but for the monitor. Raises Refusal (400)."""
+    kind, features = known.kind, known.features
+    strata = [stratum_of(each, known.segments) for each in predictions]
+    number = numbers.strata(known.id, dict.fromkeys(strata))
+    rows = []
+    for index, (each, stratum) in enumerate(zip(predictions, strata, strict=True)):
+        kept = outcomes.keep(kind, each.prediction, f"predictions[{index}].prediction")
+        rows.append(
+            {
+                "source_id": source,
+                "sequence": each.sequence,
+                "place": each.row,
+                "at": each.at,
+                "id": each.id,
+                "stratum_id": number[stratum],
+                "class": kept.name,
+                "value": kept.value,
+                "score": each.score,
+                "weight": each.weight,
+                "features": _features(each, features) if each.features else None,
+            }
+        )
+    return rows
+
+
+def _features(prediction: Prediction, named: frozenset[str]) -> str | None:
+    kept = {name: value for name, value in prediction.features.items() if name in named}
+    return msgspec.json.encode(kept).decode() if kept else None
+
+
+def add_predictions(connection: Connection, monitor: int, rows: Sequence[Row]) -> int:
+    """How many were not there yet. Raises Refusal (404) where the monitor has gone meanwhile."""
+    hold_monitor(connection, monitor)
+    batch = incoming(connection, _PREDICTION_COLUMNS)
+    columns = [each.name for each in _PREDICTION_COLUMNS]
+    chosen = sa.select(sa.literal(monitor), *(batch.c[name] for name in columns)).where(sa.true())
+    adding = insert(connection, schema.predictions).from_select(["monitor_id", *columns], chosen)
+    return execute_batch(connection, adding.on_conflict_do_nothing(), rows)
+
+
+def hold_monitor(connection: Connection, monitor: int) -> None:
+    """See that it is there and stays until the transaction ends. Raises Refusal (404)."""
+    query = sa.select(schema.monitors.c.id).where(schema.monitors.c.id == monitor)
+    if connection.execute(query.with_for_update(read=True, key_share=True)).first() is None:
+        raise Refusal(404, "the monitor has just been removed", field="monitor", value=monitor)
+
+
+def label_rows(known: Known, labels: Iterable[Label], now: float) -> list[Row]:
+    """Rows of `labels`, one for each id and time. Raises Refusal (400)."""
+    rows: dict[tuple[str, float], Row] = {}
+    for index, each in enumerate(labels):
+        kept = outcomes.keep(known.kind, each.label, f"labels[{index}].label")
+        at = now if each.at is None else each.at
+        rows[each.id, at] = {
+            "id": each.id,
+            "at": at,
+            "class": kept.name,
+            "value": kept.value,
+            "received": now,
+            "given": each.at is not None,
+        }
+    return [rows[key] for key in sorted(rows)]
+
+
+def add_labels(connection: Connection, monitor: int, rows: Sequence[Row]) -> int:
+    """How many were new, or changed the label of their time.
+
+    A label without a time that says what is known already is no news: it would only make the label look late.
+    """
+    hold_monitor(connection, monitor)
+    lock(connection, _LABELS, monitor)
+    table = schema.labels
+    columns = [*(table.c[name] for name in ("id", "at", "class", "value", "received")), _GIVEN]
+    batch = incoming(connection, columns)
+    holds = table.alias("holds")
+    same = sa.and_(
+        holds.c["class"].is_not_distinct_from(batch.c["class"]),
+        holds.c.value.is_not_distinct_from(batch.c.value),
+    )
+    held = sa.and_(holds.c.monitor_id == monitor, holds.c.id == batch.c.id, holds.c.until.is_(None))
+    repeated = sa.exists().where(held, same, batch.c.given.is_(sa.false()))
+    names = ["id", "at", "class", "value", "received"]
+    chosen = sa.select(sa.literal(monitor), *(batch.c[name] for name in names)).where(~repeated)
+    adding = insert(connection, table).from_select(["monitor_id", *names], chosen)
+    new = adding.excluded
+    differs = sa.or_(
+        table.c["class"].is_distinct_from(new["class"]), table.c.value.is_distinct_from(new.value)
+    )
+    upsert = adding.on_conflict_do_update(
+        index_elements=["monitor_id", "id", "at"],
+        set_={name: new[name] for name in ("class", "value", "received")},
+        where=differs,
+    )
+    changed = execute_batch(connection, upsert, rows)
+    if changed:
+        _set_until(connection, monitor, rows)
+    return changed
+
+
+_GIVEN: Final[sa.Column[Any]] = sa.Column("given", sa.Boolean)
+
+
+def _set_until(connection: Connection, monitor: int, rows: Sequence[Row]) -> None:
+    """Each label of these ids holds until the next one of its id."""
+    table, later = schema.labels, schema.labels.alias("later")
+    following = (
+        sa.select(sa.func.min(later.c.at))
+        .where(later.c.monitor_id == table.c.monitor_id, later.c.id == table.c.id, later.c.at > table.c.at)
+        .scalar_subquery()
+    )
+    batch = incoming(connection, [table.c.id])
+    setting = (
+        sa.update(table)
+        .values(until=following)
+        .where(
+            table.c.monitor_id == monitor,
+            table.c.id.in_(sa.select(batch.c.id)),
+            table.c.until.is_distinct_from(following),
+        )
+    )
+    execute_batch(connection, setting, [{"id": name} for name in dict.fromkeys(row["id"] for row in rows)])
+
+
+def feedback_rows(feedback: Iterable[Feedback], now: float) -> list[Row]:
+    """Rows of `feedback`, the newest of each id and event. Raises Refusal (400) for one that says nothing."""
+    rows: list[Row] = []
+    for index, each in enumerate(feedback):
+        if each.thumb is None and each.score is None and not each.comment:
+            raise Refusal(400, "needs thumb, score or comment", field=f"feedback[{index}]", value=each.id)
+        rows.append(
+            {
+                "id": each.id,
+                "event": each.event,
+                "at": now if each.at is None else each.at,
+                "thumb": None if each.thumb is None else int(each.thumb == "up"),
+                "score": each.score,
+                "comment": each.comment,
+                "received": now,
+            }
+        )
+    return _newest(rows, ("id", "event"))
+
+
+def kpi_rows(known: Known, kpis: Iterable[Kpi], now: float) -> list[Row]:
+    """Rows of `kpis`, the newest of each id, name and event. Raises Refusal (400) for an unknown name."""
+    rows: list[Row] = []
+    for index, each in enumerate(kpis):
+        if each.name not in known.kpis:
+            names = ", ".join(sorted(known.kpis)) or "none"
+            message = f"the monitor's spec.kpis has no such name (it has {names})"
+            raise Refusal(400, message, field=f"kpis[{index}].name", value=each.name)
+        rows.append(
+            {
+                "id": each.id,
+                "name": each.name,
+                "event": each.event,
+                "at": now if each.at is None else each.at,
+                "value": each.value,
+                "received": now,
+            }
+        )
+    return _newest(rows, ("id", "name", "event"))
+
+
+def add_feedback(connection: Connection, monitor: int, rows: Sequence[Row]) -> int:
+    """How many were new or newer."""
+    lock(connection, _FEEDBACK, monitor)
+    return _upsert(connection, schema.feedback, monitor, rows, ("id", "event"), ("thumb", "score", "comment"))
+
+
+def add_kpis(connection: Connection, monitor: int, rows: Sequence[Row]) -> int:
+    """How many were new or newer."""
+    lock(connection, _KPIS, monitor)
+    return _upsert(connection, schema.kpis, monitor, rows, ("id", "name", "event"), ("value",))
+
+
+def _newest(rows: Sequence[Row], key: tuple[str, ...]) -> list[Row]:
+    """One of each key; of equally old ones the last."""
+    kept: dict[tuple[Any, ...], Row] = {}
+    for row in rows:
+        name = tuple(row[part] for part in key)
+        if name not in kept or row["at"] >= kept[name]["at"]:
+            kept[name] = row
+    return [kept[name] for name in sorted(kept)]
+
+
+def _upsert(
+    connection: Connection,
+    table: sa.Table,
+    monitor: int,
+    rows: Sequence[Row],
+    key: tuple[str, ...],
+    content: tuple[str, ...],
+) -> int:
+    """Insert, or replace what is not newer and says something else."""
+    hold_monitor(connection, monitor)
+    names = [each.name for each in table.c if each.name != "monitor_id"]
+    batch = incoming(connection, [table.c[name] for name in names])
+    chosen = sa.select(sa.literal(monitor), *(batch.c[name] for name in names)).where(sa.true())
+    adding = insert(connection, table).from_select(["monitor_id", *names], chosen)
+    new = adding.excluded
+    differs = [table.c[name].is_distinct_from(new[name]) for name in content]
+    upsert = adding.on_conflict_do_update(
+        index_elements=["monitor_id", *key],
+        set_={name: new[name] for name in names if name not in key},
+        where=sa.or_(
+            new.at > table.c.at,
+            sa.and_(new.at == table.c.at, sa.or_(*differs)),
+        ),
+    )
+    return execute_batch(connection, upsert, rows)

@@ -1,0 +1,45 @@
+"""What a model's type makes of a prediction or a label: the name of a class, or a number."""
+
+from __future__ import annotations
+
+from math import isfinite
+from typing import NamedTuple
+
+from driftline_operator.hub.refusal import Refusal
+
+Outcome = str | float | bool | None
+
+
+class Kept(NamedTuple):
+    """As it is stored: one of the two, or neither."""
+
+    name: str | None
+    value: float | None
+
+
+def keep(kind: str, outcome: Outcome, field: str) -> Kept:
+    """Of a classification the class's name, of a regression the number. Raises Refusal (400)."""
+    if outcome is None:
+        return Kept(None, None)
+    if kind != "regression":
+        return Kept(class_name(outcome), None)
+    return Kept(None, _number(outcome, field))
+
+
+def class_name(outcome: str | float | bool) -> str:
+    """`true` and `false`, whole numbers without a point (1.0 is `1`, as in a column of text)."""
+    if isinstance(outcome, bool):
+        return "true" if outcome else "false"
+    if isinstance(outcome, float | int):
+        return str(int(outcome)) if outcome == int(outcome) else repr(outcome)
+    return outcome
+
+
+def _number(outcome: str | float | bool, field: str) -> float:
+    try:
+        value = float("nan") if isinstance(outcome, bool) else float(outcome)
+    except ValueError:
+        value = float("nan")
+    if not isfinite(value):
+        raise Refusal(400, "a regression's outcome must be a number", field=field, value=outcome)
+    return value

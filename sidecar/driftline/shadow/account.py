@@ -1,0 +1,115 @@
+"""Where every eligible request went, so that nothing that was not compared goes unsaid.
+
+    eligible = mirrored + dropped by reason + lost + waiting        mirrored = paired + failed by reason
+
+`waiting` is what a running mirror holds at that moment; of one that has ended there is none. `lost` is what a
+killed one left: its successor counts it, from the counter of eligible requests that outlives it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from typing import TypeVar
+
+import msgspec
+
+R = TypeVar("R", bound=StrEnum)
+
+
+class Drop(StrEnum):
+    """Why an eligible request was not sent to the candidate."""
+
+    QUEUE_FULL = "QueueFull"
+    BUDGET = "Budget"
+    BODY_TOO_LARGE = "BodyTooLarge"
+    INCOMPLETE = "Incomplete"
+    """The request's end was not seen: its client had gone, or capture had dropped a part."""
+    NOT_READY = "NotReady"
+    """The candidate was not ready, or warming up."""
+    BREAKER_OPEN = "BreakerOpen"
+    """The candidate failed so often that the mirror let it rest."""
+
+
+class Failure(StrEnum):
+    """Why a mirrored request made no pair."""
+
+    REFUSED = "Refused"
+    TIMEOUT = "Timeout"
+    RESET = "Reset"
+    """The candidate ended the connection before its answer was whole."""
+    LIVE_FAILED = "LiveFailed"
+    """The live model gave no whole answer: there is nothing to compare with."""
+    UNDECODABLE = "Undecodable"
+    UNALIGNED = "Unaligned"
+    """The sides answered with unlike numbers of rows."""
+
+
+class Account(msgspec.Struct, frozen=True, kw_only=True):
+    """Counts of requests since the shadow began, of one pod or of many."""
+
+    eligible: int = 0
+    mirrored: int = 0
+    paired: int = 0
+    lost: int = 0
+    waiting: int = 0
+    dropped: dict[Drop, int] = {}
+    failed: dict[Failure, int] = {}
+
+    def __add__(self, other: Account) -> Account:
+        """Two pods', or two lives' of one pod."""
+        return Account(
+            eligible=self.eligible + other.eligible,
+            mirrored=self.mirrored + other.mirrored,
+            paired=self.paired + other.paired,
+            lost=self.lost + other.lost,
+            waiting=self.waiting + other.waiting,
+            dropped=_together(self.dropped, other.dropped),
+            failed=_together(self.failed, other.failed),
+        )
+
+    @property
+    def coverage(self) -> float:
+        """Share of the eligible requests that were paired: what a promotion rests on. 0 without any."""
+        return self.paired / self.settled if self.settled > 0 else 0.0
+
+    @property
+    def attempted(self) -> float:
+        """Share of them that were mirrored, or held back because the candidate kept failing.
+
+        What a rejection rests on: a candidate that answers nothing would otherwise hide behind the breaker.
+        """
+        tried = self.mirrored + self.dropped.get(Drop.BREAKER_OPEN, 0)
+        return tried / self.settled if self.settled > 0 else 0.0
+
+    @property
+    def settled(self) -> int:
+        """Eligible requests of which the end is known."""
+        return self.eligible - self.waiting
+
+    def problems(self) -> Iterator[str]:
+        """What doesn't add up, in words; nothing where all does."""
+        dropped, failed = sum(self.dropped.values()), sum(self.failed.values())
+        for name, value in self._counts():
+            if value < 0:
+                yield f"{name} is negative ({value})"
+        if self.eligible != self.mirrored + dropped + self.lost + self.waiting:
+            yield (
+                f"eligible {self.eligible} is not mirrored {self.mirrored} + dropped {dropped} + lost "
+                f"{self.lost} + waiting {self.waiting}"
+            )
+        if self.mirrored != self.paired + failed:
+            yield f"mirrored {self.mirrored} is not paired {self.paired} + failed {failed}"
+
+    def _counts(self) -> Iterator[tuple[str, int]]:
+        for name in ("eligible", "mirrored", "paired", "lost", "waiting"):
+            yield name, getattr(self, name)
+        for kind in (self.dropped, self.failed):
+            yield from kind.items()
+
+
+def _together(first: Mapping[R, int], second: Mapping[R, int]) -> dict[R, int]:
+    total = Counter(first)
+    total.update(second)
+    return {reason: total[reason] for reason in sorted(total) if total[reason]}

@@ -1,0 +1,143 @@
+"""What each rule of the gate measures, as bounds that are small where the candidate is good."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from driftline.shadow.account import Account
+from driftline.shadow.latency import EDGES
+from driftline.shadow.performance import Performance
+from driftline.shadow.rules import RuleReason
+from driftline.shadow.sequences.binary import share_bound
+from driftline.shadow.sequences.blocks import blocks_bound
+from driftline.shadow.sequences.bound import Bound, Levels
+from driftline.shadow.sequences.bounded import mean_bound, size_bound
+from driftline.shadow.sequences.quantile import quantile_bound, ratio_bound
+from driftline.shadow.tally import Slice, Tally
+from driftline.shadow.values import MAGNITUDES, Values
+
+_SIDES: Final = np.array([-1.0, 0.0, 1.0])
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What is known of the pairs up to some moment, over all pods."""
+
+    account: Account
+    tally: Tally
+    performance: Performance = field(default_factory=Performance)
+
+
+class Measured(NamedTuple):
+    """`bound` of what must be small, or why there is none."""
+
+    bound: Bound | None
+    missing: RuleReason = RuleReason.NO_DATA
+    approximate: bool = False
+
+
+def measure(rule: str, found: Snapshot, levels: Levels) -> Measured:
+    """What that rule measures. Raises KeyError for a rule that is none."""
+    name, _, part = rule.partition(".")
+    if name == "latencyRatio":
+        return _latency(found.tally, float(part[1:]) / 100, levels)
+    return _MEASURES[rule](found, levels)
+
+
+def disagreement(of: Slice, levels: Levels) -> Bound:
+    """Of requests of one row the exact mixture of their counts, else the bounds of a mean over requests."""
+    if of.several == 0:
+        return share_bound(of.requests, int(of.differ.counts[-1]), levels)
+    return _mean(of.differ, levels)
+
+
+def _agreement(found: Snapshot, levels: Levels) -> Measured:
+    return _known(disagreement(found.tally.all, levels))
+
+
+def _error_rate(found: Snapshot, levels: Levels) -> Measured:
+    """Of paired outcomes of every mirrored request: only those that fail on one side tell."""
+    (fine, candidate_only), (live_only, both) = found.tally.errors.astype(np.float64)
+    weights = np.array([live_only, fine + both, candidate_only])
+    return _known(mean_bound(_SIDES, weights, 1.0, levels))
+
+
+def _mean_delta(found: Snapshot, levels: Levels) -> Measured:
+    delta = found.tally.all.delta
+    if delta is None:
+        return Measured(None, RuleReason.NO_CLIP)
+    return _known(size_bound(delta.points, delta.weights, delta.limit, levels))
+
+
+def _p95_delta(found: Snapshot, levels: Levels) -> Measured:
+    size = found.tally.all.size
+    if size is None:
+        return Measured(None, RuleReason.NO_CLIP)
+    return _known(quantile_bound(MAGNITUDES * size.limit, np.append(size.counts, 0), 0.95, levels))
+
+
+def _output_drift(found: Snapshot, levels: Levels) -> Measured:
+    """The largest shift of any output's share. To pass all must be small, so each has the full level."""
+    shifts = found.tally.shifts
+    each = Levels(levels.passing, levels.rejecting / len(shifts))
+    bounds = [size_bound(s.points, s.weights, s.limit, each) for s in shifts]
+    values = [bound.value for bound in bounds if bound.value is not None]
+    if not values:
+        return Measured(None)
+    return Measured(Bound(max(values), max(b.lower for b in bounds), max(b.upper for b in bounds)))
+
+
+def _systematic(found: Snapshot, levels: Levels) -> Measured:
+    bound = found.tally.twice.systematic(levels)
+    return Measured(None, RuleReason.NO_REPEATS) if bound.value is None else Measured(bound)
+
+
+def _latency(tally: Tally, p: float, levels: Levels) -> Measured:
+    if not tally.live_latency.sum():
+        return Measured(None, RuleReason.NO_BASELINE)
+    return _known(ratio_bound(EDGES, tally.candidate_latency, tally.live_latency, p, levels))
+
+
+def _accuracy(found: Snapshot, levels: Levels) -> Measured:
+    return _labelled(_mean(found.performance.accuracy, levels))
+
+
+def _mae(found: Snapshot, levels: Levels) -> Measured:
+    error = found.performance.error
+    return Measured(None, RuleReason.NO_LABELS) if error is None else _labelled(_mean(error, levels))
+
+
+def _auc(found: Snapshot, levels: Levels) -> Measured:
+    gain = blocks_bound(found.performance.auc, Levels(levels.rejecting, levels.passing))
+    if gain.value is None:
+        return Measured(None, RuleReason.NO_LABELS)
+    return Measured(Bound(-gain.value, -gain.upper, -gain.lower), approximate=True)
+
+
+def _mean(values: Values, levels: Levels) -> Bound:
+    return mean_bound(values.points, values.weights, values.limit, levels)
+
+
+def _known(bound: Bound) -> Measured:
+    return Measured(None) if bound.value is None else Measured(bound)
+
+
+def _labelled(bound: Bound) -> Measured:
+    return Measured(None, RuleReason.NO_LABELS) if bound.value is None else Measured(bound)
+
+
+_MEASURES: Final[dict[str, Callable[[Snapshot, Levels], Measured]]] = {
+    "errorRate": _error_rate,
+    "agreement": _agreement,
+    "meanDelta": _mean_delta,
+    "p95Delta": _p95_delta,
+    "outputDrift": _output_drift,
+    "systematicDifference": _systematic,
+    "performance.accuracy": _accuracy,
+    "performance.auc": _auc,
+    "performance.mae": _mae,
+}

@@ -1,0 +1,93 @@
+"""Decoded answers of both sides as what a tally counts: row-aligned, with the request each row is of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftline.columns import Floats
+from driftline.shadow.plan import ComparisonPlan
+
+Codes = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Pairs whose answers were decoded. `request` int64 (rows,): 0 .. requests - 1, each at least once.
+
+    `differ` float64 (rows,): 1 where the sides disagree. `live`, `candidate`: output bins of the plan, None
+    for bodies. `delta` float64 (rows,): candidate less live, finite; None where nothing numeric is compared.
+    `segments`: by feature the plan's value codes, the last of them `other`.
+    """
+
+    request: Codes
+    differ: Floats
+    live: Codes | None = None
+    candidate: Codes | None = None
+    delta: Floats | None = None
+    segments: Mapping[str, Codes] = field(default_factory=dict)
+
+    @property
+    def requests(self) -> int:
+        """How many pairs."""
+        return int(self.request[-1]) + 1 if len(self.request) else 0
+
+    def means(self, values: Floats) -> Floats:
+        """Means over each request's rows, float64 (requests,): the request is the unit."""
+        sizes = np.bincount(self.request)
+        found: Floats = np.bincount(self.request, weights=values) / sizes
+        return found
+
+
+def class_rows(
+    plan: ComparisonPlan,
+    request: Codes,
+    live: Sequence[str],
+    candidate: Sequence[str],
+    scores: tuple[Floats, Floats] | None = None,
+    segments: Mapping[str, Codes] | None = None,
+) -> Rows:
+    """Rows of a classifier. `scores`: (live, candidate), float64 (rows,), where the model gives them."""
+    differ = np.array([a != b for a, b in zip(live, candidate, strict=True)], np.float64)
+    delta = None if scores is None else deltas(*scores, plan.clip or 1.0)
+    return Rows(
+        request,
+        differ,
+        plan.class_codes(list(live)),
+        plan.class_codes(list(candidate)),
+        delta,
+        segments or {},
+    )
+
+
+def number_rows(
+    plan: ComparisonPlan,
+    request: Codes,
+    live: Floats,
+    candidate: Floats,
+    segments: Mapping[str, Codes] | None = None,
+) -> Rows:
+    """Rows of a regression: float64 (rows,) both."""
+    tolerance = plan.tolerance
+    with np.errstate(invalid="ignore"):
+        near = np.abs(candidate - live) <= tolerance.absolute + tolerance.relative * np.abs(live)
+    same = (live == candidate) | (np.isnan(live) & np.isnan(candidate))
+    agree = same | (near & np.isfinite(live) & np.isfinite(candidate))
+    delta = None if plan.clip is None else deltas(live, candidate, plan.clip)
+    return Rows(
+        request, (~agree).astype(np.float64), plan.bins(live), plan.bins(candidate), delta, segments or {}
+    )
+
+
+def deltas(live: Floats, candidate: Floats, clip: float) -> Floats:
+    """Candidate less live within +-clip, float64 (rows,); where one side is no number, the largest there is.
+
+    A candidate that answers NaN where the live model has a value must not look close to it.
+    """
+    same = (live == candidate) | (np.isnan(live) & np.isnan(candidate))
+    with np.errstate(invalid="ignore"):
+        found = np.where(same, 0.0, candidate - live)
+    return np.clip(np.where(np.isnan(found), clip, found), -clip, clip)

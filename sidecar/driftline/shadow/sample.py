@@ -1,0 +1,45 @@
+"""The largest disagreements, for a person to look at: a bounded sample that merges the same in any order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from hashlib import blake2b
+from typing import Final
+
+import msgspec
+
+KEPT: Final = 50
+MAX_TEXT: Final = 500
+"""Characters of an answer that are kept."""
+
+
+class Disagreement(msgspec.Struct, frozen=True, array_like=True):
+    """One request on which the sides differ. `size`: the mean over its rows, of |delta| or of disagreement.
+
+    `live` and `candidate` are the answers in short, redacted before they come here.
+    """
+
+    size: float
+    request: str
+    live: str
+    candidate: str
+
+
+def largest(entries: Iterable[Disagreement]) -> tuple[Disagreement, ...]:
+    """The `KEPT` largest; among equals a hash of the request's id decides, so none is favoured by its pod."""
+    unique = {entry.request: entry for entry in sorted(entries, key=_rank, reverse=True)}
+    return tuple(sorted(unique.values(), key=_rank)[:KEPT])
+
+
+def shortened(text: str) -> str:
+    """An answer cut to what is kept."""
+    return text if len(text) <= MAX_TEXT else f"{text[: MAX_TEXT - 1]}…"
+
+
+def _rank(entry: Disagreement) -> tuple[float, bytes, str, str]:
+    return (
+        -entry.size,
+        blake2b(entry.request.encode(), digest_size=8).digest(),
+        entry.live,
+        entry.candidate,
+    )
