@@ -6,6 +6,7 @@ All that it has lies in one directory, and its processes die with the one that s
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import ssl
 import subprocess
@@ -26,6 +27,13 @@ _CLIENTS = (
     ("controller-manager", "system:kube-controller-manager", None),
 )
 
+_AUDIT = {
+    "apiVersion": "audit.k8s.io/v1",
+    "kind": "Policy",
+    "omitStages": ["RequestReceived"],
+    "rules": [{"level": "Metadata", "users": ["admin"]}, {"level": "None"}],
+}
+
 
 @dataclass(frozen=True)
 class ControlPlane:
@@ -34,6 +42,11 @@ class ControlPlane:
     directory: Path
     server: str
     kubeconfig: Path
+
+    @property
+    def audit(self) -> Path:
+        """The administrator's requests, one JSON object a line."""
+        return self.directory / "audit.log"
 
 
 @contextlib.contextmanager
@@ -63,6 +76,7 @@ def _prepare(directory: Path, server: str) -> ControlPlane:
     authority = pki.authority(directory)
     authority.server("apiserver")
     pki.service_account_keys(directory)
+    (directory / "audit-policy.json").write_text(json.dumps(_AUDIT))
     for name, user, group in _CLIENTS:
         authority.client(name, user, group)
         authority.kubeconfig(name, server)
@@ -98,6 +112,8 @@ def _api_server(directory: Path, etcd: int, port: int) -> list[str]:
         f"--service-account-key-file={directory / 'sa.pub'}",
         f"--service-account-signing-key-file={directory / 'sa.key'}",
         "--endpoint-reconciler-type=none",
+        f"--audit-policy-file={directory / 'audit-policy.json'}",
+        f"--audit-log-path={directory / 'audit.log'}",
     ]
 
 
