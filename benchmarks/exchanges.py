@@ -16,6 +16,9 @@ from driftline.counting import count
 from driftline.decoding import decode_monitor
 from driftline.grid import Grid
 from driftline.pane import Axes
+from driftline.spec import Labels
+from driftline_sidecar.analyzer.predictions.packet import pack
+from driftline_sidecar.analyzer.predictions.rows import RowReader
 from driftline_sidecar.decoders import Decoder
 from driftline_sidecar.exchange import Exchange
 
@@ -66,7 +69,7 @@ def axes() -> Axes:
 
 
 def rates(number: int) -> dict[str, float]:
-    """Exchanges per second: decoded alone, and decoded and counted."""
+    """Exchanges per second: decoded alone, decoded and counted, and with the prediction log as well."""
     spec = decode_monitor(workload.monitor(Path("none.profile")), "benchmark").spec
     decoder, grid = Decoder(spec, spec.schema.features), axes()
     everything = exchanges(number)
@@ -79,11 +82,22 @@ def rates(number: int) -> dict[str, float]:
     for batch in batches[1:]:
         merged = merged + count(grid, batch)
     counted = time.perf_counter()
+    reader = RowReader(spec, Labels())
+    written = 0
+    for part in parts:
+        found = decoder.decode(part)
+        merged_too = count(grid, found.batch)
+        for boot, predictions in reader.read(found, decoder, time.time()).by_boot.items():
+            written += pack("ml", "m", boot, predictions).rows
+    logged = time.perf_counter()
+    if merged_too.rows != len(parts[-1]) or written != number:
+        raise RuntimeError(f"{written} rows were written of {number}")
     if merged.rows != number or merged.features["f00"].valid != number:
         raise RuntimeError(f"{merged.rows} rows were counted of {number}")
     return {
         "exchanges, decoded": number / (decoded - began),
         "exchanges, decoded and counted": number / (counted - began),
+        "exchanges, decoded, counted and written for the hub": number / (logged - counted),
     }
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from driftline.crd import DEFINITIONS
 
 from e2e.cluster import images, node
 from e2e.cluster.build import binary, helm
@@ -103,7 +104,8 @@ def driftline(cluster: Cluster) -> Iterator[str]:
     yield SYSTEM
     cluster.helm("uninstall", "driftline", "-n", SYSTEM, "--ignore-not-found", "--wait")
     if cluster.own:  # it is kept on purpose, and belongs to the release's namespace
-        cluster.kubectl("delete", "crd", "modelmonitors.driftline.io", "--ignore-not-found")
+        definitions = (definition.name for definition in DEFINITIONS)
+        cluster.kubectl("delete", "crd", *definitions, "--ignore-not-found")
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import Any
 from e2e import scenes
 from e2e.conftest import Cluster, eventually
 
-MODE = {"endpoint": {"port": 8080, "paths": ["/predict"]}, "injection": {"mode": "Redirect"}}
+MODE: dict[str, Any] = {"endpoint": {"port": 8080, "paths": ["/predict"]}, "injection": {"mode": "Redirect"}}
 
 
 def by_number(replicas: int) -> dict[str, Any]:
@@ -40,7 +40,7 @@ def test_a_model_found_by_number_is_monitored_until_the_namespace_forbids_it(
     eventually(lambda: cluster.get(namespace, "mm", "flights")["status"].get("rows", 0) > 200)
     assert eventually(lambda: injected(cluster, namespace))["status"] == "True"
 
-    # The level that takes no NET_ADMIN: the entry goes before a pod is refused, and the model goes on without.
+    # A level that takes no NET_ADMIN: the entry goes before a pod is refused, and the model goes on without.
     cluster.kubectl("label", "namespace", namespace, "pod-security.kubernetes.io/enforce=baseline")
     eventually(lambda: injected(cluster, namespace)["reason"] == "PodSecurity")
     eventually(lambda: not cluster.kubectl(*entry, check=False))

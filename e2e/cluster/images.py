@@ -116,8 +116,8 @@ def _base() -> str:
             root = Path(folder, "root")
             with step("a local base image: Debian with Python (a minute, once)"):
                 run(
-                    "debootstrap", "--variant=minbase", "--include=nftables,python3,python3-venv", _SUITE, root,
-                    "http://deb.debian.org/debian",
+                    "debootstrap", "--variant=minbase", "--include=nftables,python3,python3-venv",
+                    _SUITE, root, "http://deb.debian.org/debian",
                 )  # fmt: skip
                 for each in ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/man"):
                     shutil.rmtree(root / each, ignore_errors=True)

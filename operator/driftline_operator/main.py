@@ -10,6 +10,7 @@ import re
 import socket
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
 import msgspec
@@ -18,6 +19,7 @@ from driftline_operator.cleanup import cleanup
 from driftline_operator.cluster.api import Api, ApiError, load
 from driftline_operator.controller import program as controller
 from driftline_operator.controller.settings import ControllerSettings
+from driftline_operator.hub.limits import Limits
 from driftline_operator.injection.sidecars import Resources, Settings
 from driftline_operator.injector import program as injector
 from driftline_operator.injector.program import SCRAPE, InjectorSettings
@@ -36,10 +38,11 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     top = _Parser(prog="driftline-operator", description="The programs that run beside a cluster's models.")
     programs = top.add_subparsers(
-        dest="program", required=True, metavar="controller | injector | cleanup | probe"
+        dest="program", required=True, metavar="controller | injector | hub | cleanup | probe"
     )
     _controller(programs.add_parser("controller", help="watch ModelMonitors: objects, verdicts, status"))
     _injector(programs.add_parser("injector", help="give monitored pods their sidecar as they are created"))
+    _hub(programs.add_parser("hub", help="remember predictions, take labels, say how good the model was"))
     cleaning = programs.add_parser("cleanup", help="remove what the controller made, before an uninstall")
     _common(cleaning)
     cleaning.add_argument("--controller", default="driftline-controller", metavar="NAME", help="%(default)s")
@@ -70,6 +73,12 @@ def _sidecar(parser: argparse.ArgumentParser) -> None:
     add("--sidecar-image-pull-policy", default="IfNotPresent", choices=("Always", "IfNotPresent", "Never"))
     add("--sidecar-pull-secrets", type=words, default=(), metavar="A,B", help="Secrets to pull it with")
     add("--push-url", default="", metavar="URL", help="where ending pods send their last panes")
+    add(
+        "--hub-url",
+        default="",
+        metavar="URL",
+        help="where sidecars send predictions, https://HOST:PORT (nowhere)",
+    )
     add("--proxy-resources", type=resources, metavar="JSON", help="the proxy container's, by default")
     add("--analyzer-resources", type=resources, metavar="JSON", help="the analyzer container's, by default")
     add("--scrape", default="auto", choices=SCRAPE, help="how Prometheus finds the sidecars (auto)")
@@ -104,6 +113,45 @@ def _controller(parser: argparse.ArgumentParser) -> None:
     add("--lease-duration", type=seconds, default=15.0, metavar="TIME", help="of the leader's lease (15s)")
 
 
+def _hub(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    own = os.environ.get("DRIFTLINE_DATABASE")
+    add(
+        "--database", default=own, required=own is None, metavar="URL",
+        help="sqlite:////data/hub.db, or postgresql://user:password@host/name (DRIFTLINE_DATABASE)",
+    )  # fmt: skip
+    add(
+        "--listen", type=address, default=("127.0.0.1", 8090), metavar="ADDR", help="the API (127.0.0.1:8090)"
+    )
+    add(
+        "--metrics", type=address, default=("127.0.0.1", 8091), metavar="ADDR", help="health, series (…:8091)"
+    )
+    add("--tokens", type=Path, metavar="FILE", help="who may do what; read again when it changes")
+    add(
+        "--tls-cert", type=Path, metavar="FILE", help="certificate and chain, PEM; read again when it changes"
+    )
+    add("--tls-key", type=Path, metavar="FILE", help="its key, PEM")
+    add("-f", "--monitor", type=Path, action="append", metavar="FILE", help="monitors to know from the start")
+    add("--profile", type=Path, metavar="FILE", help="the reference of the one monitor of -f")
+    limits = Limits()
+    add("--max-body", type=int, default=limits.body, metavar="BYTES", help="of a request (%(default)s)")
+    add(
+        "--max-upload",
+        type=int,
+        default=limits.upload,
+        metavar="BYTES",
+        help="of a file of labels (%(default)s)",
+    )
+    add(
+        "--rate",
+        type=float,
+        default=limits.rate,
+        metavar="N",
+        help="events per second of a token (%(default)g)",
+    )
+    _logging(parser)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one program; its exit status, after sysexits."""
     given = parser().parse_args(arguments)
@@ -124,11 +172,34 @@ async def _program(given: argparse.Namespace) -> int:
             return await injector.run(injector_settings(given))
         case "controller":
             return await controller.run(controller_settings(given))
+        case "hub":
+            return await _run_hub(given)
         case "cleanup":
             async with Api(await load(given.kubeconfig)) as api:
                 return await cleanup(api, given.namespace, given.controller, given.watch_namespaces)
         case _:
             return await probe(given.urls)
+
+
+async def _run_hub(given: argparse.Namespace) -> int:
+    # Its libraries are the hub's alone: controller and injector start without them.
+    from driftline_operator.hub import program as hub
+
+    return await hub.run(
+        hub.HubSettings(
+            database=given.database,
+            listen=given.listen,
+            metrics=given.metrics,
+            tokens=given.tokens,
+            tls_certificate=given.tls_cert,
+            tls_key=given.tls_key,
+            monitors=tuple(given.monitor or ()),
+            profile=given.profile,
+            limits=Limits(
+                body=given.max_body, upload=given.max_upload, rate=given.rate, burst=10 * given.rate
+            ),
+        )
+    )
 
 
 class _Json(logging.Formatter):
@@ -146,6 +217,7 @@ def sidecar_settings(given: argparse.Namespace) -> Settings:
         pull_policy=given.sidecar_image_pull_policy,
         pull_secrets=given.sidecar_pull_secrets,
         push_url=given.push_url,
+        hub_url=given.hub_url,
     )
     if given.proxy_resources is not None:
         sidecar = msgspec.structs.replace(sidecar, proxy=given.proxy_resources)
@@ -210,3 +282,7 @@ def resources(text: str) -> Resources:
         return msgspec.json.decode(text, type=Resources)
     except msgspec.DecodeError as error:
         raise argparse.ArgumentTypeError(f"must be requests and limits as JSON: {error}") from error
+
+
+if __name__ == "__main__":
+    sys.exit(main())

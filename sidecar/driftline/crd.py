@@ -161,6 +161,8 @@ def schema_of(kind: inspect.Type) -> dict[str, Any]:
     kinds = options(kind)
     if len(kinds) > 1:
         return _int_or_string(kinds)
+    if isinstance(kind, inspect.UnionType):  # with null: what else the option says is said of it
+        return next(schema_of(each) for each in kind.types if not isinstance(each, inspect.NoneType))
     kind = kinds[0]
     if isinstance(kind, inspect.StructType):
         return _object(kind)

@@ -118,9 +118,9 @@ def to_wire(resource: ModelMonitor | ShadowDeployment) -> dict[str, Any]:
     return {"apiVersion": API_VERSION, "kind": _KINDS[type(resource)], **wire}
 
 
-def encode_monitor(monitor: ModelMonitor) -> str:
-    """The monitor as YAML that this decoder and kubectl read back to an equal one."""
-    text: str = yaml.dump(to_wire(monitor), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+def encode_monitor(resource: ModelMonitor | ShadowDeployment) -> str:
+    """The monitor (or shadow) as YAML that this decoder and kubectl read back to an equal one."""
+    text: str = yaml.dump(to_wire(resource), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
     return text
 
 
@@ -249,6 +249,10 @@ class _Builder:
             for key in dict.fromkeys(raw.duplicates):
                 self.add(_key_path(path, key), "is there twice: remove one")
 
+    def _misread_keys(self, raw: dict[str, object], path: str) -> None:
+        for key in raw.misread if isinstance(raw, Mapping) else ():
+            self.add(_key_path(path, key), f'YAML reads the unquoted key {key} as a boolean: write "{key}"')
+
     def _unknown_fields(
         self, raw: dict[str, object], kind: inspect.StructType, tolerated: frozenset[str], path: str
     ) -> None:
@@ -278,8 +282,7 @@ class _Builder:
         if not isinstance(raw, dict):
             return self._refuse(raw, kind, path)
         self._keys(raw, path)
-        for key in raw.misread if isinstance(raw, Mapping) else ():
-            self.add(_key_path(path, key), f'YAML reads the unquoted key {key} as a boolean: write "{key}"')
+        self._misread_keys(raw, path)
         built = {}
         for key, value in raw.items():
             at = _key_path(path, str(key))
@@ -299,12 +302,15 @@ class _Builder:
     def _passed_on(self, raw: object, path: str) -> Any:
         """What is not ours to read, with the values that Kubernetes' YAML readers see."""
         if isinstance(raw, Plain):
+            if isinstance(raw.value, bool) and raw.text.lower() not in ("true", "false"):
+                self.add(path, f'YAML reads the unquoted {raw.text} as {show(raw.value)}: write "{raw.text}"')
             return raw.value
         if isinstance(raw, list):
             return [self._passed_on(item, prefixed(path, index)) for index, item in enumerate(raw)]
         if not isinstance(raw, dict):
             return raw
         self._keys(raw, path)
+        self._misread_keys(raw, path)
         return {key: self._passed_on(item, _key_path(path, str(key))) for key, item in raw.items()}
 
     def _leaf(self, raw: object, kind: inspect.Type, path: str) -> Any:

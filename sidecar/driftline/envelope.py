@@ -34,8 +34,8 @@ class Envelope(NamedTuple):
         version = data[len(self.mark)]
         if version != self.version:
             raise DataError(
-                f"a {self.noun} has format version {version}, this program reads {self.version}: use programs "
-                "of one release"
+                f"a {self.noun} has format version {version}, this program reads {self.version}: "
+                "use programs of one release"
             )
         body = data[head:]
         if zlib.crc32(body).to_bytes(4, "big") != data[len(self.mark) + 1 : head]:

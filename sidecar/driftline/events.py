@@ -31,9 +31,9 @@ class Prediction(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defau
     field's, or the request fields that `spec.labels.key` names."""
     at: UnixSeconds
     """When it was answered."""
-    sequence: Annotated[int, Meta(ge=0)] = 0
+    sequence: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
     """Of the exchange, counted by the worker that saw it."""
-    row: Annotated[int, Meta(ge=0)] = 0
+    row: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 0
     """Within the request."""
     prediction: Outcome | None = None
     score: float | None = None

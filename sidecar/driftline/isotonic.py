@@ -53,7 +53,8 @@ def isotonic_steps(scores: Floats, labels: Floats, most: int) -> Floats:
         place = np.searchsorted(edges, scores[known], side="right") - 1
         lower, upper = edges, np.append(values[np.searchsorted(values, edges[1:]) - 1], values[-1])
     rows = np.bincount(place, minlength=lower.size).astype(np.float64)
-    fitted = isotonic(np.bincount(place, weights=labels[known], minlength=lower.size), rows)
+    hits = np.bincount(place, weights=labels[known], minlength=lower.size).astype(np.float64)
+    fitted = isotonic(hits, rows)
     rises = np.diff(fitted)
     steps = np.flatnonzero(rises > 0)
     if steps.size > most:

@@ -24,6 +24,13 @@ _SEGMENT = re.compile(
     r'|\["(?P<double>(?:[^"\\]|\\.)*)"\]'
 )
 
+_FIRST = r"[^\x00-@\[-\^`\{-\x7f]"
+_NEXT = r"[^\x00-,.\/:-@\[-\^`\{-\x7f]"
+PATTERN: Final = (
+    rf"^\$(\.\.?({_FIRST}{_NEXT}*|\*)|\[([0-9]{{1,9}}|\*|'([^'\\]|\\.)*'|\"([^\"\\]|\\.)*\")\])*$"
+)
+"""What a schema accepts (RE2 and ECMAScript alike); `parse_path` says better what is wrong."""
+
 
 @dataclass(frozen=True, slots=True)
 class Segment:

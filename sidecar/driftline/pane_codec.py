@@ -1,8 +1,8 @@
 """A pane as bytes: versioned, sparse, checked. What sidecars hand out and the pane store keeps.
 
 Only cells that count something are written, each count in as few bytes as the largest needs, so that a
-minute of quiet traffic takes a few hundred bytes a feature where its arrays take ten thousand. The head is
-`driftline.envelope`'s.
+minute of quiet traffic takes a few hundred bytes a feature where its arrays take ten thousand. The
+head is `driftline.envelope`'s.
 """
 
 from __future__ import annotations

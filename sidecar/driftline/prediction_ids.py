@@ -6,10 +6,13 @@ the sidecar from a request, the client and the command line from a data file.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from typing import Final
 
-LONGEST_ID = 512
+LONGEST_ID: Final = 512
 """Characters, as `driftline.events.EventId` says."""
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f]")
 
 
 def text_of(value: object) -> str | None:
@@ -49,4 +52,4 @@ def id_problem(found: str | None) -> str | None:
     if len(found) > LONGEST_ID:
         return f"has more than {LONGEST_ID} characters"
     # No database and no log should have to hold them; PostgreSQL's text can't hold NUL at all.
-    return "holds control characters" if any(c < " " or c == "\x7f" for c in found) else None
+    return "holds control characters" if _CONTROL.search(found) else None

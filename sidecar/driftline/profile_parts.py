@@ -25,7 +25,7 @@ MOST_PARTS: Final = 4
 """A pod's volumes are named when it is made: so many ConfigMaps are looked for, whether they exist or not."""
 
 MOST_BYTES: Final = PART_BYTES * MOST_PARTS
-"""No profile is larger in a cluster: nearly a thousand numeric features with three windows' blocks."""
+"""No profile is larger in a cluster: some 800 numeric features with three windows' blocks."""
 
 PROFILE_LABEL: Final = "driftline.io/profile"
 """On the ConfigMaps of one profile of a user: the name of the first."""

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 from driftline import detector
 from driftline.spec import Drift
@@ -81,9 +81,31 @@ def _since(marks: bytes, oldest: float) -> bytes:
     return marks[at:]
 
 
-def disjoint(marks: Iterable[Mark], of: int) -> list[Mark]:
-    """The first `of` marks that don't overlap, of `marks` newest first: each row counts once."""
-    chosen: list[Mark] = []
+class Spanned(Protocol):
+    """Anything that says of which time it is, unix seconds."""
+
+    @property
+    def start(self) -> float:
+        """From when on."""
+        ...
+
+    @property
+    def end(self) -> float:
+        """Until when."""
+        ...
+
+
+Span = TypeVar("Span", bound=Spanned)
+
+
+def disjoint(marks: Sequence[Span], of: int) -> list[Span]:
+    """The last `of` marks that don't overlap, newest first: of sliding windows each row counts once."""
+    return first_disjoint(reversed(marks), of)
+
+
+def first_disjoint(marks: Iterable[Span], of: int) -> list[Span]:
+    """The same of marks that are given newest first."""
+    chosen: list[Span] = []
     for mark in marks:
         if len(chosen) == of:
             break
@@ -172,7 +194,7 @@ class WindowCourse:
 
     def _reason(self, course: FeatureCourse, feature: FeatureJudgement, threshold: float) -> Reason:
         enough = self._policy.sustain.windows
-        last = disjoint(newest_first(course.marks, self.seconds), self._policy.sustain.of)
+        last = first_disjoint(newest_first(course.marks, self.seconds), self._policy.sustain.of)
         large = [mark for mark in last if mark.effect is Effect.LARGE]
         moderate = [mark for mark in last if mark.effect is not Effect.SMALL]
         # Drift once found stays found until its evidence is used up: no flapping at the threshold.

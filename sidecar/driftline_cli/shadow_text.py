@@ -25,6 +25,8 @@ def shadow_summary(shadow: ShadowDeployment) -> Iterator[str]:
         f"  promotable  after {gate.min_time} or more, {spec.min_pairs:,} pairs, coverage {gate.coverage:g}; "
         f"ends after {spec.duration}"
     )
+    if spec.aa.share == 0 and any(name.startswith("latencyRatio") for name in thresholds(gate)):
+        yield "  note        latencyRatio stays Inconclusive: without aa.share the live model isn't timed"
     yield f"  then        {spec.on_pass} on pass, {spec.on_fail} on fail"
 
 

@@ -216,7 +216,7 @@ def analyzer_settings(arguments: Arguments) -> AnalyzerSettings:
         "token": reader.read("token", Path),
         "fleet": reader.has("fleet"),
         "push": reader.read("push", _https),
-        "hub": reader.read("hub", _hub),
+        "hub": reader.read("hub", parse_hub),
         "hub_token": reader.read("hub-token", Path),
         "hub_ca": reader.read("hub-ca", Path),
         "profile": reader.read("profile", Path),
@@ -234,6 +234,16 @@ def analyzer_settings(arguments: Arguments) -> AnalyzerSettings:
 def parse_address(text: str) -> Address:
     """`HOST:PORT`, `[IPV6]:PORT`, `:PORT` or `http://HOST:PORT`; raises ValueError with what is wrong."""
     return _address(text)
+
+
+def parse_hub(text: str) -> str:
+    """`https://HOST:PORT`; on this machine `http://` too. Raises ValueError with what is wrong."""
+    if text.startswith("http://"):
+        host = _connect_address(text).host
+        if host != "localhost" and not _is_loopback(host):
+            raise ValueError("must be https://HOST:PORT where it isn't on this machine: a token goes with it")
+        return text.rstrip("/")
+    return _https(text)
 
 
 class _Reader:
@@ -327,16 +337,6 @@ def _https(text: str) -> str:
         raise ValueError("must be https://HOST:PORT: a token goes with it")
     _address(text.removeprefix("https://"))
     return text.rstrip("/")
-
-
-def _hub(text: str) -> str:
-    """As `_https`; on this machine a hub may do without TLS."""
-    if text.startswith("http://"):
-        host = _connect_address(text).host
-        if host != "localhost" and not _is_loopback(host):
-            raise ValueError("must be https://HOST:PORT where it isn't on this machine: a token goes with it")
-        return text.rstrip("/")
-    return _https(text)
 
 
 def _is_loopback(host: str) -> bool:

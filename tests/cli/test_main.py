@@ -42,6 +42,32 @@ def test_check_sums_up_a_good_monitor(capsys: pytest.CaptureFixture[str]) -> Non
     assert shown.err == ""
 
 
+def test_check_sums_up_a_shadow_and_tells_its_problems(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check", str(EXAMPLES / "shadow.yaml")]) == 0
+    shown = capsys.readouterr()
+    assert "ml/census-v4: fine" in shown.out
+    assert "the live workload with another image registry.example.com/census:4, env, resources" in shown.out
+    assert "errorRate 0.005, agreement 0.98" in shown.out
+    assert "after 168h or more, 5,000 pairs, coverage 0.9; ends after 336h" in shown.out
+    bad = tmp_path / "bad.yaml"
+    bad.write_text((EXAMPLES / "shadow.yaml").read_text().replace("share: 0.05", "share: 0"))
+    assert main(["check", str(bad)]) == 65
+    assert "aa.share: must be above 0 for gate.systematicDifference" in capsys.readouterr().err
+    bad.write_text(bad.read_text().replace("    systematicDifference: 0.1\n", ""))
+    assert main(["check", str(bad)]) == 0
+    assert "latencyRatio stays Inconclusive" in capsys.readouterr().out
+    text = (EXAMPLES / "shadow.yaml").read_text().replace("minTime: 168h", "minTime: 1h")
+    bad.write_text(text.replace("minPairs", "minpair"))
+    assert main(["check", str(bad)]) == 65
+    assert capsys.readouterr().err.splitlines() == [
+        f"{bad}: spec.minpair: unknown field (did you mean minPairs?)",
+        f"{bad}: spec.gate.minTime: below 24h needs allowUnderADay: true (1h)",
+        f"{bad}: 2 problems",
+    ]
+
+
 def test_check_tells_every_problem_with_file_and_path(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -64,7 +90,7 @@ def test_check_of_a_file_that_is_not_there_ends_with_66(capsys: pytest.CaptureFi
 def test_check_needs_no_library_of_the_extra() -> None:
     code = (
         "import sys; from driftline_cli.main import main; "
-        f"code = main(['check', {str(EXAMPLES / 'full.yaml')!r}]); "
+        f"code = main(['check', *{[str(EXAMPLES / name) for name in ('full.yaml', 'shadow.yaml')]!r}]); "
         "print([n for n in ('duckdb', 'pyarrow', 'rich', 'numpy') if n in sys.modules]); sys.exit(code)"
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

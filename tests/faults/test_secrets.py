@@ -13,7 +13,8 @@ from typing import Final
 
 import pytest
 
-from tests.support.children import MONITOR, Proxy, analyzer, count, free_port, model, proxy
+from tests.support.children import MONITOR, Proxy, analyzer, count, eventually, free_port, model, proxy
+from tests.support.fake_hub import TOKEN, hub
 from tests.support.load import answer, post
 
 SECRET: Final = "s3cr3t-4711"
@@ -41,6 +42,7 @@ def bodies(number: int) -> list[bytes]:
     """Bodies whose secrets lie where the monitor redacts, and bodies that are no JSON at all."""
     row = {
         "age": number % 7,
+        "day": number,
         "ssn": f"{SECRET}-{number}",
         "notes": {"free": [SECRET, {"more": SECRET}]},
         "contact": {"email": f"{SECRET}@example.org", "home": {"email": SECRET}},
@@ -49,11 +51,11 @@ def bodies(number: int) -> list[bytes]:
     return [whole, b"[%b]" % whole, whole[:-1], SECRET.encode(), b"\xff" + SECRET.encode()]
 
 
-async def send(running: Proxy, rounds: int) -> None:
+async def send(running: Proxy, rounds: int, headers: tuple[bytes, ...] = HEADERS) -> None:
     for number in range(rounds):
         for body in bodies(number):
             reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
-            writer.write(post(f"/predict?token={SECRET}", body, *HEADERS))
+            writer.write(post(f"/predict?token={SECRET}", body, *headers))
             assert (await answer(reader))[0] == 200
             writer.close()
 
@@ -110,3 +112,43 @@ async def test_a_redacted_value_is_nowhere(tmp_path: Path, monitor: str, logs: s
     assert any(name.startswith("pane") for name in everything)
     assert any(str(state) in name for name in everything)
     assert [name for name, data in everything.items() if SECRET.encode() in data] == []
+
+
+LOGGED = DECLARED.replace(
+    "  capture: {redact", "  labels: {key: [age, day], features: [age]}\n  capture: {redact"
+)
+
+
+async def test_a_redacted_value_is_not_sent_to_the_hub(tmp_path: Path) -> None:
+    """Nor is anything else that the monitor doesn't name, nor does any of it wait in a file."""
+    upstream, admin, state = free_port(), free_port(), tmp_path / "state"
+    (tmp_path / "hub-token").write_text(TOKEN)
+    with (
+        hub() as taking,
+        model(tmp_path, upstream),
+        proxy(tmp_path, upstream, monitor=LOGGED) as running,
+        analyzer(
+            tmp_path,
+            admin,
+            "--state",
+            str(state),
+            "--hub",
+            taking.url,
+            "--hub-token",
+            str(tmp_path / "hub-token"),
+        ),
+    ):
+        eventually(lambda: "worker_connected" in (tmp_path / "analyzer.log").read_text())
+        taking.status = 503
+        await send(running, 20)
+        eventually(lambda: any(taking.bodies) and any(state.rglob("*.json")), 20)
+        waiting = written(state)
+        taking.status = 0
+        eventually(lambda: count(said(admin, "/metrics").decode(), "prediction_log_rows_total") == 40, 20)
+        series = said(admin, "/metrics").decode()
+    assert any(name.endswith(".json") for name in waiting)
+    everything = {**waiting, **{f"request {i}": body for i, body in enumerate(taking.bodies)}}
+    assert [name for name, data in everything.items() if SECRET.encode() in data] == []
+    assert {row.id for row in taking.predictions.values()} == {f"{n % 7}/{n}" for n in range(20)}
+    assert {name for row in taking.predictions.values() for name in row.features} == {"age"}
+    assert count(series, "prediction_log_dropped_total") == 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from driftline.events import Feedback, Kpi, Label, Prediction
 from driftline_operator.hub import intake, reading, registry
@@ -18,14 +20,14 @@ def found(store: Store, identity: str) -> Found:
 
 def test_a_prediction_is_kept_with_what_the_monitor_names(store: Store) -> None:
     sent = Prediction(
-        id="a", at=NOW, sequence=7, row=2, prediction="yes", score=0.1 + 0.2, weight=2.0, version="3", variant="b",
-        segments={"sex": "f", "secret": "x"}, features={"age": 41.5, "secret": "x"},
+        id="a", at=NOW, sequence=7, row=2, prediction="yes", score=0.1 + 0.2, weight=2.0, version="3",
+        variant="b", segments={"sex": "f", "secret": "x"}, features={"age": 41.5, "secret": "x"},
     )  # fmt: skip
     assert store.predict(sent) == 1
     assert found(store, "a").predictions == (
         FoundPrediction(
-            at=NOW, boot="boot", sequence=7, row=2, prediction="yes", score=0.1 + 0.2, weight=2.0, version="3",
-            variant="b", segments={"sex": "f"}, features={"age": 41.5},
+            at=NOW, boot="boot", sequence=7, row=2, prediction="yes", score=0.1 + 0.2, weight=2.0,
+            version="3", variant="b", segments={"sex": "f"}, features={"age": 41.5},
         ),
     )  # fmt: skip
 
@@ -44,7 +46,9 @@ def test_another_boot_sends_others(store: Store) -> None:
     assert {each.boot for each in found(store, "a").predictions} == {"boot", "other"}
 
 
-@pytest.mark.parametrize(("outcome", "kept"), [("x", "x"), (True, "true"), (1.0, "1"), (0.5, "0.5"), (-0.0, "0")])
+@pytest.mark.parametrize(
+    ("outcome", "kept"), [("x", "x"), (True, "true"), (1.0, "1"), (0.5, "0.5"), (-0.0, "0")]
+)
 def test_classes_go_by_their_name(store: Store, outcome: str | float | bool, kept: str) -> None:
     store.label(Label(id="a", label=outcome, at=NOW))
     assert [each.label for each in found(store, "a").labels] == [kept]
@@ -129,12 +133,13 @@ def test_erasure_takes_all_of_an_id_and_nothing_else(store: Store) -> None:
 def test_nothing_is_taken_for_a_monitor_that_has_gone(store: Store) -> None:
     with store.database.writing() as connection:
         assert registry.remove(connection, "ml", "census")
-    for send in (
+    sending: list[Callable[[], int]] = [
         lambda: store.predict(Prediction(id="a", at=NOW)),
         lambda: store.label(Label(id="a", label="x")),
         lambda: store.judge(Feedback(id="a", thumb="up")),
         lambda: store.count(Kpi(id="a", name="revenue")),
-    ):
+    ]
+    for send in sending:
         with pytest.raises(Refusal, match="removed"):
             send()
     assert not found(store, "a")

@@ -2,83 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
-from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 from driftline_operator.cluster.api import Api
 from driftline_operator.cluster.resources import Resource
 
-from e2e.cluster.build import helm, kubernetes_version
-
-CHART = Path(__file__).parents[2] / "charts" / "driftline"
-Json = dict[str, Any]
-
-VALUES: dict[str, Json] = {
-    "defaults": {},
-    "some namespaces": {"watchNamespaces": ["ml", "risk"]},
-    "one replica": {"controller": {"replicas": 1}, "injector": {"replicas": 1}},
-    "no injection": {"injection": {"enabled": False, "failurePolicy": "Fail"}},
-    "network policies": {
-        "networkPolicy": {
-            "enabled": True,
-            "metricsFrom": [{"namespaceSelector": {"matchLabels": {"a": "b"}}}],
-        }
-    },
-    "prometheus operator": {
-        "metrics": {
-            "scrape": "podmonitor",
-            "podMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
-            "prometheusRule": {"enabled": True},
-        }
-    },
-    "cert-manager": {"certificates": {"issuer": "cert-manager"}},
-    "an issuer": {
-        "certificates": {
-            "issuer": "cert-manager",
-            "certManager": {"issuerRef": {"name": "ca", "kind": "ClusterIssuer"}},
-        }
-    },
-    "a private registry": {
-        "image": {"registry": "registry.example.com/mirror/", "pullSecrets": [{"name": "regcred"}]},
-        "sidecar": {"pullSecrets": ["regcred"], "image": {"digest": "sha256:" + "0" * 64}},
-    },
-    "labels and annotations": {
-        "extraLabels": {"team": "ml"},
-        "extraAnnotations": {"owner": "ml@example.com"},
-        "controller": {"podAnnotations": {"a": "b"}, "serviceAccount": {"annotations": {"role": "x"}}},
-    },
-    "scheduling": {
-        "injector": {
-            "hostNetwork": True,
-            "port": 10250,
-            "priorityClassName": "system-cluster-critical",
-            "nodeSelector": {"pool": "system"},
-            "tolerations": [{"key": "a", "operator": "Exists"}],
-            "topologySpreadConstraints": [
-                {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}
-            ],
-        }
-    },
-    "no definitions": {"crds": {"install": False}},
-    "definitions that go": {"crds": {"keep": False}},
-    "no restarts": {"controller": {"allowRestarts": False}},
-}
-
-
-def render(values: Json, *options: str) -> subprocess.CompletedProcess[str]:
-    command = [str(helm()), "template", "driftline", str(CHART), "--namespace", "driftline-system"]
-    command += ["--kube-version", kubernetes_version(), "--values", "-", *options]
-    return subprocess.run(command, input=json.dumps(values), capture_output=True, text=True, check=False)
-
-
-def documents(values: Json) -> list[Json]:
-    done = render(values)
-    assert done.returncode == 0, done.stderr
-    return [each for each in yaml.safe_load_all(done.stdout) if each]
+from e2e.cluster.build import helm
+from tests.support.charts import CHART, VALUES, Json, documents, render
 
 
 def test_helm_finds_nothing_to_say() -> None:
@@ -151,15 +82,8 @@ def test_every_pod_fits_the_restricted_level() -> None:
             assert {"requests", "limits"} <= set(container["resources"])
 
 
-def test_with_namespaces_no_right_reaches_beyond_them() -> None:
-    roles = [each for each in documents({"watchNamespaces": ["ml"]}) if each["kind"] == "ClusterRole"]
-    rules = [rule for role in roles for rule in role["rules"] if "cleanup" not in role["metadata"]["name"]]
-    reached = {resource for rule in rules for resource in rule["resources"]}
-    assert reached == {"namespaces", "mutatingwebhookconfigurations"}
-
-
 def test_labels_of_the_users_prometheus_are_labels() -> None:
-    values = {**VALUES["prometheus operator"], "extraAnnotations": {"owner": "ml"}}
+    values = {**VALUES["prometheus-operator"], "extraAnnotations": {"owner": "ml"}}
     found = {
         each["kind"]: each["metadata"] for each in documents(values) if "monitoring" in each["apiVersion"]
     }

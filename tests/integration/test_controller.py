@@ -19,8 +19,10 @@ from driftline_operator.cluster.resources import (
     MODEL_MONITORS,
     NAMESPACES,
     PODS,
+    RESOURCE_QUOTAS,
     SECRETS,
     WEBHOOKS,
+    Resource,
 )
 
 from e2e.cluster.control_plane import ControlPlane
@@ -28,6 +30,15 @@ from tests.integration.test_injector import MONITOR, model_pod
 from tests.support.operators import Operator, operator
 
 Json = dict[str, Any]
+
+POLICIES = Resource(
+    "admissionregistration.k8s.io", "v1", "validatingadmissionpolicies", "ValidatingAdmissionPolicy",
+    namespaced=False,
+)  # fmt: skip
+BINDINGS = Resource(
+    "admissionregistration.k8s.io", "v1", "validatingadmissionpolicybindings",
+    "ValidatingAdmissionPolicyBinding", namespaced=False,
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -114,6 +125,69 @@ async def pods_of(api: Api, namespace: str) -> list[Json]:
 
 def is_injected(pod: Json) -> bool:
     return any(each["name"] == names.PROXY_CONTAINER for each in pod["spec"].get("initContainers") or [])
+
+
+async def test_sidecars_come_under_a_quota_that_demands_cpu_limits(
+    api: Api, namespace: str, running: Operator
+) -> None:
+    """The API server's own admission refuses pods where a container, ours too, has none."""
+    hard = {"limits.cpu": "4", "limits.memory": "4Gi"}
+    await api.create(RESOURCE_QUOTAS, namespace, {"metadata": {"name": "team"}, "spec": {"hard": hard}})
+    await api.create(MODEL_MONITORS, namespace, monitor())
+    await eventually(lambda: told(api, namespace, "/limit/500m"))
+    await asyncio.sleep(1)
+    given = deployment()
+    limited = {"limits": {"cpu": "500m", "memory": "256Mi"}, "requests": {"cpu": "10m", "memory": "32Mi"}}
+    given["spec"]["template"]["spec"]["containers"][0]["resources"] = limited
+    await api.create(DEPLOYMENTS, namespace, given)
+    await has(api, namespace, "Injected", "True", "AllInjected")
+    for each in await pods_of(api, namespace):
+        assert [one["resources"]["limits"]["cpu"] for one in each["spec"]["initContainers"]] == ["500m"] * 2
+    # Two pods of 1500m are in; with a third's sidecars there would be more than 4.
+    await api.patch(DEPLOYMENTS, namespace, "census", {"spec": {"replicas": 3}})
+    found = await has(api, namespace, "Injected", "False", "Quota")
+    assert "no room for the sidecars' limits.cpu" in found["message"]
+    await eventually(lambda: has_pods(api, namespace, 3))
+    assert sorted(is_injected(each) for each in await pods_of(api, namespace)) == [False, True, True]
+
+
+async def told(api: Api, namespace: str, what: str) -> bool:
+    return all(each["clientConfig"]["url"].endswith(what) for each in await entries(api, namespace))
+
+
+async def has_pods(api: Api, namespace: str, number: int) -> bool:
+    return len(await pods_of(api, namespace)) == number
+
+
+async def test_redirect_waits_for_a_namespace_that_admits_it(
+    api: Api, namespace: str, running: Operator
+) -> None:
+    enforce = "pod-security.kubernetes.io/enforce"
+    await api.patch(NAMESPACES, None, namespace, {"metadata": {"labels": {enforce: "baseline"}}})
+    given = monitor(injection={"mode": "Redirect"})
+    await api.create(MODEL_MONITORS, namespace, given)
+    found = await has(api, namespace, "Injected", "False", "PodSecurity")
+    assert f"{enforce}: baseline" in found["message"]
+    await api.create(DEPLOYMENTS, namespace, deployment())
+    await eventually(lambda: has_pods(api, namespace, 2))
+    assert not any(is_injected(each) for each in await pods_of(api, namespace))
+    await api.patch(NAMESPACES, None, namespace, {"metadata": {"labels": {enforce: "privileged"}}})
+    await has(api, namespace, "Injected", "False", "StartedEarlier")
+    await asyncio.sleep(1)
+    pod = (await pods_of(api, namespace))[0]["metadata"]["name"]
+    await api.delete(PODS, namespace, pod)
+    await eventually(lambda: one_injected(api, namespace))
+    (new,) = [each for each in await pods_of(api, namespace) if is_injected(each)]
+    first = new["spec"]["initContainers"][0]
+    assert (first["name"], first["securityContext"]["capabilities"]["add"]) == (
+        names.REDIRECT_CONTAINER,
+        ["NET_ADMIN"],
+    )
+    assert new["spec"]["containers"][0]["ports"][0]["containerPort"] == 8080
+
+
+async def one_injected(api: Api, namespace: str) -> bool:
+    return sum(is_injected(each) for each in await pods_of(api, namespace)) == 1
 
 
 async def test_from_monitor_to_injected_pods(api: Api, namespace: str, running: Operator) -> None:
@@ -248,6 +322,32 @@ async def test_sidecars_that_fail_to_start_suspend_the_injection(
     patch = {"spec": {"injection": {"proxy": {"resources": {"requests": {"cpu": "60m"}}}}}}
     await api.patch(MODEL_MONITORS, namespace, "census", patch)
     await eventually(lambda: entries(api, namespace))
+
+
+async def test_pods_that_a_policy_refuses_start_without_sidecar(
+    api: Api, namespace: str, running: Operator
+) -> None:
+    """A policy that Driftline knows nothing of: the Deployment's own status tells."""
+    inits = "has(object.spec.initContainers) ? object.spec.initContainers : []"
+    own = f"({inits}).all(each, !each.name.startsWith('driftline-'))"
+    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
+    validation = {"expression": own, "message": "container driftline-proxy is not of our registry"}
+    constraints = {"resourceRules": [rule]}
+    spec = {"failurePolicy": "Fail", "matchConstraints": constraints, "validations": [validation]}
+    await api.create(POLICIES, None, {"metadata": {"name": namespace}, "spec": spec})
+    place = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}}
+    binding = {"policyName": namespace, "validationActions": ["Deny"], "matchResources": place}
+    await api.create(BINDINGS, None, {"metadata": {"name": namespace}, "spec": binding})
+    await api.create(MODEL_MONITORS, namespace, monitor())
+    await eventually(lambda: entries(api, namespace))
+    await asyncio.sleep(2)
+    await api.create(DEPLOYMENTS, namespace, deployment())
+    found = await has(api, namespace, "Injected", "False", "InjectionSuspended")
+    assert "container driftline-proxy is not of our registry" in found["message"]
+    await eventually(lambda: has_pods(api, namespace, 2), 60)
+    assert not any(is_injected(each) for each in await pods_of(api, namespace))
+    await api.delete(BINDINGS, None, namespace)
+    await api.delete(POLICIES, None, namespace)
 
 
 async def test_the_kill_switch_withdraws_every_entry(

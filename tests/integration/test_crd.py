@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import copy
+import re
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 import yaml
+from driftline.crd import crd
 from driftline.decoding import decode_monitors, decode_resources
 from driftline.errors import InvalidSpec
 from driftline_operator.cluster.api import Api, ApiError
@@ -68,6 +70,20 @@ GOOD: dict[str, Callable[[Json], object]] = {
     "windows": setting("windows", ["10m", "2h"]),
     "a pane": lambda spec: spec.update(pane="10s", windows=["1m", "10m"]),
     "sizes": setting("capture.maxBodyBytes", "512Ki"),
+    "the largest size": setting("capture.maxBodyBytes", "64Mi"),
+    "the smallest size": setting("capture.maxBodyBytes", 1024),
+    "JSON paths": setting(
+        "capture.redact",
+        ["$.ssn", "$..email", "$.a-b[0][*].c", "$['x y']", '$["it\'s"].d', "$.größe", "$['a\\'b']"],
+    ),
+    "the longest window": setting("windows", ["1m", "90m", "744h"]),
+    "a feature elsewhere than what is redacted": lambda spec: spec.update(
+        schema={
+            "features": [{"name": "age", "type": "numeric", "path": "$.person.age"}],
+            "prediction": {"name": "employed"},
+        },
+        capture={"redact": ["$.age"]},
+    ),
     "a size in bytes": setting("capture.maxBodyBytes", 65536),
     "a range": setting("schema.features", [{"name": "a", "type": "numeric", "range": {"min": 0, "max": 9}}]),
     "half a range": setting("schema.features", [{"name": "age", "type": "numeric", "range": {"min": 0.5}}]),
@@ -159,7 +175,21 @@ BAD: dict[str, Callable[[Json], object]] = {
     "app on the sidecar's port": setting(
         "injection", {"mode": "PortSwap", "app": {"port": 15080, "env": "PORT"}}
     ),
+    "a path that is no JSON path": setting("capture.redact", ["$.a["]),
+    "a path of a feature that is none": setting(
+        "schema.features", [{"name": "a", "type": "numeric", "path": "$.a b"}]
+    ),
+    "a whole body redacted": setting("capture.redact", ["$"]),
+    "a watched feature that is redacted": setting("capture.redact", ["$.x", "$.age"]),
+    "one that is redacted at any depth": setting("capture.redact", ["$..sex"]),
+    "bodies beyond 64Mi": setting("capture.maxBodyBytes", "1Gi"),
+    "bodies beyond 64Mi in bytes": setting("capture.maxBodyBytes", 67_108_865),
+    "bodies below 1Ki": setting("capture.maxBodyBytes", "1023"),
+    "windows out of order": setting("windows", ["1h", "5m"]),
+    "a window twice": setting("windows", ["60m", "1h"]),
+    "a window of months": setting("windows", ["5m", "745h"]),
     "labels by key and by path": setting("labels", {"key": ["age"], "idPath": "$.id"}),
+    "labels anywhere": setting("labels", {"idPath": "$..id"}),
     "labels of no age": setting("labels", {"ages": []}),
     "labels at age 0": setting("labels", {"ages": ["0s", "1h"]}),
     "labels of a stranger": setting("labels", {"features": ["height"]}),
@@ -205,11 +235,10 @@ BAD: dict[str, Callable[[Json], object]] = {
 
 ONLY_PYTHON: dict[str, Callable[[Json], object]] = {
     # What CEL would have to parse a JSON path for.
-    "a path that is no JSON path": setting("capture.redact", ["$.a["]),
-    "a watched feature that is redacted": setting("capture.redact", ["$.age"]),
-    # A bound over two quantities that a schema can't compare.
-    "bodies beyond 64Mi": setting("capture.maxBodyBytes", "1Gi"),
-    "windows out of order": setting("windows", ["1h", "5m"]),
+    "a watched feature that is redacted by another spelling": setting(
+        "capture.redact", ["$.instances[*].age"]
+    ),
+    "a path with two recursive steps": setting("capture.redact", ["$..a..b"]),
     "ages out of order": setting("labels", {"ages": ["2h", "1h"]}),
     "a window that is deleted before its labels come": setting(
         "labels", {"ages": ["167h"], "retention": {"age": "168h"}}
@@ -254,10 +283,46 @@ async def test_what_the_sidecar_takes_the_api_server_takes(api: Api, namespace: 
 @pytest.mark.parametrize("name", BAD)
 async def test_what_the_sidecar_refuses_the_api_server_refuses(api: Api, namespace: str, name: str) -> None:
     document = changed(BAD[name])
-    assert refused_by_python(document)
+    with pytest.raises(InvalidSpec) as said:
+        decode_monitors(yaml.safe_dump(document).encode())
     with pytest.raises(ApiError) as refused:
         await create(api, namespace, document)
     assert (refused.value.status, refused.value.reason) == (422, "Invalid")
+    only = refused.value.message.partition(" is invalid: ")[2]
+    for message in MESSAGES:
+        if only.endswith(f": {message}") and not only.endswith(f"rule: {message}"):
+            assert alike(message, " ".join(map(str, said.value.problems))), refused.value.message
+
+
+def rules(schema: Json) -> Iterator[str]:
+    """What the rules of a definition say."""
+    yield from (each["message"] for each in schema.get("x-kubernetes-validations", []))
+    for inner in (
+        *schema.get("properties", {}).values(),
+        schema.get("items"),
+        schema.get("additionalProperties"),
+    ):
+        if isinstance(inner, dict):
+            yield from rules(inner)
+
+
+def fields(schema: Json) -> Iterator[str]:
+    """The names of all fields: what a rule of several says, `check` has in its path."""
+    for name, inner in schema.get("properties", {}).items():
+        yield name
+        yield from fields(inner)
+    if isinstance(schema.get("items"), dict):
+        yield from fields(schema["items"])
+
+
+def alike(rule: str, said: str) -> bool:
+    """Has what `driftline check` says the rule's words, but for their endings and the fields it names?"""
+    words = set(re.findall(r"[A-Za-z]{4,}", rule)) - FIELDS
+    return all(word[:6] in said for word in words)
+
+
+SCHEMA = crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+MESSAGES, FIELDS = frozenset(rules(SCHEMA)), frozenset(fields(SCHEMA))
 
 
 @pytest.mark.parametrize("name", ONLY_PYTHON)

@@ -6,16 +6,19 @@ import asyncio
 import base64
 import contextlib
 import datetime as dt
+import json
 import ssl
 import sys
 import time
 import urllib.error
 import urllib.request
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 from driftline_operator import names
 from driftline_operator.certificates.plan import Held, renew
 from driftline_operator.cluster.api import Api, ApiError
@@ -31,6 +34,7 @@ from driftline_operator.cluster.resources import (
 from driftline_operator.cluster.watching import Cache
 from driftline_operator.injection.decide import Decision, decide
 from driftline_operator.injection.sidecars import Settings
+from driftline_operator.injection.told import Told
 from driftline_operator.injector.monitors import Monitors
 from driftline_operator.injector.review import Question
 from driftline_operator.injector.server import Series, application, serve
@@ -143,7 +147,11 @@ def broken(monitors: Monitors, question: Question) -> Decision:
 @pytest.fixture
 async def restricted(api: Api, namespace: str) -> str:
     """A namespace that takes only pods of the restricted level, with its service account."""
-    label = {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}
+    return await enforcing(api, namespace, "restricted")
+
+
+async def enforcing(api: Api, namespace: str, level: str) -> str:
+    label = {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": level}}}
     await api.patch(NAMESPACES, None, namespace, label)
     async with asyncio.timeout(30):
         while True:
@@ -171,7 +179,11 @@ async def injected_within_seconds(api: Api, namespace: str) -> Json:
     raise AssertionError("no pod was injected")
 
 
-async def test_a_pod_comes_back_with_its_sidecar(api: Api, restricted: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("level", ["restricted", "baseline"])
+async def test_a_pod_comes_back_with_its_sidecar(
+    api: Api, namespace: str, level: str, tmp_path: Path
+) -> None:
+    restricted = await enforcing(api, namespace, level)
     await api.create(MODEL_MONITORS, restricted, MONITOR)
     async with injector(api, restricted, tmp_path, usual) as registry:
         found = await injected_within_seconds(api, restricted)
@@ -195,16 +207,88 @@ async def test_a_pod_comes_back_with_its_sidecar(api: Api, restricted: str, tmp_
     assert "initContainers" not in bare["spec"]
 
 
-async def test_a_fault_inside_lets_the_pod_start(api: Api, restricted: str, tmp_path: Path) -> None:
+async def test_a_fault_inside_lets_the_pod_start_and_the_user_is_told(
+    api: Api, kubectl: list[str], restricted: str, tmp_path: Path
+) -> None:
     await api.create(MODEL_MONITORS, restricted, MONITOR)
     async with injector(api, restricted, tmp_path, broken) as registry:
         for number in range(50):
             found = await created(api, restricted, f"census-{number}", app="census")
             assert "initContainers" not in found["spec"]
             if reviews(registry, "InternalError"):
-                return
+                break
             await asyncio.sleep(0.1)
-    raise AssertionError("the injector was never asked")
+        else:
+            raise AssertionError("the injector was never asked")
+        command = [*kubectl, "-n", restricted, "create", "--dry-run=server", "-f", "-"]
+        document = json.dumps(model_pod("told", app="census")).encode()
+        create = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, stderr=PIPE)
+        created_it, warned = await create.communicate(document)
+        assert b"pod/told created" in created_it
+        assert b"Warning: driftline: RuntimeError: the pod starts without sidecar" in warned
+
+
+def mesh_like(review: Json) -> Json:
+    """What another webhook answers: it adds an init container, as a mesh's does."""
+    request = review["request"]
+    added = {**model_pod("x")["spec"]["containers"][0], "name": "added-later", "ports": []}
+    added.pop("readinessProbe", None)
+    place = "/spec/initContainers/-" if request["object"]["spec"].get("initContainers") else None
+    patch = [{"op": "add", "path": place or "/spec/initContainers", "value": added if place else [added]}]
+    names_of = [each["name"] for each in request["object"]["spec"].get("initContainers") or []]
+    response: Json = {"uid": request["uid"], "allowed": True}
+    if "added-later" not in names_of:
+        encoded = base64.b64encode(json.dumps(patch).encode()).decode()
+        response |= {"patchType": "JSONPatch", "patch": encoded}
+    return {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response}
+
+
+async def test_the_api_server_asks_again_after_another_webhook_and_nothing_is_done_twice(
+    api: Api, restricted: str, tmp_path: Path
+) -> None:
+    await api.create(MODEL_MONITORS, restricted, MONITOR)
+
+    async def later(request: web.Request) -> web.Response:
+        return web.json_response(mesh_like(await request.json()))
+
+    tls, held = certificates(tmp_path)
+    other = web.Application()
+    other.router.add_post("/{any:.*}", later)
+    async with injector(api, restricted, tmp_path, usual) as registry:
+        await injected_within_seconds(api, restricted)
+        runner, port = await serve(other, "127.0.0.1", 0, tls)
+        configured = configuration(restricted, port, held)
+        configured["metadata"]["name"] = f"later-{restricted}"  # webhooks are called in the order of names
+        configured["webhooks"][0] |= {"name": "later.example.com"}
+        await api.apply(WEBHOOKS, None, configured)
+        try:
+            found: Json = {}
+            for number in range(50):
+                found = await created(api, restricted, f"both-{number}", app="census")
+                if len(found["spec"]["initContainers"]) > 2:
+                    break
+                await asyncio.sleep(0.1)
+            ours = [names.PROXY_CONTAINER, names.ANALYZER_CONTAINER]
+            assert [each["name"] for each in found["spec"]["initContainers"]] == [*ours, "added-later"]
+            assert reviews(registry, "AlreadyInjected") >= 1
+        finally:
+            await api.delete(WEBHOOKS, None, f"later-{restricted}")
+            await runner.cleanup()
+
+
+async def test_the_api_server_takes_what_is_told_as_a_path(api: Api, restricted: str, tmp_path: Path) -> None:
+    """A Service's path is checked step by step; a URL's isn't."""
+    _, held = certificates(tmp_path)
+    told = Told("500m", ("census", "fares.v2")).path
+    given = configuration(restricted, 1, held)
+    path = names.webhook_path(restricted, "other", "0b7e1a5e-3f5d-4f6e-9d0b-2a51c0c1d2e3", 12, told)
+    client = {"caBundle": given["webhooks"][0]["clientConfig"]["caBundle"]}
+    client["service"] = {"namespace": restricted, "name": "injector", "path": path}
+    given["webhooks"][0] |= {"clientConfig": client}
+    await api.apply(WEBHOOKS, None, given)
+    (found,) = (await api.get(WEBHOOKS, None, given["metadata"]["name"]))["webhooks"]
+    assert found["clientConfig"]["service"]["path"].endswith("/12/limit/500m/without/census/fares.v2")
+    await api.delete(WEBHOOKS, None, given["metadata"]["name"])
 
 
 def certificate_secret(held: Held) -> Json:

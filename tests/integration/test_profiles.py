@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ async def config_maps(api: Api, namespace: str, labels: str) -> dict[str, Json]:
     return {each["metadata"]["name"]: dict(each) for each in found}
 
 
-def content(config_map: Json) -> bytes:
+def content(config_map: Mapping[str, Any]) -> bytes:
     return base64.b64decode(config_map["binaryData"][names.PROFILE_KEY])
 
 

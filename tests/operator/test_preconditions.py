@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from driftline.spec import Endpoint, Injection
 from driftline.spec.injection import AppPort
-from driftline_operator.controller.observed import NamespaceState
+from driftline_operator.controller.observed import NamespaceState, Observed
 from driftline_operator.controller.plan.preconditions import preconditions
+from driftline_operator.injection.original import original
 from driftline_operator.injection.sidecars import Settings
 
 from tests.support import pods
@@ -21,6 +22,9 @@ SWAP = monitor(
     endpoint=Endpoint(port="http"),
     injection=Injection(mode="PortSwap", app=AppPort(port=8081, env="PORT")),
 )
+
+
+REDIRECT = monitor(endpoint=Endpoint(port="http"), injection=Injection(mode="Redirect"))
 
 
 def service(target: int | str, app: str = "census", **port: Any) -> Json:
@@ -48,6 +52,12 @@ def test_a_service_by_name_follows_the_sidecar() -> None:
     assert reasons(state(services=(service("http"),))) == []
 
 
+def test_several_services_by_name_all_follow() -> None:
+    headless = service("http")
+    headless["metadata"], headless["spec"]["clusterIP"] = {"name": "census-headless"}, "None"
+    assert reasons(state(services=(service("http"), headless, service(9000, name="metrics")))) == []
+
+
 def test_a_service_by_number_would_go_past_it() -> None:
     (found,) = preconditions(RENAME, state(services=(service("http"), service(8080))), SETTINGS)
     assert found.reason == "NumericTargetPort"
@@ -60,8 +70,57 @@ def test_a_service_that_names_no_target_port_points_at_its_own_number() -> None:
     assert reasons(state(services=(given,))) == ["NumericTargetPort"]
 
 
-def test_port_swap_carries_both() -> None:
-    assert reasons(state(services=(service(8080),), policies=(policy({"port": 8080}),)), SWAP) == []
+@pytest.mark.parametrize("given", [SWAP, REDIRECT])
+def test_port_swap_and_redirect_carry_both(given: Any) -> None:
+    assert reasons(state(services=(service(8080),), policies=(policy({"port": 8080}),)), given) == []
+
+
+@pytest.mark.parametrize(
+    ("level", "given", "reason"),
+    [
+        ("baseline", REDIRECT, ["PodSecurity"]),
+        ("restricted", REDIRECT, ["PodSecurity"]),
+        ("privileged", REDIRECT, []),
+        ("baseline", RENAME, []),
+        ("restricted", RENAME, []),
+        ("restricted", SWAP, []),
+    ],
+)
+def test_levels_of_pod_security(level: str, given: Any, reason: list[str]) -> None:
+    enforcing = state()._replace(labels={"pod-security.kubernetes.io/enforce": level})
+    assert reasons(enforcing, given) == reason
+    assert reasons(enforcing._replace(pods=()), given) == reason, "before the first pod comes"
+    assert reasons(state()._replace(labels={"pod-security.kubernetes.io/warn": level}), given) == []
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"labels": {"istio-injection": "enabled"}},
+        {"labels": {"istio.io/rev": "stable"}},
+        {"labels": {"istio.io/dataplane-mode": "ambient"}},
+        {"annotations": {"linkerd.io/inject": "enabled"}},
+    ],
+)
+def test_a_namespace_in_a_mesh_is_redirected_already(fields: Json) -> None:
+    meshed = state()._replace(**fields)
+    assert reasons(meshed, REDIRECT) == ["Mesh"]
+    assert reasons(meshed, RENAME) == []
+
+
+def test_a_policy_for_the_second_port_means_the_second_number() -> None:
+    both = pods.pod(pods.container(ports=[pods.port(8080, "http"), pods.port(9000, "rest")]))
+    second = monitor("rest", endpoint=Endpoint(port="rest"))
+    given = state(both, policies=(policy({"port": 9000}, {"port": 15080}),))
+    alone = given._replace(monitors=(Observed({"metadata": {"name": "rest"}}, second),))
+    assert reasons(alone, second) == []
+    first = Observed({"metadata": {"name": "census"}}, RENAME)
+    (found,) = preconditions(second, given._replace(monitors=(first, *alone.monitors)), SETTINGS)
+    assert "15083" in found.message
+
+
+def test_policies_of_all_together() -> None:
+    assert reasons(state(policies=(policy({"port": 8080}), policy({"port": 15080})))) == []
 
 
 @pytest.mark.parametrize("other", [service(8080, app="other"), service(9090), service(9000, name="metrics")])
@@ -119,3 +178,11 @@ def test_an_injected_pod_is_seen_as_it_was() -> None:
     )
     assert reasons(state(injected, services=(service(8080),))) == ["NumericTargetPort"]
     assert reasons(state(injected, services=(service("http"),))) == []
+
+
+def test_a_redirected_pod_is_seen_as_it_was() -> None:
+    """Its entry stands as ever; without name it must not be taken for what PortRename leaves."""
+    relay = {"name": "driftline-proxy", "args": ["--relay=:15080=127.0.0.1:8080,port=8080"]}
+    given = pods.pod(pods.container(ports=[pods.port(8080)]), initContainers=[relay])
+    assert original(given)["spec"]["containers"] == given["spec"]["containers"]
+    assert original(given)["spec"]["initContainers"] == []

@@ -9,6 +9,7 @@ from driftline.counts import CategoricalCounts, NumericCounts
 from driftline.diagnostics import Concern
 from driftline.errors import DataError
 from driftline.grid import Grid
+from driftline.isotonic import isotonic
 from driftline.labels import ResidualLabels, ScoreLabels
 from driftline.multivariate import EXPLAINED, MULTIVARIATE
 from driftline.profile import Profile, Role, Season
@@ -277,3 +278,18 @@ def test_captured_rows_keep_their_requests() -> None:
     rows = Batch(500, {"c": codes}, 100, request)
     plan = BuildPlan(columns=(ReferenceColumn("c", False),))
     assert build_profile(MemoryRows([(rows, None)], requests=100), plan).requests == 100
+
+
+def test_score_bins_have_the_calibrations_steps_as_edges() -> None:
+    rng = np.random.default_rng(12)
+    score = rng.uniform(size=3000)
+    label = (rng.uniform(size=3000) < score).astype(float)
+    plan = BuildPlan(
+        columns=(ReferenceColumn("score", True, Role.SCORE),), labels=LabelPlan("label", "score")
+    )
+    labels = build_profile(MemoryRows([(batch({"score": score, "label": label}), None)]), plan).labels
+    assert isinstance(labels, ScoreLabels)
+    assert len(labels.edges) < 1000
+    fitted = isotonic(*np.array([(label == 1)[np.argsort(score)], np.ones(3000)], np.float64))
+    place = np.searchsorted(labels.edges, np.sort(score))
+    assert max(np.ptp(fitted[place == k]) for k in np.unique(place)) < 1e-12

@@ -191,7 +191,7 @@ def test_rules_of_others_are_left_alone_and_go_first(pod: Net) -> None:
 
 
 def test_without_ipv6_the_rest_is_redirected(pod: Net) -> None:
-    run(*pod.within(pod.pod, "sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1"))
+    run(*pod.within(pod.pod, "sh", "-c", "echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6"))
     assert pod.redirect(*PORTS).returncode == 0
     assert pod.answers(pod.client, [f"{V4}:8080"]) == {f"{V4}:8080": "sidecar"}
 

@@ -73,6 +73,14 @@ def test_every_node_is_structural(of: Definition) -> None:
 
 
 @each
+def test_no_default_is_a_number_that_a_yaml_reader_may_take_for_text(of: Definition) -> None:
+    """Helm writes 1e-06 for a millionth, which YAML 1.1 reads as text."""
+    for path, schema in walk(root(of)):
+        if isinstance(number := schema.get("default"), float):
+            assert number == 0 or 1e-4 <= abs(number) < 1e15, path
+
+
+@each
 def test_every_field_is_explained(of: Definition) -> None:
     unexplained = [
         path
@@ -145,9 +153,12 @@ def test_what_a_schema_cannot_say_is_a_rule() -> None:
     assert rules[".spec"] == [
         "pane must divide an hour",
         "windows must be multiples of pane",
+        "windows must be at most 744h",
+        "windows must be longer than the one before",
+        "a feature is redacted by capture.redact, so it can't be watched: remove one of the two",
         "performance, fairness and kpis need labels: without it no prediction is kept",
-        "performance.thresholds must be of metrics that the model's type has",
-        "performance.thresholds of a metric of scores needs schema.prediction.score",
+        "performance.thresholds.metric is none of model.type's",
+        "performance.thresholds.metric needs schema.prediction.score",
         "maxDrop and maxRise need a reference with labels: a captured one has none",
         "performance.age must be one of labels.ages",
         "labels.features must name features",

@@ -1,5 +1,7 @@
+import re
+
 import pytest
-from driftline.jsonpath import of_key, parse_path
+from driftline.jsonpath import PATTERN, of_key, parse_path
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -92,3 +94,15 @@ def test_any_text_is_a_path_or_refused(text: str) -> None:
         return
     assert path.text == "$" + text
     assert path.covers(path)
+
+
+@given(st.text(alphabet="$.*[]'\"\\a0_-é^ ", max_size=12).map(lambda text: "$" + text))
+def test_the_schemas_pattern_takes_what_is_a_path(text: str) -> None:
+    try:
+        parse_path(text)
+    except ValueError as error:
+        said = str(error)
+        counted = "recursive" in said or "steps" in said  # what a pattern can't count
+        assert counted or re.search(PATTERN, text) is None
+    else:
+        assert re.search(PATTERN, text)

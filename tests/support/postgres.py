@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -64,6 +65,12 @@ class Postgres:
             assert time.monotonic() < deadline, "PostgreSQL doesn't answer"
             time.sleep(0.05)
 
+    @property
+    def pid(self) -> int:
+        """Of its first process."""
+        assert self._process is not None
+        return self._process.pid
+
     def kill(self) -> None:
         """As a machine's power cut would, but for what the kernel holds; children go with it."""
         assert self._process is not None
@@ -87,12 +94,11 @@ class Postgres:
         done = subprocess.run(command, capture_output=True, text=True, check=False, **self._as_user())
         assert done.returncode == 0, done.stderr
 
-    def _as_user(self) -> dict[str, int | list[int] | str]:
+    def _as_user(self) -> dict[str, Any]:
         if self._user is None:
             return {"cwd": str(self.folder)}
-        return {
-            "user": self._user.pw_uid, "group": self._user.pw_gid, "extra_groups": [], "cwd": str(self.folder),
-        }  # fmt: skip
+        user = self._user
+        return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": [], "cwd": str(self.folder)}
 
 
 @contextlib.contextmanager

@@ -107,6 +107,11 @@ securityContext:
   capabilities: {drop: [ALL]}
 {{- end -}}
 
+{{/* Whether a program gets a disruption budget: with one replica it would keep its node from ever being drained. */}}
+{{- define "driftline.budget" -}}
+{{- if and .podDisruptionBudget.enabled (gt (int .replicas) 1) }}true{{ end -}}
+{{- end -}}
+
 {{- define "driftline.environment" -}}
 env:
   - name: POD_NAME

@@ -44,7 +44,7 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """One consistent view; nothing is kept of what is written in it. Raises sqlalchemy.exc.SQLAlchemyError."""
+        """One consistent view; what is written in it isn't kept. Raises sqlalchemy.exc.SQLAlchemyError."""
         with self.engine.connect() as connection:
             connection.info["write"] = False
             if self.postgres:
@@ -71,7 +71,7 @@ def retrying(attempt: int, error: sa.exc.DBAPIError) -> bool:
 
 
 def lock(connection: Connection, kind: int, number: int) -> None:
-    """Until the transaction ends, nobody else has the same; other replicas wait. SQLite has one writer anyway."""
+    """Until the transaction ends nobody else has the same: others wait. SQLite has one writer anyway."""
     if connection.dialect.name == "postgresql":
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(kind, number)))
 
@@ -101,7 +101,7 @@ def execute_batch(connection: Connection, statement: sa.Executable, rows: Sequen
     return connection.execute(statement, named).rowcount
 
 
-def insert(connection: Connection, table: sa.Table) -> Any:  # noqa: ANN401 - either dialect's Insert
+def insert(connection: Connection, table: sa.Table) -> Any:
     """The dialect's own INSERT, which has ON CONFLICT."""
     from sqlalchemy.dialects import postgresql, sqlite
 
@@ -147,7 +147,7 @@ def _sqlite(url: sa.URL, connections: int) -> Engine:
     )
 
     @sa.event.listens_for(engine, "connect")
-    def connected(connection: Any, _: object) -> None:  # noqa: ANN401 - the driver's own
+    def connected(connection: Any, _: object) -> None:
         connection.isolation_level = None  # BEGIN is ours: the driver's own comes too late
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")

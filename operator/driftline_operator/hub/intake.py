@@ -1,8 +1,8 @@
 """Predictions, labels, feedback and KPI events into the database, each once.
 
-Every function takes one request's events, all of them or none, and answers how many were new. It checks and
-makes rows first, without the database; what it returns is then run within a transaction. Order doesn't matter: of two labels (or pieces of feedback, or
-KPI events) of one key the newer counts, and of equally old ones the one that came last.
+`..._rows` checks one request's events and makes rows of them; `add_...` inserts them within a transaction,
+all or none, and answers how many were new. Order doesn't matter: of two labels (or pieces of feedback, or KPI
+events) of one key the newer counts, and of equally old ones the one that came last.
 """
 
 from __future__ import annotations
@@ -39,9 +39,10 @@ def prediction_rows(
     kind, features = known.kind, known.features
     strata = [stratum_of(each, known.segments) for each in predictions]
     number = numbers.strata(known.id, dict.fromkeys(strata))
-    rows = []
+    rows: list[Row] = []
     for index, (each, stratum) in enumerate(zip(predictions, strata, strict=True)):
-        kept = outcomes.keep(kind, each.prediction, f"predictions[{index}].prediction")
+        place = f"predictions[{index}]"
+        kept = outcomes.keep(kind, each.prediction, f"{place}.prediction")
         rows.append(
             {
                 "source_id": source,
@@ -52,7 +53,7 @@ def prediction_rows(
                 "stratum_id": number[stratum],
                 "class": kept.name,
                 "value": kept.value,
-                "score": each.score,
+                "score": None if each.score is None else outcomes.bounded(each.score, f"{place}.score"),
                 "weight": each.weight,
                 "features": _features(each, features) if each.features else None,
             }
@@ -128,10 +129,23 @@ def add_labels(connection: Connection, monitor: int, rows: Sequence[Row]) -> int
         set_={name: new[name] for name in ("class", "value", "received")},
         where=differs,
     )
+    several = _have_labels(connection, monitor, rows)
     changed = execute_batch(connection, upsert, rows)
-    if changed:
+    if changed and several:
         _set_until(connection, monitor, rows)
     return changed
+
+
+def _have_labels(connection: Connection, monitor: int, rows: Sequence[Row]) -> bool:
+    """Whether any of these ids will have several labels: seldom; to look is cheaper than to set `until`."""
+    ids = dict.fromkeys(row["id"] for row in rows)
+    if len(ids) < len(rows) or connection.dialect.name != "postgresql":
+        return True
+    table = schema.labels.c
+    batch = incoming(connection, [table.id])
+    query = sa.select(sa.literal(1)).where(table.monitor_id == monitor, table.id == batch.c.id).limit(1)
+    named = msgspec.json.encode([{"id": name} for name in ids]).decode()
+    return connection.execute(query, {"batch": named}).first() is not None
 
 
 _GIVEN: Final[sa.Column[Any]] = sa.Column("given", sa.Boolean)
@@ -192,7 +206,7 @@ def kpi_rows(known: Known, kpis: Iterable[Kpi], now: float) -> list[Row]:
                 "name": each.name,
                 "event": each.event,
                 "at": now if each.at is None else each.at,
-                "value": each.value,
+                "value": outcomes.bounded(each.value, f"kpis[{index}].value"),
                 "received": now,
             }
         )

@@ -30,7 +30,9 @@ def migrate(database: Database, to: str = "head") -> str:
         lock(connection, _KIND, 0)
         now = current(connection)
         if now is not None and now not in revisions():
-            raise NewerDatabase(f"the database is at step {now}, which this version doesn't know: upgrade the hub")
+            raise NewerDatabase(
+                f"the database is at step {now}, which this version doesn't know: upgrade the hub"
+            )
         command.upgrade(_config(connection), to)
         return current(connection) or ""
 

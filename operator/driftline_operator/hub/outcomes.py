@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from math import isfinite
-from typing import NamedTuple
+from math import isnan
+from typing import Final, NamedTuple
 
 from driftline_operator.hub.refusal import Refusal
 
 Outcome = str | float | bool | None
+
+MOST: Final = 1e60
+"""The fourth power is added up: it must not overflow, nor, which PostgreSQL refuses too, underflow."""
 
 
 class Kept(NamedTuple):
@@ -40,6 +43,13 @@ def _number(outcome: str | float | bool, field: str) -> float:
         value = float("nan") if isinstance(outcome, bool) else float(outcome)
     except ValueError:
         value = float("nan")
-    if not isfinite(value):
+    if isnan(value):
         raise Refusal(400, "a regression's outcome must be a number", field=field, value=outcome)
-    return value
+    return bounded(value, field)
+
+
+def bounded(value: float, field: str) -> float:
+    """A number that sums of powers can take; nearer to 0 than 1 / `MOST` is 0. Raises Refusal (400)."""
+    if not -MOST <= value <= MOST:
+        raise Refusal(400, f"must be a number between -{MOST:g} and {MOST:g}", field=field, value=value)
+    return 0.0 if -1 / MOST < value < 1 / MOST else value

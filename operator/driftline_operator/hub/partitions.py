@@ -38,7 +38,7 @@ def drop_before(connection: Connection, time: float) -> list[str]:
     lock(connection, _KIND, 0)
     gone = [name for name, end in days(connection) if end <= time]
     for name in gone:
-        connection.execute(sa.DDL(f"DROP TABLE {name}"))
+        connection.execute(sa.text(f"DROP TABLE {name}"))
     return gone
 
 
@@ -53,7 +53,7 @@ def days(connection: Connection) -> list[tuple[str, float]]:
 
 def _make(connection: Connection, day: int) -> None:
     name, start, end = _name(day), day * DAY, (day + 1) * DAY
-    connection.execute(sa.DDL(f"CREATE TABLE {name} (LIKE predictions INCLUDING ALL)"))
+    connection.execute(sa.text(f"CREATE TABLE {name} (LIKE predictions INCLUDING ALL)"))
     connection.execute(
         sa.text(
             "WITH moved AS (DELETE FROM predictions_others WHERE at >= :start AND at < :end RETURNING *) "  # noqa: S608
@@ -62,7 +62,7 @@ def _make(connection: Connection, day: int) -> None:
         {"start": start, "end": end},
     )
     connection.execute(
-        sa.DDL(f"ALTER TABLE predictions ATTACH PARTITION {name} FOR VALUES FROM ({start}) TO ({end})")
+        sa.text(f"ALTER TABLE predictions ATTACH PARTITION {name} FOR VALUES FROM ({start}) TO ({end})")
     )
 
 

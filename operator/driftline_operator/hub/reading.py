@@ -76,7 +76,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 def find(connection: Connection, monitor: int, identity: str) -> Found:
     """What is known of an id; empty where nothing is."""
 
-    def rows(table: sa.Table) -> Any:  # noqa: ANN401 - rows of any table
+    def rows(table: sa.Table) -> Any:
         query = sa.select(table).where(table.c.monitor_id == monitor, table.c.id == identity)
         return connection.execute(query.order_by(table.c.at.desc()).limit(MOST)).mappings()
 
@@ -84,9 +84,7 @@ def find(connection: Connection, monitor: int, identity: str) -> Found:
         id=identity,
         predictions=_predictions(connection, monitor, identity),
         labels=tuple(
-            FoundLabel(
-                at=row["at"], label=_outcome(row), received=row["received"], until=row["until"]
-            )
+            FoundLabel(at=row["at"], label=_outcome(row), received=row["received"], until=row["until"])
             for row in rows(schema.labels)
         ),
         feedback=tuple(
@@ -102,7 +100,11 @@ def find(connection: Connection, monitor: int, identity: str) -> Found:
         ),
         kpis=tuple(
             FoundKpi(
-                at=row["at"], received=row["received"], name=row["name"], value=row["value"], event=row["event"]
+                at=row["at"],
+                received=row["received"],
+                name=row["name"],
+                value=row["value"],
+                event=row["event"],
             )
             for row in rows(schema.kpis)
         ),
@@ -137,7 +139,7 @@ def _predictions(connection: Connection, monitor: int, identity: str) -> tuple[F
     )
 
 
-def _outcome(row: Any) -> Any:  # noqa: ANN401 - a row's class or value
+def _outcome(row: Any) -> Any:
     return row["value"] if row["class"] is None else row["class"]
 
 

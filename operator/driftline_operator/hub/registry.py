@@ -58,6 +58,17 @@ class Known:
         return frozenset() if labels is None else frozenset(labels.features)
 
     @property
+    def positive(self) -> str | None:
+        """The positive class, as predictions and labels name it; None: of several classes, or not known."""
+        prediction = self.monitor.spec.schema.prediction
+        positive, classes = prediction.positive, prediction.classes
+        if isinstance(positive, str):
+            return positive
+        if positive is not None:
+            return classes[positive] if positive < len(classes) else str(positive)
+        return classes[1] if len(classes) == 2 else None
+
+    @property
     def kpis(self) -> frozenset[str]:
         """The KPIs there are."""
         return frozenset(each.name for each in self.monitor.spec.kpis)
@@ -93,7 +104,9 @@ def read(connection: Connection) -> Registry:
     monitors = {}
     for row in connection.execute(query):
         try:
-            known = Known(row.id, build_monitor(msgspec.json.decode(row.document)), row.profile_hash, row.changed)
+            known = Known(
+                row.id, build_monitor(msgspec.json.decode(row.document)), row.profile_hash, row.changed
+            )
         except InvalidSpec:
             continue
         monitors[known.name] = known
@@ -128,7 +141,9 @@ def check(
         monitor = build_monitor(document)
     except InvalidSpec as error:
         first = error.problems[0]
-        raise Refusal(400, str(error), field=f"document.{first.path}" if first.path else "document") from error
+        raise Refusal(
+            400, str(error), field=f"document.{first.path}" if first.path else "document"
+        ) from error
     own = (monitor.metadata.namespace, monitor.metadata.name)
     if own != (namespace, name):
         raise Refusal(
@@ -147,9 +162,7 @@ def put(connection: Connection, told: Told, now: float) -> bool:
     """Keep it; whether anything changed. A profile that isn't there is taken away."""
     fields = {"document": told.document, "profile": told.profile, "profile_hash": told.profile_hash}
     table = schema.monitors
-    adding = insert(connection, table).values(
-        namespace=told.namespace, name=told.name, changed=now, **fields
-    )
+    adding = insert(connection, table).values(namespace=told.namespace, name=told.name, changed=now, **fields)
     differs = sa.or_(
         table.c.document != told.document, table.c.profile_hash.is_distinct_from(told.profile_hash)
     )

@@ -36,7 +36,9 @@ def limits_of(registry: Registry) -> list[Limits]:
     found = []
     for known in registry.monitors.values():
         labels = known.monitor.spec.labels
-        retention = DEFAULT if labels is None else Limits(0, float(labels.retention.age), labels.retention.rows)
+        retention = (
+            DEFAULT if labels is None else Limits(0, float(labels.retention.age), labels.retention.rows)
+        )
         found.append(retention._replace(monitor=known.id))
     return found
 
@@ -93,9 +95,7 @@ def _pieces(database: Database, table: sa.Table, monitor: int, column: str, befo
             return total
 
 
-def _piece(
-    connection: Connection, table: sa.Table, monitor: int, column: str, before: float | None
-) -> int:
+def _piece(connection: Connection, table: sa.Table, monitor: int, column: str, before: float | None) -> int:
     chosen = table.c.monitor_id == monitor
     if before is not None:
         chosen &= table.c[column] < before

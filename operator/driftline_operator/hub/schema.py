@@ -32,7 +32,7 @@ metadata: Final = MetaData()
 Exact = Float(53)
 """float64 on both databases."""
 Bytewise = Text().with_variant(Text(collation="C"), "postgresql")
-"""Text compared byte by byte, as SQLite does: sorting by a language costs PostgreSQL several times as much."""
+"""Text compared byte by byte, as SQLite does: a language's order costs PostgreSQL several times as much."""
 
 monitors: Final = Table(
     "monitors",

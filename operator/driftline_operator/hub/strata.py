@@ -1,7 +1,7 @@
 """Version, variant and segments of a prediction as one number, and its sender as another.
 
 They are written in a transaction of their own before the rows that use them: a number that no row
-uses harms nobody. The senders' clients choose the segments' values, so there is a limit to how many are told apart.
+uses harms nobody. Clients choose the segments' values, so there is a limit to how many are told apart.
 """
 
 from __future__ import annotations
@@ -88,7 +88,8 @@ def _source(connection: Connection, monitor: int, boot: str) -> int:
     adding = insert(connection, table).values(monitor_id=monitor, boot=boot)
     connection.execute(adding.on_conflict_do_nothing(index_elements=["monitor_id", "boot"]))
     query = sa.select(table.c.id).where(table.c.monitor_id == monitor, table.c.boot == boot)
-    return connection.execute(query).scalar_one()
+    number: int = connection.execute(query).scalar_one()
+    return number
 
 
 def _strata(connection: Connection, monitor: int, wanted: list[Stratum]) -> dict[Stratum, int]:
@@ -120,12 +121,12 @@ def _add(connection: Connection, monitor: int, stratum: Stratum) -> int:
         variant=stratum.variant,
         segments=segments,
     )
-    added = connection.execute(adding.on_conflict_do_nothing(index_elements=["monitor_id", "digest"])).rowcount
+    added = connection.execute(
+        adding.on_conflict_do_nothing(index_elements=["monitor_id", "digest"])
+    ).rowcount
     number = _find(connection, monitor, stratum)
     assert number is not None  # noqa: S101 - added here or by another replica, whose commit this waited for
     if added and stratum.segments:
-        rows = [
-            {"stratum_id": number, "segment": name, "value": value} for name, value in stratum.segments
-        ]
+        rows = [{"stratum_id": number, "segment": name, "value": value} for name, value in stratum.segments]
         connection.execute(sa.insert(schema.stratum_segments), rows)
     return number

@@ -83,8 +83,11 @@ def decide(
 
 def injection_hash(monitors: Sequence[ModelMonitor], relays: Sequence[Relay], settings: Settings) -> str:
     """Of all that only a new pod can take over; what is hot-reloaded isn't in it."""
+    said = msgspec.structs.asdict(settings)
+    if not settings.hub_url:  # pods from before there was a hub are what they would be now
+        del said["hub_url"]
     content = [
-        settings,
+        said,
         [monitor.metadata.name for monitor in monitors],
         [monitor.spec.injection for monitor in monitors],
         [(relay.argument, relay.redirections) for relay in relays],

@@ -43,6 +43,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     analyzer: Resources = Resources({"cpu": "50m", "memory": "128Mi"}, {"memory": "512Mi"})
     push_url: str = ""
     """Where ending pods send their last panes; empty: nowhere."""
+    hub_url: str = ""
+    """Where sidecars send the predictions of monitors with `labels`; empty: nowhere."""
     scrape: bool = False
     """Whether pods get annotations by which a Prometheus finds them."""
     cpu_limit: str = ""
@@ -107,6 +109,8 @@ def analyzer(settings: Settings, monitors: Sequence[ModelMonitor], *, guaranteed
     arguments += [f"--state={names.RUN_PATH}/state", "--fleet"]
     if settings.push_url:
         arguments.append(f"--push={settings.push_url}")
+    if settings.hub_url:
+        arguments.append(f"--hub={settings.hub_url}")
     resources = settings.analyzer
     for monitor in reversed(monitors):
         resources = resources.overridden(monitor.spec.injection.analyzer.resources)

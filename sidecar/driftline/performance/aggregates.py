@@ -210,8 +210,8 @@ class LabelMoments:
         sums = (
             s1 + c * n,
             s2 + 2 * c * s1 + c * c * n,
-            s3 + 3 * c * s2 + 3 * c * c * s1 + c**3 * n,
-            s4 + 4 * c * s3 + 6 * c * c * s2 + 4 * c**3 * s1 + c**4 * n,
+            s3 + 3 * c * s2 + 3 * c * c * s1 + c * c * c * n,
+            s4 + 4 * c * s3 + 6 * c * c * s2 + 4 * c * c * c * s1 + c * c * c * c * n,
         )
         x1, x2 = self.cross
         q = self.squared_errors
@@ -229,7 +229,7 @@ class RegressionSums:
     squares: MeanSums = field(default_factory=MeanSums)
     """x = e^2."""
     percentage: MeanSums = field(default_factory=MeanSums)
-    """x = |e| / |label|; rows whose label isn't 0."""
+    """x = |e| / |label|; rows whose |label| is at least `from_rows.LEAST_LABEL`."""
     labels: LabelMoments = field(default_factory=LabelMoments)
     largest: float = 0.0
     """The largest |e|."""

@@ -26,6 +26,10 @@ LEAST_PROBABILITY = float(np.finfo(np.float64).eps)
 """A probability is never taken as less, nor as more than 1 - this, so that a log loss is finite (36)."""
 
 
+LEAST_LABEL = 1e-12
+"""Labels nearer to 0 count as 0 in relative errors: one of 1e-300 would overflow a database's SUM."""
+
+
 def log_losses(scores: Floats) -> tuple[Floats, Floats]:
     """The log loss of each score, float64 (rows,): if the label is negative, and if it is positive.
 
@@ -128,7 +132,7 @@ def regression_sums(
     finite = np.isfinite(labels) & np.isfinite(predictions)
     y, e = labels[finite], predictions[finite] - labels[finite]
     of = _of(request, finite)
-    nonzero = y != 0
+    nonzero = np.abs(y) >= LEAST_LABEL
     d = y - shift
     return RegressionSums(
         errors=mean_sums(e, of),

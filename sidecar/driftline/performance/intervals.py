@@ -42,6 +42,8 @@ def ratio_variance(sums: MeanSums) -> float | None:
         return None
     mean = sums.total / n
     around = sums.squares - 2 * mean * sums.products + mean * mean * sums.sizes
+    if not math.isfinite(around):
+        return math.inf
     return max(0.0, around) * r / (r - 1) / (n * n)
 
 

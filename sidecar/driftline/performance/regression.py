@@ -17,7 +17,8 @@ def regression_metrics(sums: RegressionSums) -> Metrics:
     """MAE, RMSE, R2, MAPE, mean error (prediction - label) and the largest error.
 
     The unit of the intervals is the request. MAPE is over |label|, as a share, of the labels that aren't 0
-    (its n says of how many); the largest error has no interval: it only ever grows with rows.
+    (its n says of how many; scikit-learn divides by 2e-16 there). The largest error has no interval: it only
+    ever grows with rows.
     """
     rows = sums.absolute.rows
     empty = undefined(Undefined.NO_ROWS)
@@ -59,6 +60,8 @@ def _r2(sums: RegressionSums) -> Estimate:
         return undefined(Undefined.NO_ROWS)
     centred = labels.about(labels.shift + labels.sums[0] / n)
     _, spread, _, fourth = centred.sums
+    if not math.isfinite(spread):
+        return undefined(Undefined.OVERFLOW, n)
     if spread <= _NOISE * n * centred.shift**2 or spread == 0:
         return undefined(Undefined.CONSTANT_LABELS, n)
     q = centred.squared_errors / spread
@@ -67,8 +70,10 @@ def _r2(sums: RegressionSums) -> Estimate:
     half = None
     if sums.squares.requests > 2:
         linear = q * q * fourth - 2 * q * centred.cross[1] + sums.labels.fourth_errors
-        variance = max(0.0, linear) / spread**2 * _squares_effect(sums)
-        half = student_quantile(sums.squares.requests - 2) * math.sqrt(variance)
+        if not math.isfinite(linear):
+            return undefined(Undefined.OVERFLOW, n)
+        root = math.sqrt(max(0.0, linear) * _squares_effect(sums)) / spread
+        half = student_quantile(sums.squares.requests - 2) * root
     return interval(1 - q, half, n, "delta")
 
 

@@ -65,8 +65,8 @@ class Twice:
 
 
 def twice_classes(request: Codes, first: tuple[Codes, Codes], second: tuple[Codes, Codes]) -> Twice:
-    """Of requests that went twice. `request` int64 (rows,), from 0, none left out; each round's answers (live,
-    candidate), int64 (rows,): codes that are equal where the names are, `other` told apart too.
+    """Of requests that went twice. `request` int64 (rows,), from 0, none left out; each round's answers
+    (live, candidate), int64 (rows,): codes that are equal where the names are, `other` told apart too.
     """
     (a1, b1), (a2, b2) = first, second
     products = 1.0 * (a1 == a2) - (a1 == b2) - (b1 == a2) + (b1 == b2)

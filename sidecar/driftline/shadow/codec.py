@@ -1,7 +1,8 @@
 """What a pod says of its pairs, as bytes: versioned, sparse, checked.
 
 A part is all that one life of one pod counted in one day of the shadow, up to now. A later one (`sequence`)
-takes an earlier one's place, so that fetching or pushing twice changes nothing; unlike ones add up.
+takes an earlier one's place, so that fetching or pushing twice changes nothing; unlike ones add up. A request
+belongs to the day in which it became eligible, whenever its answers come.
 The head is `driftline.envelope`'s, the rest MessagePack; only cells that count something are written.
 """
 

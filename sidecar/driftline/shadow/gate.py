@@ -61,6 +61,8 @@ def judge(gate: Gate, min_pairs: int, elapsed: float, now: Snapshot, whole: Snap
 
     A day is 24 hours from the shadow's start on.
     """
+    if whole is not None and not whole.account.mirrored:
+        whole = None  # the candidate was not ready in them
     limits = thresholds(gate)
     hurried = gate.min_time < DAY
     ready = hurried or whole is not None

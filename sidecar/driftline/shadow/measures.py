@@ -80,15 +80,19 @@ def _p95_delta(found: Snapshot, levels: Levels) -> Measured:
     return _known(quantile_bound(MAGNITUDES * size.limit, np.append(size.counts, 0), 0.95, levels))
 
 
-def _output_drift(found: Snapshot, levels: Levels) -> Measured:
+def largest_shift(tally: Tally, levels: Levels) -> Bound | None:
     """The largest shift of any output's share. To pass all must be small, so each has the full level."""
-    shifts = found.tally.shifts
+    shifts = tally.shifts
     each = Levels(levels.passing, levels.rejecting / len(shifts))
     bounds = [size_bound(s.points, s.weights, s.limit, each) for s in shifts]
     values = [bound.value for bound in bounds if bound.value is not None]
     if not values:
-        return Measured(None)
-    return Measured(Bound(max(values), max(b.lower for b in bounds), max(b.upper for b in bounds)))
+        return None
+    return Bound(max(values), max(b.lower for b in bounds), max(b.upper for b in bounds))
+
+
+def _output_drift(found: Snapshot, levels: Levels) -> Measured:
+    return Measured(largest_shift(found.tally, levels))
 
 
 def _systematic(found: Snapshot, levels: Levels) -> Measured:

@@ -6,6 +6,7 @@ import math
 
 from driftline.shadow.account import Account
 from driftline.shadow.gate import Judgement, RuleResult
+from driftline.shadow.outlook import outputs_status, segments_status
 from driftline.shadow.rules import Reason
 from driftline.spec.shadow_status import RuleStatus, ShadowAccount, ShadowStatus
 
@@ -29,6 +30,8 @@ def shadow_status(judgement: Judgement, generation: int) -> ShadowStatus:
         coverage=min(1.0, max(0.0, account.coverage)),
         account=_account(account),
         rules=tuple(map(_rule, judgement.rules)),
+        outputs=outputs_status(judgement.snapshot.tally),
+        segments=segments_status(judgement.snapshot.tally),
     )
 
 

@@ -61,7 +61,13 @@ from driftline.spec.shadow import (
     Tolerance,
     Traffic,
 )
-from driftline.spec.shadow_status import RuleStatus, ShadowAccount, ShadowStatus
+from driftline.spec.shadow_status import (
+    OutputsStatus,
+    RuleStatus,
+    SegmentStatus,
+    ShadowAccount,
+    ShadowStatus,
+)
 from driftline.spec.status import Condition, ConditionType, MonitorStatus
 
 __all__ = [
@@ -105,6 +111,7 @@ __all__ = [
     "MonitorRef",
     "MonitorSpec",
     "MonitorStatus",
+    "OutputsStatus",
     "Part",
     "Patch",
     "Performance",
@@ -123,6 +130,7 @@ __all__ = [
     "RuleStatus",
     "Schema",
     "Season",
+    "SegmentStatus",
     "ShadowAccount",
     "ShadowDeployment",
     "ShadowSpec",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal
@@ -9,13 +10,29 @@ from typing import Annotated, ClassVar, Literal
 from msgspec import Meta, field
 
 from driftline.errors import Problem
-from driftline.jsonpath import parse_path
+from driftline.jsonpath import PATTERN, parse_path
 from driftline.spec.part import Part, Rule
 
 Protocol = Literal["auto", "json", "kserve-v1", "oip-v2", "mlflow"]
 ModelType = Literal["classification", "regression"]
 
 PathText = Annotated[str, Meta(min_length=1, max_length=253)]
+JsonPathText = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=253,
+        extra_json_schema={
+            "x-kubernetes-validations": [
+                {
+                    "rule": f"self.matches({json.dumps(PATTERN)})",
+                    "message": "is no JSON path "
+                    "($.a.b, $.a[0], $.a[*].b, $['x y'] and $..name are understood)",
+                }
+            ]
+        },
+    ),
+]
 HeaderName = Annotated[str, Meta(min_length=1, max_length=63, pattern=r"^[A-Za-z0-9!#$%&'*+.^_|~-]+$")]
 LabelText = Annotated[str, Meta(max_length=63, pattern=r"^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$")]
 LabelKey = Annotated[str, Meta(min_length=1, max_length=317)]
@@ -91,7 +108,7 @@ class LabelSelector(Part, frozen=True, kw_only=True):
         Rule(
             "(has(self.matchLabels) && size(self.matchLabels) > 0) "
             "|| (has(self.matchExpressions) && size(self.matchExpressions) > 0)",
-            "must name at least one label: an empty selector would select every pod of the namespace",
+            "must name at least one label: an empty one would select every pod",
         ),
     )
 
@@ -104,7 +121,7 @@ class JsonPaths(Part, frozen=True, kw_only=True):
     """Where a JSON body keeps its records and predictions, for protocol `json`."""
 
     records: Annotated[
-        PathText,
+        JsonPathText,
         Meta(
             description="JSON path in the request body: one record, or a list of them. A record is an "
             "object "
@@ -113,7 +130,7 @@ class JsonPaths(Part, frozen=True, kw_only=True):
         ),
     ] = "$"
     predictions: Annotated[
-        PathText | None,
+        JsonPathText | None,
         Meta(
             description="JSON path in the response body: one prediction, or one per record in the same "
             "order. "

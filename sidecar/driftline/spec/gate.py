@@ -67,7 +67,10 @@ class Gate(Part, frozen=True, kw_only=True):
     ] = None
     latency_ratio: Annotated[
         LatencyRatio,
-        Meta(description="The candidate's latency over the live model's, both through the mirror."),
+        Meta(
+            description="The candidate's latency over the live model's, both through the mirror: the "
+            "live model's is timed where requests go twice, so without `aa.share` this stays Inconclusive."
+        ),
     ] = LatencyRatio()
     error_rate: Annotated[
         Share,

@@ -33,6 +33,8 @@ _CONTAINERS = tuple(
         ".records",
         ".rows",
         ".data",
+        ".features",
+        ".input",
         ".predictions",
         ".outputs",
         ".results",
@@ -143,6 +145,21 @@ class MonitorSpec(Part, frozen=True, kw_only=True):
             "&& duration(w).getSeconds() % duration(self.pane).getSeconds() == 0)",
             "windows must be multiples of pane",
         ),
+        Rule(
+            "!has(self.windows) || self.windows.all(w, duration(w) <= duration('744h'))",
+            "windows must be at most 744h",
+        ),
+        Rule(
+            "!has(self.windows) || (self.windows.map(w, duration(w)).isSorted() "
+            "&& self.windows.all(w, self.windows.exists_one(v, duration(v) == duration(w))))",
+            "windows must be longer than the one before",
+        ),
+        Rule(  # other spellings of the same place, such as $.instances[*].age, only a parser finds
+            "!has(self.capture) || !has(self.capture.redact) || !has(self.schema.features) "
+            "|| !self.schema.features.exists(f, ('$..' + f.name) in self.capture.redact "
+            "|| (!has(f.path) && ('$.' + f.name) in self.capture.redact))",
+            "a feature is redacted by capture.redact, so it can't be watched: remove one of the two",
+        ),
         *outcomes.RULES,
     )
     SCHEMA: ClassVar = {
@@ -206,7 +223,12 @@ class MonitorSpec(Part, frozen=True, kw_only=True):
     def _check_logged_redaction(self) -> Iterator[Problem]:
         for at, redacted in _redactions(self.capture):
             for where, name, path in _logged(self.labels):
-                if _redacts(redacted, name, path, self.endpoint.json):
+                hidden = (
+                    _redacts(redacted, name, None, self.endpoint.json)
+                    if path is None
+                    else _redacts_answer(redacted, path)
+                )
+                if hidden:
                     yield Problem(
                         where,
                         f"{path or name!r} is redacted by capture.redact[{at}] ({redacted}), so it can't be "
@@ -275,6 +297,15 @@ def _logged(labels: Labels | None) -> Iterator[tuple[str, str, str | None]]:
             yield f"labels.{place}[{index}]", name, None
     if labels.id_path is not None:
         yield "labels.idPath", "", labels.id_path
+
+
+def _redacts_answer(redacted: JsonPath, written: str) -> bool:
+    """Does a redaction, seen from the body or from any value within it, hide what that path of it names?"""
+    try:
+        segments = parse_path(written).segments
+    except ValueError:  # said by its own part
+        return False
+    return any(redacted.covers(JsonPath("$", segments[start:])) for start in range(len(segments)))
 
 
 def _redacts(redacted: JsonPath, name: str, written: str | None, places: JsonPaths | None) -> bool:

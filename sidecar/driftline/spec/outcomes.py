@@ -23,11 +23,11 @@ RULES: Final = (
     Rule(
         f"{_THRESHOLDS}.all(t, t.metric in (self.model.type == 'regression' "
         f"? {cel_list(METRICS['regression'])} : {cel_list(METRICS['classification'])}))",
-        "performance.thresholds must be of metrics that the model's type has",
+        "performance.thresholds.metric is none of model.type's",
     ),
     Rule(
         f"{_THRESHOLDS}.all(t, has(self.schema.prediction.score) || !(t.metric in {cel_list(OF_SCORES)}))",
-        "performance.thresholds of a metric of scores needs schema.prediction.score",
+        "performance.thresholds.metric needs schema.prediction.score",
     ),
     Rule(
         f"{_THRESHOLDS}.all(t, !has(self.reference) || !has(self.reference.capture) "

@@ -79,15 +79,15 @@ class PerformanceThreshold(Part, frozen=True, kw_only=True):
         ),
         Rule(
             f"!(self.metric in {cel_list(MORE_IS_BETTER)}) || !(has(self.max) || has(self.maxRise))",
-            "of this metric more is better: it takes min and maxDrop, not max and maxRise",
+            "metric is better the more and takes min and maxDrop",
         ),
         Rule(
             f"!(self.metric in {cel_list(LESS_IS_BETTER)}) || !(has(self.min) || has(self.maxDrop))",
-            "of this metric less is better: it takes max and maxRise, not min and maxDrop",
+            "metric is better the less and takes max and maxRise",
         ),
         Rule(
             f"!(self.metric in {cel_list(SIGNED)}) || !(has(self.maxDrop) || has(self.maxRise))",
-            "this metric is best at 0: it takes min and max, not maxDrop and maxRise",
+            "metric is best at 0 and takes min and max",
         ),
         Rule("!has(self.min) || !has(self.max) || self.min < self.max", "max must be above min"),
     )

@@ -12,7 +12,7 @@ from msgspec import Meta
 
 from driftline.errors import Problem
 from driftline.quantity import Duration, Size
-from driftline.spec.endpoint import HeaderName, PathText, path_problems
+from driftline.spec.endpoint import HeaderName, JsonPathText, path_problems
 from driftline.spec.part import Part, Rule
 
 Season = Literal["none", "daily", "weekly"]
@@ -258,7 +258,7 @@ class Capture(Part, frozen=True, kw_only=True):
         ),
     ] = Size(1_048_576)
     redact: Annotated[
-        Annotated[tuple[PathText, ...], Meta(max_length=64)],
+        Annotated[tuple[JsonPathText, ...], Meta(max_length=64)],
         Meta(
             description="JSON paths whose values must never be kept or sent on, such as `$.ssn` or "
             "`$..email`; "
@@ -278,6 +278,19 @@ class Capture(Part, frozen=True, kw_only=True):
             yield from path_problems(f"redact[{index}]", text)
             if text == "$":
                 yield Problem(f"redact[{index}]", "would redact the whole body: set sample or paths instead")
+
+    RULES: ClassVar = (
+        Rule(
+            "!has(self.maxBodyBytes) "
+            "|| (quantity(string(self.maxBodyBytes)).compareTo(quantity('1Ki')) >= 0 "
+            "&& quantity(string(self.maxBodyBytes)).compareTo(quantity('64Mi')) <= 0)",
+            "maxBodyBytes must be from 1Ki to 64Mi",
+        ),
+        Rule(
+            "!has(self.redact) || !('$' in self.redact)",
+            "redact would redact the whole body: set sample or paths instead",
+        ),
+    )
 
     def _check_max_body_bytes(self) -> Iterator[Problem]:
         if not 1024 <= self.max_body_bytes <= MAX_BODY_BYTES:

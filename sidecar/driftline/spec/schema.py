@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 from msgspec import Meta
 
 from driftline.errors import Problem
-from driftline.spec.endpoint import PathText, path_problems
+from driftline.spec.endpoint import JsonPathText, path_problems
 from driftline.spec.part import Part, Rule, twice
 
 FeatureType = Literal["numeric", "categorical"]
@@ -54,7 +54,7 @@ class Feature(Part, frozen=True, kw_only=True):
         Meta(description="Allowed values of a numeric feature; others are a quality problem. Default: any."),
     ] = None
     path: Annotated[
-        PathText | None,
+        JsonPathText | None,
         Meta(
             description="JSON path of the value within a record, such as `$.user.age`. Default: the key "
             "`name`."
@@ -107,7 +107,7 @@ class Prediction(Part, frozen=True, kw_only=True):
         Meta(description="Name of the score (probability of the positive class), if the model gives one."),
     ] = None
     path: Annotated[
-        PathText | None,
+        JsonPathText | None,
         Meta(
             description="JSON path of the class or value within one prediction. Default: the prediction "
             "itself where "
@@ -115,7 +115,7 @@ class Prediction(Part, frozen=True, kw_only=True):
         ),
     ] = None
     score_path: Annotated[
-        PathText | None,
+        JsonPathText | None,
         Meta(
             description="JSON path of the score within one prediction. Default: its key `score` names, "
             "`score` or "

@@ -50,6 +50,39 @@ class RuleStatus(Part, frozen=True, kw_only=True):
     approximate: Annotated[bool, Meta(description="Whether the bounds hold only in large samples.")] = False
 
 
+class OutputsStatus(Part, frozen=True, kw_only=True):
+    """How the two sides' answers are spread, whichever request they are to."""
+
+    shift: Annotated[
+        float | None, Meta(description="Largest shift of the share of any answer, either way.")
+    ] = None
+    upper: Annotated[
+        float | None, Meta(description="Its bound from above, at any time; absent where nothing is known.")
+    ] = None
+    psi: Annotated[
+        float | None, Meta(description="Population stability index of the candidate's against the live ones.")
+    ] = None
+    chi2_p: Annotated[
+        float | None,
+        Meta(description="P-value of chi-squared, as if rows were independent and the sides not paired."),
+    ] = None
+
+
+class SegmentStatus(Part, frozen=True, kw_only=True):
+    """One value of a segment. It is told, and judges nothing."""
+
+    segment: Annotated[Annotated[str, Meta(max_length=128)], Meta(description="The feature.")]
+    value: Annotated[Annotated[str, Meta(max_length=256)], Meta(description="Its value.")]
+    pairs: Annotated[Count, Meta(description="Requests with rows of it.")] = 0
+    agreement: Annotated[float | None, Meta(description="Share of their rows that agree.")] = None
+    lower: Annotated[float | None, Meta(description="Its bound from below, for all segments together.")] = (
+        None
+    )
+    upper: Annotated[float | None, Meta(description="Its bound from above, for all segments together.")] = (
+        None
+    )
+
+
 class ShadowStatus(Part, frozen=True, kw_only=True):
     """What is known about the candidate; written by Driftline, never by hand."""
 
@@ -74,6 +107,13 @@ class ShadowStatus(Part, frozen=True, kw_only=True):
     rules: Annotated[
         Annotated[tuple[RuleStatus, ...], Meta(max_length=16)],
         Meta(description="The gate's rules, with their numbers."),
+    ] = ()
+    outputs: Annotated[OutputsStatus, Meta(description="How the two sides' answers are spread.")] = (
+        OutputsStatus()
+    )
+    segments: Annotated[
+        Annotated[tuple[SegmentStatus, ...], Meta(max_length=20)],
+        Meta(description="The values of segments that agree least."),
     ] = ()
     conditions: Annotated[
         Annotated[tuple[Condition, ...], Meta(max_length=32)],

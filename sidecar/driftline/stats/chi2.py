@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from driftline.categories import Categories
-from driftline.counts import CategoricalCounts
+from driftline.counts import CategoricalCounts, Integers
 from driftline.stats.bins import category_bins
 from driftline.stats.result import Statistic, finite, unavailable
 from driftline.tails import chi2_log_sf
@@ -20,7 +20,7 @@ from driftline.tails import chi2_log_sf
 def chi2(reference: CategoricalCounts, current: CategoricalCounts, categories: Categories) -> Statistic:
     """The statistic over all categories that either side has; 0 where there is only one."""
     missing = unavailable(reference.valid, current.valid)
-    return missing or finite(_table(reference, current)[0])
+    return missing or finite(table_chi2(*category_bins(reference, current))[0])
 
 
 def chi2_pvalue(
@@ -38,13 +38,13 @@ def chi2_log_pvalue(
     missing = unavailable(reference.valid, current.valid)
     if missing:
         return missing
-    statistic, freedom = _table(reference, current)
+    statistic, freedom = table_chi2(*category_bins(reference, current))
     return finite(chi2_log_sf(statistic, freedom) if freedom else 0.0)
 
 
-def _table(reference: CategoricalCounts, current: CategoricalCounts) -> tuple[float, int]:
-    """Statistic and degrees of freedom."""
-    table = np.stack(category_bins(reference, current)).astype(np.float64)
+def table_chi2(first: Integers, second: Integers) -> tuple[float, int]:
+    """Statistic and degrees of freedom of two samples' counts, int64 (bins,) aligned; neither is empty."""
+    table = np.stack([first, second]).astype(np.float64)
     table = table[:, table.sum(axis=0) > 0]
     expected = table.sum(axis=1, keepdims=True) * table.sum(axis=0) / table.sum()
     return float(((table - expected) ** 2 / expected).sum()), table.shape[1] - 1

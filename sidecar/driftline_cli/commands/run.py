@@ -19,7 +19,7 @@ from driftline.errors import DataError, DriftlineError
 from driftline.report import Report
 from driftline.spec import ModelMonitor, ProfileSource
 from driftline_sidecar.analyzer.history import HistoryReport
-from driftline_sidecar.settings import Address, parse_address
+from driftline_sidecar.settings import Address, parse_address, parse_hub
 
 from driftline_cli.children import Child
 from driftline_cli.exits import EX_OK, EX_OSERR, EX_SOFTWARE, EX_UNAVAILABLE, WrongUsage
@@ -49,8 +49,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--state",
         type=Path,
         metavar="DIR",
-        help="where a captured reference survives the end of this run (default: it is captured anew)",
+        help="where a captured reference, and predictions that no hub has yet, survive this run's end",
     )
+    parser.add_argument(
+        "--hub", metavar="URL", help="where predictions of a monitor with labels go: http://127.0.0.1:8444"
+    )
+    parser.add_argument("--hub-token", type=Path, metavar="FILE", help="the token for it, of scope intake")
+    parser.add_argument("--hub-ca", type=Path, metavar="FILE", help="the authority of its certificate")
     parser.add_argument("--log-format", choices=("json", "text"), default="text", help="default: %(default)s")
     parser.add_argument(
         "--report",
@@ -83,6 +88,11 @@ def _addresses(arguments: argparse.Namespace) -> dict[str, Address]:
             found[option] = parse_address(getattr(arguments, option))
         except ValueError as error:
             problems.append(f"--{option}: {error} (got {getattr(arguments, option)!r})")
+    try:
+        if arguments.hub is not None:
+            parse_hub(arguments.hub)
+    except ValueError as error:
+        problems.append(f"--hub: {error} (got {arguments.hub!r})")
     if problems:
         raise WrongUsage("\n".join(problems))
     return found
@@ -160,8 +170,10 @@ class _Run:
         analyzer = ["analyzer", *common, "--admin", f"127.0.0.1:{admin}"]
         # Without --state it still survives the analyzer: what comes after a crash may have drifted.
         analyzer += ["--state", str(self._arguments.state or tee.parent / "state")]
-        if self._arguments.profile is not None:
-            analyzer += ["--profile", str(self._arguments.profile)]
+        for option in ("profile", "hub", "hub_token", "hub_ca"):
+            given = getattr(self._arguments, option)
+            if given is not None:
+                analyzer += [f"--{option.replace('_', '-')}", str(given)]
         return Child("proxy", proxy), Child("analyzer", analyzer)
 
     def _welcome(self) -> str:
@@ -175,10 +187,19 @@ class _Run:
             f"  metrics    {admin}/metrics\n"
             f"  report     {admin}/v1/report\n"
             f"  reference  {self._reference()}\n"
+            f"{self._predictions()}"
             f"Send requests to {listen} instead of {upstream}, and watch with\n"
             f"  driftline top --admin {admin}\n"
             "Ctrl-C ends it."
         )
+
+    def _predictions(self) -> str:
+        hub, labels = self._arguments.hub, self._monitor.spec.labels
+        if labels is None:
+            return (
+                "  hub        none: the monitor has no labels, so no prediction goes there\n" if hub else ""
+            )
+        return f"  hub        {hub or 'none: predictions are not kept, and labels find nothing (--hub)'}\n"
 
     def _reference(self) -> str:
         reference = self._monitor.spec.reference

@@ -41,6 +41,12 @@ def case(of: Json, *monitors: ModelMonitor, settings: Settings = SETTINGS) -> Ca
 
 
 CASES: dict[str, Case] = {
+    "a-hub": case(
+        pod(serving()),
+        settings=Settings(
+            image="driftline-sidecar:test", hub_url="https://driftline-hub.driftline-system.svc:8444"
+        ),
+    ),
     "named-port": case(pod(serving())),
     "numeric-port-of-a-named-entry": case(pod(serving()), watching(endpoint=Endpoint(port=8080))),
     "numeric-port-without-name": case(
@@ -90,6 +96,20 @@ CASES: dict[str, Case] = {
             initContainers=[container("istio-init"), container("istio-proxy", restartPolicy="Always")],
         )
     ),
+    "istio-as-an-app-container": case(
+        pod(
+            serving(),
+            container("istio-proxy", [port(15090, "http-envoy-prom")]),
+            initContainers=[container("istio-init")],
+        )
+    ),
+    "linkerd-as-a-native-sidecar": case(
+        pod(
+            serving(),
+            metadata={"annotations": {"linkerd.io/inject": "enabled"}},
+            initContainers=[container("linkerd-init"), container("linkerd-proxy", restartPolicy="Always")],
+        )
+    ),
     "linkerd": case(
         pod(
             container("linkerd-proxy", [port(4143, "linkerd-proxy"), port(4191, "linkerd-admin")]),
@@ -101,6 +121,21 @@ CASES: dict[str, Case] = {
     "opt-out": case(pod(serving(), metadata={"labels": {"app": "census", "driftline.io/inject": "false"}})),
     "job": case(
         pod(serving(), restartPolicy="Never", metadata={"ownerReferences": [{"kind": "Job", "name": "j"}]})
+    ),
+    "indexed-job": case(
+        pod(
+            serving(env=[{"name": "JOB_COMPLETION_INDEX", "value": "2"}]),
+            metadata={
+                "labels": {"app": "census", "batch.kubernetes.io/job-completion-index": "2"},
+                "ownerReferences": [{"kind": "Job", "name": "j", "controller": True}],
+            },
+            restartPolicy="OnFailure",
+            activeDeadlineSeconds=600,
+        )
+    ),
+    "redirect-in-a-job": case(
+        pod(serving(), restartPolicy="Never", metadata={"ownerReferences": [{"kind": "Job", "name": "j"}]}),
+        watching(injection=REDIRECT),
     ),
     "daemon-set": case(
         pod(serving(), metadata={"ownerReferences": [{"kind": "DaemonSet", "name": "census"}]})
@@ -264,6 +299,14 @@ def test_a_second_call_changes_nothing(name: str) -> None:
     again = decide(patched(before, first.patch), monitors, settings)
     assert again.patch == ()
     assert again.word == ("AlreadyInjected" if first.injects else first.word)
+
+
+def test_what_another_webhook_adds_in_between_stays() -> None:
+    before, monitors, settings = CASES["named-port"]
+    after = patched(before, decide(before, monitors, settings).patch)
+    after["spec"]["initContainers"].append(container("istio-proxy", restartPolicy="Always"))
+    again = decide(after, monitors, settings)
+    assert (again.word, again.patch) == ("AlreadyInjected", ())
 
 
 def test_the_kill_switch_is_the_reason() -> None:

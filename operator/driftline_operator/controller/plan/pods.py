@@ -12,7 +12,7 @@ from driftline.spec import ModelMonitor
 from driftline_operator import names
 from driftline_operator.cluster.resources import Object
 from driftline_operator.controller.observed import Installation, NamespaceState
-from driftline_operator.controller.plan.workloads import template_pod, workload_of
+from driftline_operator.controller.plan.workloads import refused_for, template_pod, workload_of
 from driftline_operator.injection import pod as pods
 from driftline_operator.injection.decide import Decision, decide
 from driftline_operator.injection.original import OWN, original
@@ -80,6 +80,8 @@ class Survey(NamedTuple):
     started: int = 0
     """Injected pods whose sidecars run."""
     watched: tuple[Watched, ...] = ()
+    refused: str = ""
+    """What the API server says of pods that it refuses for their sidecar; empty: it refuses none."""
     younger: tuple[str, ...] = ()
     """Monitors that want the same requests of the same pods, and don't get them for being younger."""
 
@@ -99,14 +101,28 @@ def survey(state: NamespaceState, installation: Installation, now: dt.datetime) 
     for pod in state.pods:
         labels = pods.labels(pod)
         selecting = [each for each in known if matches(each.spec.selector, labels)]
-        if not selecting or not _is_alive(pod):
+        if not selecting or not (_is_alive(pod) or any(_ended_by_us(pod))):
             continue
         wanted = [each for each in selecting if each.metadata.name not in state.held]
         decision = _decision(pod, wanted, state, installation, decisions)
         seen = _Found(pod, decision, _serving(pod))
         for monitor in selecting:
             found[monitor.metadata.name].append(seen)
-    return {name: _survey(name, each, now) for name, each in found.items()}
+    return {
+        each.metadata.name: _survey(each.metadata.name, found[each.metadata.name], now)._replace(
+            refused=_refused(each, state)
+        )
+        for each in known
+    }
+
+
+def _refused(monitor: ModelMonitor, state: NamespaceState) -> str:
+    for workload in state.workloads.values():
+        if "spec" in workload and matches(monitor.spec.selector, pods.labels(template_pod(workload))):
+            said = refused_for(workload, OWN)
+            if said:
+                return f"{workload['kind']} {workload['metadata']['name']}: {said[:300]}"
+    return ""
 
 
 def _decision(
@@ -152,6 +168,9 @@ def _survey(name: str, found: Iterable[_Found], now: dt.datetime) -> Survey:
         if pods.labels(pod).get(names.INJECT_LABEL) == "false":
             opted_out += 1
             continue
+        if not _is_alive(pod):  # counted only as long as another would end the same way
+            failing += [] if _is_outdated(pod, decision) else _ended_by_us(pod)
+            continue
         expected += 1
         if name not in serving:
             word, message = _why_bare(name, decision, injected=bool(serving))
@@ -171,7 +190,7 @@ def _survey(name: str, found: Iterable[_Found], now: dt.datetime) -> Survey:
             watched.append(_watched(pod))
     return Survey(
         expected, injected, outdated, dict(bare), opted_out, words, tuple(failing), hiccups, started,
-        tuple(watched), tuple(sorted(younger)),
+        tuple(watched), younger=tuple(sorted(younger)),
     )  # fmt: skip
 
 
@@ -211,6 +230,17 @@ def _failures(pod: Object) -> Iterable[Failure]:
             yield Failure(
                 pod["metadata"]["name"], status["name"], word, str(waiting.get("message", ""))[:200]
             )
+
+
+def _ended_by_us(pod: Object) -> Iterable[Failure]:
+    """A pod that isn't restarted, as of a Job, has failed for good where it couldn't be redirected."""
+    if (pod.get("status") or {}).get("phase") != "Failed" or pod["metadata"].get("deletionTimestamp"):
+        return
+    for status in _own_statuses(pod):
+        ended = (status.get("state") or {}).get("terminated") or {}
+        if status["name"] == names.REDIRECT_CONTAINER and ended.get("exitCode", 0):
+            said = str(ended.get("message", ""))[:200]
+            yield Failure(pod["metadata"]["name"], status["name"], str(ended.get("reason", "Error")), said)
 
 
 def _is_started(pod: Object) -> bool:

@@ -11,9 +11,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Any, Final, NamedTuple
 
+import msgspec
+
 from driftline_operator.cluster.resources import Object
 from driftline_operator.injection.amounts import Kind, amount, every, of, says, total
-from driftline_operator.injection.pod import Json
+from driftline_operator.injection.pod import Json, containers, init_containers
 
 CPU_LIMIT: Final = "500m"
 """What sidecars get where a quota demands a limit: ten times the CPU that they request by default."""
@@ -37,6 +39,13 @@ class Change(NamedTuple):
     pods: int
 
 
+class _Form(NamedTuple):
+    """Pods that a quota counts alike."""
+
+    pod: Mapping[str, Any]
+    pods: int
+
+
 def cpu_limit(quotas: Iterable[Object], ranges: Iterable[Object]) -> str:
     """The CPU limit that sidecars need; empty: none, or a LimitRange gives every container one."""
     given = any(
@@ -53,16 +62,15 @@ def refusal(
 
     `used`: the pods there are of these forms, whose share of the quotas' use will be another.
     """
-    for change in changes:
-        before, after = _defaulted(change.before, ranges), _defaulted(change.after, ranges)
-        known = set(_problems(before, quotas, ranges))
-        for problem in _problems(after, quotas, ranges):
-            if problem not in known:
-                return problem
     completed = [
         Change(_defaulted(each.before, ranges), _defaulted(each.after, ranges), each.pods) for each in changes
     ]
-    return next((found for quota in quotas if (found := _without_room(quota, completed, used))), "")
+    for each in completed:
+        if not any(_problems(each.before, quotas, ranges)):  # else it is refused anyway
+            for problem in _problems(each.after, quotas, ranges):
+                return problem
+    forms = _forms(used)
+    return next((found for quota in quotas if (found := _without_room(quota, completed, forms))), "")
 
 
 def _problems(pod: Json, quotas: Iterable[Object], ranges: Iterable[Object]) -> Iterator[str]:
@@ -137,29 +145,38 @@ def _completed(resources: Json, defaults: Iterable[Json]) -> Json:
     return {"limits": limits, "requests": requests}
 
 
-def _without_room(quota: Object, changes: Iterable[Change], used: Iterable[Object]) -> str:
+def _forms(pods: Iterable[Object]) -> list[_Form]:
+    """Pods that count alike, once: a fleet's thousand are mostly of one form."""
+    found: dict[bytes, _Form] = {}
+    for pod in pods:
+        asked = [
+            [(each.get("resources"), each.get("restartPolicy")) for each in kind]
+            for kind in (containers(pod), init_containers(pod))
+        ]
+        scopes = [pod["spec"].get(name) for name in ("activeDeadlineSeconds", "priorityClassName")]
+        key = msgspec.json.encode((asked, scopes))
+        found[key] = _Form(pod, found[key].pods + 1 if key in found else 1)
+    return list(found.values())
+
+
+def _without_room(quota: Object, changes: Sequence[Change], used: Sequence[_Form]) -> str:
     """What is lacking once all pods have their sidecar, though without it there would be enough."""
     status = quota.get("status") or {}
-    for name in sorted(
-        _COUNTED.keys() & (status.get("hard") or {}).keys() & (status.get("used") or {}).keys()
-    ):
-        key = _COUNTED[name]
-        hard, own = (
-            amount(status["hard"][name]),
-            sum(total(each, *key) for each in used if _applies(quota, each)),
-        )
-        others = amount(status["used"][name]) - own
-        bare = others + sum(
-            each.pods * total(each.before, *key) for each in changes if _applies(quota, each.before)
-        )
-        full = others + sum(
-            each.pods * total(each.after, *key) for each in changes if _applies(quota, each.after)
-        )
-        if bare <= hard < full:
+    hard, taken = status.get("hard") or {}, status.get("used") or {}
+    before = [_Form(each.before, each.pods) for each in changes]
+    after = [_Form(each.after, each.pods) for each in changes]
+    for name in sorted(_COUNTED.keys() & hard.keys() & taken.keys()):
+        others = amount(taken[name]) - _use(quota, name, used)
+        if others + _use(quota, name, before) <= amount(hard[name]) < others + _use(quota, name, after):
             return (
                 f"ResourceQuota {_name(quota)} has no room for the sidecars' {name} on top of the pods' own"
             )
     return ""
+
+
+def _use(quota: Object, name: str, forms: Iterable[_Form]) -> Fraction:
+    counted = (each.pods * total(each.pod, *_COUNTED[name]) for each in forms if _applies(quota, each.pod))
+    return sum(counted, Fraction(0))
 
 
 def _applies(quota: Object, pod: Mapping[str, Any]) -> bool:

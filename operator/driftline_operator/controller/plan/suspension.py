@@ -32,23 +32,29 @@ def injection_key(monitor: ModelMonitor, settings: Settings) -> str:
 
 
 def suspension(monitor: ModelMonitor, settings: Settings, survey: Survey, remembered: str) -> Suspension:
-    """Suspended where at least as many pods fail as start, and from then on until the key changes."""
+    """Suspended where at least as many pods fail as start, or where pods are refused for their sidecar.
+
+    And from then on until the key changes.
+    """
     key = injection_key(monitor, settings)
-    if survey.failing and len({each.pod for each in survey.failing}) >= survey.started:
+    if survey.refused:
+        said = f"pods were refused with it: {survey.refused}"
+    elif survey.failing and len({each.pod for each in survey.failing}) >= survey.started:
         first = survey.failing[0]
         said = f"{first.container} of pod {first.pod}: {first.word}" + (
             f" ({first.message})" if first.message else ""
         )
-        return Suspension(
-            key,
-            f"new pods start without sidecar: {said}. Mend it, then delete the annotation "
-            "driftline.io/suspended of the monitor's ConfigMap, or change spec.injection; pods that hang "
-            "start again when they are deleted",
-        )
-    if remembered == key:
+    elif remembered == key:
         return Suspension(
             key,
             "new pods start without sidecar: sidecars of this form failed to start. Delete the annotation "
             "driftline.io/suspended of the monitor's ConfigMap to try again",
         )
-    return Suspension("")
+    else:
+        return Suspension("")
+    return Suspension(
+        key,
+        f"new pods start without sidecar: {said}. Mend it, then delete the annotation "
+        "driftline.io/suspended of the monitor's ConfigMap, or change spec.injection; pods that hang "
+        "start again when they are deleted",
+    )

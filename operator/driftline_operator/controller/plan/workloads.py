@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from driftline_operator.cluster.resources import Object
@@ -42,6 +42,18 @@ def desired_pods(workload: Object) -> int:
     if workload["kind"] == "DaemonSet":
         return int((workload.get("status") or {}).get("desiredNumberScheduled", 0))
     return int(workload["spec"].get("replicas", 1))
+
+
+def refused_for(workload: Object, containers: Collection[str]) -> str:
+    """What the API server says where it refuses the pods for one of these containers; empty: nothing.
+
+    Only Deployments say it in their status. Those that enforce a policy name the container that breaks it.
+    """
+    for each in (workload.get("status") or {}).get("conditions") or []:
+        refused, message = each["type"] == "ReplicaFailure", str(each.get("message", ""))
+        if refused and each["status"] == "True" and any(name in message for name in containers):
+            return message
+    return ""
 
 
 def is_settled(workload: Object) -> bool:

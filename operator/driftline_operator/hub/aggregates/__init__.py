@@ -2,7 +2,7 @@
 
 window    the window's predictions with their labels, as a temporary table
 means     sums of one number by request, as SQL
-sums      performance: `driftline.performance.aggregates` of it, by version, variant, segment, time and label age
+sums      performance, as `driftline.performance.aggregates`: by version, variant, segment, time and label age
 outcomes  coverage, label lag, feedback, KPIs
 """
 

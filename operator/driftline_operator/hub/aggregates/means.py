@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from driftline.performance.aggregates import MeanSums
 
-from driftline_operator.hub.aggregates.window import By, Cell, Window
+from driftline_operator.hub.aggregates.window import By, Cell, Window, first
 
 Numbers = Mapping[str, sa.ColumnElement[Any]]
 """By name: a number of each row, NULL in rows that have none."""
@@ -18,57 +18,64 @@ def mean_sums(
     window: Window, by: By, chosen: sa.ColumnElement[bool], numbers: Numbers
 ) -> dict[Cell, dict[str, MeanSums]]:
     """Of each number, by cell. `chosen`: which rows of the window."""
-    columns, source, timely = window.grouped(by)
     if window.single:
-        query = _by_row(columns, numbers).select_from(source).where(chosen, timely).group_by(*columns)
+        query, width = window.folded(by, chosen, {}, by_row(numbers)), 3
     else:
-        query = _by_request(window, columns, source, sa.and_(chosen, timely), numbers)
+        query, width = _by_request(window, by, chosen, numbers), 6
     found = {}
     for row in window.connection.execute(query):
         cell = window.cell(by, tuple(row[:4]))
-        found[cell] = {
-            name: _read(row[4 + 6 * place : 10 + 6 * place]) for place, name in enumerate(numbers)
-        }
+        parts = (row[4 + width * place : 4 + width * (place + 1)] for place in range(len(numbers)))
+        found[cell] = dict(zip(numbers, map(read_means, parts), strict=True))
     return found
 
 
-def _by_row(columns: Sequence[sa.ColumnElement[Any]], numbers: Numbers) -> sa.Select[Any]:
-    chosen = list(columns)
-    for x in numbers.values():
-        count, total = sa.func.count(x), sa.func.sum(x)
-        chosen += [count, count, total, sa.func.sum(x * x), total, count]
-    return sa.select(*chosen)
+def by_row(numbers: Numbers) -> dict[str, sa.ColumnElement[Any]]:
+    """Count, sum and sum of squares of each."""
+    added: dict[str, sa.ColumnElement[Any]] = {}
+    for name, x in numbers.items():
+        added |= {f"n_{name}": sa.func.count(x), f"s_{name}": sa.func.sum(x), f"q_{name}": sa.func.sum(x * x)}
+    return added
 
 
-def _by_request(
-    window: Window,
-    columns: Sequence[sa.ColumnElement[Any]],
-    source: sa.FromClause,
-    chosen: sa.ColumnElement[bool],
-    numbers: Numbers,
-) -> sa.Select[Any]:
+def _by_request(window: Window, by: By, chosen: sa.ColumnElement[bool], numbers: Numbers) -> sa.Select[Any]:
     rows = window.table.c
+    columns, source, timely = window.grouped(by)
     named = [column.label(f"cell_{place}") for place, column in enumerate(columns)]
     inner = [
         part
         for name, x in numbers.items()
-        for part in (sa.func.count(x).label(f"m_{name}"), sa.func.coalesce(sa.func.sum(x), 0.0).label(f"s_{name}"))
+        for part in (
+            sa.func.count(x).label(f"m_{name}"),
+            sa.func.coalesce(sa.func.sum(x), 0.0).label(f"s_{name}"),
+        )
     ]
     requests = (
         sa.select(*named, *inner)
         .select_from(source)
-        .where(chosen)
-        .group_by(*columns, rows.source_id, rows.sequence)
+        .where(chosen, timely)
+        .group_by(*first(4), rows.source_id, rows.sequence)
         .subquery("requests")
     )
     outer: list[sa.ColumnElement[Any]] = [requests.c[each.name] for each in named]
     for name in numbers:
         m, s = requests.c[f"m_{name}"], requests.c[f"s_{name}"]
         some = sa.func.sum(sa.case((m > 0, 1), else_=0))
-        outer += [some, sa.func.sum(m), sa.func.sum(s), sa.func.sum(s * s), sa.func.sum(m * s), sa.func.sum(m * m)]
-    return sa.select(*outer).group_by(*outer[: len(named)])
+        outer += [
+            some,
+            sa.func.sum(m),
+            sa.func.sum(s),
+            sa.func.sum(s * s),
+            sa.func.sum(m * s),
+            sa.func.sum(m * m),
+        ]
+    return sa.select(*outer).group_by(*first(4))
 
 
-def _read(values: Sequence[Any]) -> MeanSums:
+def read_means(values: Sequence[Any]) -> MeanSums:
+    """Of six sums by request, or of count, sum and sum of squares where every request is one row."""
+    if len(values) == 3:
+        count, total, squares = (value or 0 for value in values)
+        return MeanSums(int(count), int(count), float(total), float(squares), float(total), int(count))
     requests, rows, total, squares, products, sizes = (value or 0 for value in values)
     return MeanSums(int(requests), int(rows), float(total), float(squares), float(products), int(sizes))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import sqlalchemy as sa
-from driftline.performance.aggregates import CoverageCounts, FeedbackCounts, KpiSums, MeanSums
+from driftline.performance.aggregates import CoverageCounts, FeedbackCounts, Integers, KpiSums, MeanSums
 from driftline.performance.lag import EDGES, LagCounts
 
 from driftline_operator.hub import schema
-from driftline_operator.hub.aggregates.window import By, Cell, Window, bin_of
+from driftline_operator.hub.aggregates.window import By, Cell, Window, bin_of, first
 
 
 def coverage(window: Window, by: By) -> dict[Cell, CoverageCounts]:
@@ -22,36 +24,45 @@ def coverage(window: Window, by: By) -> dict[Cell, CoverageCounts]:
     }
 
 
-def _by_bin(window: Window, by: By, chosen: sa.ColumnElement[bool]) -> dict[Cell, np.ndarray]:
-    columns, source, timely = window.grouped(by)
-    keys = [*columns, window.table.c.bin]
-    query = sa.select(*keys, sa.func.count()).select_from(source).where(chosen, timely).group_by(*keys)
-    found: dict[Cell, np.ndarray] = {}
+def _by_bin(window: Window, by: By, chosen: sa.ColumnElement[bool]) -> dict[Cell, Integers]:
+    query = window.folded(by, chosen, {"bin": window.table.c.bin}, {"n": sa.func.count()})
+    found: dict[Cell, Integers] = {}
     for *key, place, count in window.connection.execute(query):
         counts = found.setdefault(window.cell(by, tuple(key)), np.zeros(window.bins.count + 1, np.int64))
-        counts[window.bins.count if place is None else place] += count
+        counts[window.bins.count if place is None else place] += int(count)
     return found
 
 
 def lags(window: Window, by: By) -> dict[Cell, LagCounts]:
     """How long each prediction's first label took; `by.age` doesn't matter."""
     rows = window.table.c
+    corrected = sa.select(sa.literal(1)).where(rows.until.is_not(None)).limit(1)
+    if window.connection.execute(corrected).first() is None:
+        place = bin_of(window.connection, "lag_bin", rows.since, list(EDGES))
+        query = window.folded(by, rows.since.is_not(None), {"place": place}, {"n": sa.func.count()})
+    else:
+        query = _first_lags(window, by)
+    found: dict[Cell, LagCounts] = {}
+    for *key, index, count in window.connection.execute(query):
+        found.setdefault(window.cell(by, tuple(key)), LagCounts()).counts[index] += int(count)
+    return found
+
+
+def _first_lags(window: Window, by: By) -> sa.Select[Any]:
+    """Where labels were corrected: of each prediction's labels the first."""
+    rows = window.table.c
     columns, source, timely = window.grouped(by)
     named = [column.label(f"cell_{place}") for place, column in enumerate(columns)]
-    first = (
+    earliest = (
         sa.select(*named, sa.func.min(rows.since).label("lag"))
         .select_from(source)
         .where(rows.since.is_not(None), timely)
-        .group_by(*columns, rows.source_id, rows.sequence, rows.place, rows.at)
-        .subquery("first")
+        .group_by(*first(4), rows.source_id, rows.sequence, rows.place, rows.at)
+        .subquery("earliest")
     )
-    place = bin_of(window.connection, "lag_bin", first.c.lag, list(EDGES)).label("place")
-    cells = [first.c[each.name] for each in named]
-    query = sa.select(*cells, place, sa.func.count()).group_by(*cells, sa.text("place"))
-    found: dict[Cell, LagCounts] = {}
-    for *key, index, count in window.connection.execute(query):
-        found.setdefault(window.cell(by, tuple(key)), LagCounts()).counts[index] += count
-    return found
+    place = bin_of(window.connection, "lag_bin", earliest.c.lag, list(EDGES))
+    cells = [earliest.c[each.name] for each in named]
+    return sa.select(*cells, place, sa.func.count()).group_by(*first(5))
 
 
 def feedback(window: Window, by: By) -> dict[Cell, FeedbackCounts]:
@@ -68,7 +79,12 @@ def feedback(window: Window, by: By) -> dict[Cell, FeedbackCounts]:
     columns, source, timely = window.grouped(by)
     joined = source.join(thumbs, sa.and_(thumbs.c.id == rows.id, thumbs.c.newest == 1))
     keys = [*columns, thumbs.c.thumb]
-    query = sa.select(*keys, sa.func.count()).select_from(joined).where(window.once(), timely).group_by(*keys)
+    query = (
+        sa.select(*keys, sa.func.count())
+        .select_from(joined)
+        .where(window.once(), timely)
+        .group_by(*first(len(keys)))
+    )
     found: dict[Cell, FeedbackCounts] = {}
     for *key, thumb, count in window.connection.execute(query):
         cell = window.cell(by, tuple(key))
@@ -97,12 +113,17 @@ def kpi(window: Window, name: str, by: By) -> dict[Cell, KpiSums]:
         sa.select(*columns, sa.func.count(), sa.func.count(m), *parts)
         .select_from(source.outerjoin(events, events.c.id == rows.id))
         .where(window.once(), timely)
-        .group_by(*columns)
+        .group_by(*first(4))
     )
     found = {}
     for *key, every, ids, count, total, squares, products, sizes in window.connection.execute(query):
         values = MeanSums(
-            ids, int(count or 0), float(total or 0), float(squares or 0), float(products or 0), int(sizes or 0)
+            ids,
+            int(count or 0),
+            float(total or 0),
+            float(squares or 0),
+            float(products or 0),
+            int(sizes or 0),
         )
         found[window.cell(by, tuple(key))] = KpiSums(values, converted=ids, predictions=every)
     return found

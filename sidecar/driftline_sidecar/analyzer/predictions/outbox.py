@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 import aiohttp
+from driftline.backoff import pause_after
 from driftline.events import Prediction
 
 from driftline_sidecar.analyzer.predictions import sending
@@ -153,7 +154,7 @@ class Outbox:
                     self._disk.set()
                     continue
                 failures += 1
-                await self._rest(sending.pause_after(failures, answer.pause))
+                await self._rest(pause_after(failures, answer.pause))
 
     async def _try(self, session: aiohttp.ClientSession, entry: Entry) -> Answer:
         try:

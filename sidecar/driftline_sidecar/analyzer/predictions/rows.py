@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
@@ -12,7 +11,7 @@ import numpy as np
 from driftline.categories import clip
 from driftline.columns import Batch, CategoricalColumn, Column
 from driftline.events import Prediction
-from driftline.jsonpath import parse_path
+from driftline.jsonpath import Segment, parse_path
 from driftline.prediction_ids import id_problem, key_of, row_id, text_of
 from driftline.spec import Labels, MonitorSpec
 
@@ -78,14 +77,9 @@ class RowReader:
         first = 0
         for exchange, rows in zip(decoded.exchanges, _rows_of_requests(batch), strict=True):
             ids = self._ids(exchange, decoder, rows, None if keys is None else keys[first : first + rows])
-            common = {
-                "at": max(0.0, min(now, exchange.started + exchange.duration + behind)),
-                "sequence": exchange.sequence,
-                "weight": 1.0 / exchange.probability,
-                "version": self._version,
-                "variant": self._variant_of(exchange),
-            }
             kept = found.by_boot.setdefault(exchange.boot, [])
+            at = min(now, exchange.started + exchange.duration + behind)
+            variant = self._variant_of(exchange) if self._variant is not None else ""
             for row, identity in enumerate(ids):
                 index = first + row
                 if predictions[index] is None:
@@ -96,12 +90,16 @@ class RowReader:
                     kept.append(
                         Prediction(
                             id=identity,
+                            at=at if at > 0 else 0.0,
+                            sequence=exchange.sequence,
                             row=row,
                             prediction=predictions[index],
                             score=scores[index],  # type: ignore[arg-type]  # a numeric column's
+                            weight=1.0 / exchange.probability,
+                            version=self._version,
+                            variant=variant,
                             segments=segments[index],  # type: ignore[arg-type]  # categorical columns'
                             features=features[index],
-                            **common,  # type: ignore[arg-type]
                         )
                     )
             first += rows
@@ -117,8 +115,10 @@ class RowReader:
         if self._key:
             return self._record_keys(exchange, decoder, rows)
         if self._path is None:
+            if rows == 1:  # the usual case, three times as fast
+                return (exchange.id,)
             return [row_id(exchange.id, row) for row in range(rows)]
-        found = [text_of(value) for value in self._path.select(decoder.answer(exchange))]
+        found = [text_of(value) for value in _named(decoder.answer(exchange), self._path.segments)]
         if len(found) == rows:
             return found
         if len(found) == 1 and found[0]:
@@ -168,6 +168,20 @@ class RowReader:
         return made
 
 
+def _named(value: object, segments: Sequence[Segment]) -> Iterator[object]:
+    """What a path names in a document; `[*]` means elements of arrays, never all fields."""
+    if not segments:
+        yield value
+        return
+    key, rest = segments[0].key, segments[1:]
+    if isinstance(value, dict) and isinstance(key, str) and key in value:
+        yield from _named(value[key], rest)
+    elif isinstance(value, list) and not isinstance(key, str):
+        elements = value if key is None else value[key : key + 1]
+        for element in elements:
+            yield from _named(element, rest)
+
+
 def _rows_of_requests(batch: Batch) -> Iterator[int]:
     if batch.request is None:
         yield from [1] * batch.requests
@@ -184,4 +198,6 @@ def _values(batch: Batch, name: str) -> Sequence[Value]:
         names: list[str | None] = [clip(text.translate(_BLANK)) for text in column.dictionary]
         names.append(None)  # a code of -1: no category
         return [names[code] for code in column.codes.tolist()]
-    return [value if math.isfinite(value) else None for value in column.values.tolist()]
+    values: list[float | None] = column.values.tolist()
+    finite = np.isfinite(column.values)
+    return values if finite.all() else [value if f else None for value, f in zip(values, finite, strict=True)]

@@ -1,16 +1,15 @@
-"""One try to hand a packet to the hub, what its answer means, and how long to wait before the next."""
+"""One try to hand a packet to the hub, and what its answer means."""
 
 from __future__ import annotations
 
-import random
 import ssl
-from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import aiohttp
 import msgspec
+from driftline.backoff import retry_after
 from driftline.events import Accepted
 
 from driftline_sidecar.token_file import Token
@@ -18,8 +17,6 @@ from driftline_sidecar.token_file import Token
 PATH: Final = "/v1/predictions"
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=10.0, sock_connect=3.0)
 _MOST_ANSWER_BYTES: Final = 64 << 10
-_FIRST_PAUSE: Final = 0.5
-_LONGEST_PAUSE: Final = 60.0
 
 
 class Sent(StrEnum):
@@ -95,15 +92,6 @@ def outcome_of(status: int) -> Sent:
     return Sent.FAILED
 
 
-def pause_after(failures: int, asked: float = 0.0, chance: Callable[[], float] = random.random) -> float:
-    """Seconds until the next try: doubling from half a second to a minute, spread so that pods differ.
-
-    `asked`: what the hub's Retry-After says. `chance` is from [0, 1).
-    """
-    longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(failures - 1, 16))
-    return max(longest * (0.5 + chance() / 2), min(asked, _LONGEST_PAUSE))
-
-
 async def send(session: aiohttp.ClientSession, hub: Hub, body: bytes) -> Answer:
     """Try once. Never raises for what the network or the hub do."""
     headers = {"Content-Type": "application/json"}
@@ -122,7 +110,7 @@ async def send(session: aiohttp.ClientSession, hub: Hub, body: bytes) -> Answer:
         ) as answer:
             if 200 <= answer.status < 300:
                 return Answer(Sent.DELIVERED if _accepts(await _body(answer)) else Sent.FAILED)
-            return Answer(outcome_of(answer.status), _retry_after(answer.headers.get("Retry-After", "")))
+            return Answer(outcome_of(answer.status), retry_after(answer.headers.get("Retry-After")))
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
         return Answer(Sent.UNREACHABLE)
 
@@ -144,7 +132,3 @@ def _accepts(said: bytes) -> bool:
     except msgspec.MsgspecError:
         return False
     return True
-
-
-def _retry_after(text: str) -> float:
-    return float(text) if text.isascii() and text.isdigit() else 0.0

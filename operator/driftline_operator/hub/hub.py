@@ -1,0 +1,148 @@
+"""A hub's parts together: database, what is known, who may ask, and the threads that ask the database."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+from typing import TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from driftline_operator.hub import registry
+from driftline_operator.hub.database import Database, away, retrying
+from driftline_operator.hub.limits import Buckets, Limits
+from driftline_operator.hub.refusal import Refusal
+from driftline_operator.hub.registry import Known, Registry
+from driftline_operator.hub.strata import Numbers
+from driftline_operator.hub.tokens import Grant, TokenFile, find, of_sidecars
+
+_log = logging.getLogger(__name__)
+_T = TypeVar("_T")
+_LOOK_AGAIN = 1.0
+"""Seconds between looks for a monitor or token that isn't known."""
+
+Report = Callable[[Connection, Known], object | None]
+"""What was found of a monitor's performance; None: nothing was evaluated yet."""
+
+
+class Hub:
+    """Everything that the API's handlers share. Its methods that are `async` run on the event loop."""
+
+    def __init__(
+        self,
+        database: Database,
+        tokens: TokenFile,
+        limits: Limits | None = None,
+        report: Report = lambda *_: None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.database, self.tokens, self.clock = database, tokens, clock
+        self.limits = limits or Limits()
+        self.report = report
+        self.numbers = Numbers(database)
+        self.registry = Registry()
+        self.buckets = Buckets(self.limits.rate, self.limits.burst)
+        self.problem = "the database was not asked yet"
+        """Why this replica isn't ready; empty: it is."""
+        # SQLite has one writer: a second thread would only poll for its lock.
+        self._takers = ThreadPoolExecutor(4 if database.postgres else 1, "intake")
+        self._askers = ThreadPoolExecutor(2, "asking")
+        self._waiting = 0
+        self._looked = -_LOOK_AGAIN
+
+    async def take(self, work: Callable[[], _T]) -> _T:
+        """Run what writes, in a thread. Raises Refusal (503): too much waits, or the database is away."""
+        return await self._run(self._takers, work)
+
+    async def ask(self, work: Callable[[Connection], _T]) -> _T:
+        """Run what only reads, in a thread, on one consistent view."""
+
+        def reading() -> _T:
+            with self.database.reading() as connection:
+                return work(connection)
+
+        return await self._run(self._askers, reading)
+
+    def write(self, work: Callable[[Connection], _T]) -> _T:
+        """One transaction, from a thread; again where another one was in its way."""
+        for attempt in count():
+            try:
+                with self.database.writing() as connection:
+                    return work(connection)
+            except sa.exc.DBAPIError as error:
+                if not retrying(attempt, error):
+                    raise
+        raise AssertionError
+
+    async def known(self, namespace: str, name: str) -> Known:
+        """A monitor; an unknown one may just have been told to another replica. Raises Refusal (404)."""
+        try:
+            return self.registry.find(namespace, name)
+        except Refusal:
+            await self._look_again()
+            return self.registry.find(namespace, name)
+
+    async def grant(self, authorization: str) -> Grant:
+        """What a request's token may do. Raises Refusal (401)."""
+        try:
+            return find(authorization, self._grants())
+        except Refusal:
+            await self._look_again()
+            return find(authorization, self._grants())
+
+    async def refresh(self) -> None:
+        """Read monitors and tokens again where they have changed; `problem` says how that went."""
+
+        def look(connection: Connection) -> Registry:
+            same = registry.revision(connection) == self.registry.revision
+            return self.registry if same else registry.read(connection)
+
+        try:
+            self.registry = await self.ask(look)
+            self.problem = ""
+        except (Refusal, sa.exc.SQLAlchemyError) as error:
+            if not self.problem:
+                _log.warning("the database doesn't answer: %s", str(error)[:300])
+            self.problem = "the database"
+
+    def pay(self, grant: Grant, events: int) -> None:
+        """Raises Refusal (429) where the token has sent too much."""
+        wait = self.buckets.take(grant.sha256, events, time.monotonic())
+        if wait:
+            message = f"more than {self.limits.rate:g} events per second with this token"
+            raise Refusal(429, message, retry=wait)
+
+    def close(self) -> None:
+        """Wait for what is being written, then leave the database."""
+        for each in (self._takers, self._askers):
+            each.shutdown(cancel_futures=False)
+        self.database.close()
+
+    def _grants(self) -> list[Grant]:
+        return [*self.tokens.grants, *of_sidecars(self.registry.tokens)]
+
+    async def _look_again(self) -> None:
+        now = time.monotonic()
+        if now - self._looked >= _LOOK_AGAIN:
+            self._looked = now
+            await self.refresh()
+
+    async def _run(self, threads: ThreadPoolExecutor, work: Callable[[], _T]) -> _T:
+        if self._waiting >= self.limits.waiting:
+            raise Refusal(503, "too many requests wait for the database: nothing was taken", retry=1.0)
+        self._waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(threads, work)
+        except sa.exc.SQLAlchemyError as error:
+            refusal = away(error)
+            if refusal is None:
+                raise
+            _log.warning("the database can't be asked: %s", str(error)[:300])
+            raise refusal from error
+        finally:
+            self._waiting -= 1

@@ -1,0 +1,215 @@
+"""The hub as it runs: tables, monitors from files, the API, upkeep, series, a graceful end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import signal
+import ssl
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import sqlalchemy as sa
+from aiohttp import web
+from driftline.decoding import decode_monitors, to_wire
+from prometheus_client import CollectorRegistry
+
+from driftline_operator.aside import serve_aside
+from driftline_operator.hub import partitions, registry, retention
+from driftline_operator.hub.api import application
+from driftline_operator.hub.database import Database
+from driftline_operator.hub.hub import Hub
+from driftline_operator.hub.limits import Limits
+from driftline_operator.hub.migrate import migrate
+from driftline_operator.hub.refusal import Refusal
+from driftline_operator.hub.tokens import ALL, SCOPES, Grant, TokenFile, sha256_of
+
+_log = logging.getLogger(__name__)
+
+_LOOK: Final = 2.0
+"""Seconds between looks for changed monitors, tokens and certificates."""
+_CLEAN: Final = 600.0
+_AGAIN: Final = 2.0
+_LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
+
+
+class HubSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`driftline-operator hub`."""
+
+    database: str
+    """A URL: `sqlite:////data/hub.db`, `postgresql://user@host/name`."""
+    listen: tuple[str, int]
+    metrics: tuple[str, int]
+    tokens: Path | None = None
+    """None: one token is made for this run, where only this machine is listened to."""
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+    monitors: tuple[Path, ...] = ()
+    """Monitors to know from the start, without a controller."""
+    profile: Path | None = None
+    """The reference of the one monitor given."""
+    limits: Limits = Limits()
+
+
+async def run(settings: HubSettings) -> int:
+    """Serve until SIGTERM or SIGINT. Raises ValueError for settings that can't be."""
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    stop = asyncio.Event()
+    for each in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(each, stop.set)
+    numbers = CollectorRegistry()
+    hub = Hub(Database(settings.database), _tokens(settings), settings.limits)
+    tls = _Tls(settings)
+    aside = await serve_aside(settings.metrics, numbers, lambda: [hub.problem] if hub.problem else [])
+    runner = web.AppRunner(
+        application(hub, numbers), access_log=None, handle_signals=False, shutdown_timeout=20.0
+    )
+    try:
+        await runner.setup()
+        host, port = settings.listen
+        await web.TCPSite(runner, host or None, port, ssl_context=tls.context).start()
+        _log.info("listening on %s", runner.addresses)
+        await _until(stop, hub, settings, tls)
+        return 0
+    finally:
+        await runner.cleanup()
+        await aside.cleanup()
+        await asyncio.to_thread(hub.close)
+
+
+async def _until(stop: asyncio.Event, hub: Hub, settings: HubSettings, tls: _Tls) -> None:
+    """What goes on beside the API; what fails for good ends the hub."""
+    await _prepared(stop, hub, settings)
+    beside = [
+        asyncio.create_task(_every(_LOOK, hub.refresh)),
+        asyncio.create_task(_every(_LOOK, tls.renew)),
+        asyncio.create_task(_every(_CLEAN, lambda: asyncio.to_thread(upkeep, hub.database, hub.clock()))),
+    ]
+    waiting = asyncio.create_task(stop.wait())
+    done, _ = await asyncio.wait([waiting, *beside], return_when=asyncio.FIRST_COMPLETED)
+    for task in (*beside, waiting):
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+    for task in done - {waiting}:
+        task.result()
+
+
+async def _prepared(stop: asyncio.Event, hub: Hub, settings: HubSettings) -> None:
+    """Tables and monitors; tried until the database answers. Raises ValueError, DriftlineError."""
+    while not stop.is_set():
+        try:
+            step = await asyncio.to_thread(prepare, hub, settings)
+        except sa.exc.OperationalError as error:
+            _log.warning("the database doesn't answer yet: %s", str(error)[:300])
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), _AGAIN)
+        else:
+            _log.info("the database is at step %s", step)
+            await hub.refresh()
+            return
+
+
+def prepare(hub: Hub, settings: HubSettings) -> str:
+    """Make what is lacking in the database, from a thread; the step that it is at.
+
+    Raises sqlalchemy.exc.SQLAlchemyError, ValueError, DriftlineError.
+    """
+    step = migrate(hub.database)
+    if hub.database.postgres:
+        hub.write(lambda connection: partitions.ensure(connection, hub.clock()))
+    for told in _told(settings):
+        hub.write(partial(registry.put, told=told, now=hub.clock()))
+    return step
+
+
+def upkeep(database: Database, now: float) -> None:
+    """Days ahead, and what is too old; from a thread. What fails is tried again the next time."""
+    try:
+        if database.postgres:
+            with database.writing() as connection:
+                partitions.ensure(connection, now)
+        with database.reading() as connection:
+            known = registry.read(connection)
+        gone = retention.clean(database, retention.limits_of(known), now)
+        if gone:
+            _log.info("deleted: %s", gone)
+    except sa.exc.SQLAlchemyError as error:
+        _log.warning("upkeep failed: %s", str(error)[:300])
+
+
+def _told(settings: HubSettings) -> list[registry.Told]:
+    monitors = [each for path in settings.monitors for each in decode_monitors(path.read_bytes(), str(path))]
+    if settings.profile is not None and len(monitors) != 1:
+        raise ValueError(f"--profile needs one monitor, not {len(monitors)}")
+    profile = settings.profile.read_bytes() if settings.profile else None
+    found = []
+    for monitor in monitors:
+        document = to_wire(monitor)
+        try:
+            named = (monitor.metadata.namespace, monitor.metadata.name)
+            found.append(registry.check(*named, document, profile, None))
+        except Refusal as error:
+            raise ValueError(str(error)) from error
+    return found
+
+
+def _tokens(settings: HubSettings) -> TokenFile:
+    if settings.tokens is not None:
+        return TokenFile(settings.tokens)
+    if settings.listen[0] not in _LOOPBACK:
+        raise ValueError("--tokens is needed where others than this machine can reach the hub")
+    token = secrets.token_urlsafe(24)
+    _log.warning("no --tokens: for this run, and all of it, the token is %s", token)
+    found = TokenFile(None)
+    found.give(Grant(sha256=sha256_of(token), namespace=ALL, scopes=tuple(SCOPES)))
+    return found
+
+
+async def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        await work()
+        await asyncio.sleep(seconds)
+
+
+class _Tls:
+    """The certificate's files, loaded anew as they change."""
+
+    def __init__(self, settings: HubSettings) -> None:
+        self._files = (settings.tls_certificate, settings.tls_key)
+        if (self._files[0] is None) != (self._files[1] is None):
+            raise ValueError("--tls-cert and --tls-key go together")
+        self.context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH) if self._files[0] else None
+        self._seen = self._state()
+        if self.context is not None:
+            self._load(self.context)
+
+    async def renew(self) -> None:
+        """Serve changed files from the next connection on; broken ones not."""
+        if self.context is None:
+            return
+        try:
+            state = self._state()
+            if state != self._seen:
+                self._load(
+                    ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+                )  # a pair that doesn't fit changes nothing
+                self._load(self.context)
+                self._seen = state
+                _log.info("the certificate was loaded again")
+        except (OSError, ValueError) as error:
+            _log.error("the changed certificate is not used: %s", error)
+
+    def _load(self, context: ssl.SSLContext) -> None:
+        certificate, key = self._files
+        assert certificate is not None  # noqa: S101 - there is a context
+        context.load_cert_chain(certificate, key)
+
+    def _state(self) -> list[tuple[int, int]]:
+        found = [path.stat() for path in self._files if path is not None]
+        return [(each.st_mtime_ns, each.st_ino) for each in found]

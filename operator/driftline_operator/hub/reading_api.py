@@ -1,0 +1,181 @@
+"""What is stored and what it adds up to: `GET` of predictions, metrics, windows and the report; erasure."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from aiohttp import web
+from driftline.errors import DataError
+from driftline.performance.aggregates import (
+    BinarySums,
+    CoverageCounts,
+    MeanSums,
+    MulticlassSums,
+    RegressionSums,
+)
+from driftline.performance.bins import ScoreBins
+from sqlalchemy.engine import Connection
+
+from driftline_operator.hub import reading, registry
+from driftline_operator.hub.aggregates import By, Cell, Window, open_window, outcomes, sums
+from driftline_operator.hub.answers import CellIs, Cells, Confusion, Erased, Mean
+from driftline_operator.hub.hub import Hub
+from driftline_operator.hub.reading import Found
+from driftline_operator.hub.refusal import Refusal
+from driftline_operator.hub.registry import Known
+from driftline_operator.hub.requests import monitor_of, number
+from driftline_operator.hub.tokens import Grant
+
+MOST_SLICES: Final = 2_000
+_DAY: Final = 86_400.0
+
+
+async def prediction(hub: Hub, request: web.Request, grant: Grant) -> Found:
+    """All that is known of an id."""
+    known = await monitor_of(hub, request, grant, "read")
+    identity = _id(request)
+    found = await hub.ask(lambda connection: reading.find(connection, known.id, identity))
+    if not found:
+        raise Refusal(404, "nothing is known of this id", field="id", value=identity)
+    return found
+
+
+async def erase(hub: Hub, request: web.Request, grant: Grant) -> Erased:
+    """Delete all of an id; of an unknown one nothing."""
+    known = await monitor_of(hub, request, grant, "admin")
+    identity = _id(request)
+    erased = await hub.take(lambda: hub.write(lambda each: reading.erase(each, known.id, identity)))
+    return Erased(erased=erased)
+
+
+def _id(request: web.Request) -> str:
+    identity = request.match_info["id"]
+    if len(identity) > 512 or "\0" in identity:
+        raise Refusal(400, "an id has 1 to 512 characters, NUL not among them", field="id", value=identity)
+    return identity
+
+
+async def metrics(hub: Hub, request: web.Request, grant: Grant) -> Cells:
+    """Sums of a span of prediction time, by version, variant, and if asked for segment and slice of time."""
+    known = await monitor_of(hub, request, grant, "read")
+    start, end, by = _span(hub, request, known)
+    return await hub.ask(lambda connection: _cells(connection, known, start, end, by))
+
+
+async def windows(hub: Hub, request: web.Request, grant: Grant) -> Cells:
+    """How many predictions and labels there are, by slices of time (a twenty-fourth of the span)."""
+    known = await monitor_of(hub, request, grant, "read")
+    start, end, by = _span(hub, request, known)
+    sliced = by if by.bucket is not None else by._replace(bucket=(end - start) / 24)
+    return await hub.ask(lambda connection: _cells(connection, known, start, end, sliced, counts_only=True))
+
+
+async def report(hub: Hub, request: web.Request, grant: Grant) -> object:
+    """What was found of the monitor's performance, by the last evaluation."""
+    known = await monitor_of(hub, request, grant, "read")
+    found = await hub.ask(lambda connection: hub.report(connection, known))
+    if found is None:
+        raise Refusal(404, "nothing was evaluated yet", field="monitor", value="/".join(known.name))
+    return found
+
+
+def _span(hub: Hub, request: web.Request, known: Known) -> tuple[float, float, By]:
+    end = number(request, "end", 0)
+    end = hub.clock() if end is None else end
+    start = number(request, "start", 0)
+    start = max(0.0, end - known.monitor.spec.performance_window) if start is None else start
+    if start >= end:
+        raise Refusal(400, f"must be before end ({end:.0f})", field="start", value=start)
+    step = number(request, "step", 0)
+    if step is not None and (end - start) > step * MOST_SLICES:
+        raise Refusal(400, f"gives more than {MOST_SLICES} slices of time", field="step", value=step)
+    segment = request.query.get("segment")
+    if segment is not None and segment not in known.segments:
+        message = f"is none of the monitor's segments: {', '.join(sorted(known.segments)) or 'it has none'}"
+        raise Refusal(400, message, field="segment", value=segment)
+    return start, end, By(segment=segment, bucket=step, age=number(request, "age", 0))
+
+
+def bins_of(connection: Connection, known: Known) -> ScoreBins:
+    """The bins of the monitor's reference, or the default ones."""
+    try:
+        profile = registry.profile_of(connection, known.id)
+    except DataError:  # it was checked when it was told: a hub of another version did
+        profile = None
+    if profile is None:
+        return ScoreBins.default()
+    if known.kind == "regression":
+        return ScoreBins.default() if profile.labels is None else ScoreBins.for_labels(profile.labels)
+    return ScoreBins.for_profile(profile, known.monitor.spec.schema.prediction.score or "")
+
+
+def _cells(
+    connection: Connection, known: Known, start: float, end: float, by: By, *, counts_only: bool = False
+) -> Cells:
+    regression = known.kind == "regression"
+    bins = bins_of(connection, known)
+    with open_window(connection, known.id, start, end, bins, regression=regression) as window:
+        counts = outcomes.coverage(window, by)
+        found = {} if counts_only else _sums(window, known, by)
+    cells = tuple(_cell(cell, counts[cell], found.get(cell)) for cell in sorted(counts, key=_order))
+    return Cells(start=start, end=end, age=by.age, cells=cells)
+
+
+def _order(cell: Cell) -> tuple[float, str, str, str]:
+    return cell.bucket or 0.0, cell.version, cell.variant, cell.value or ""
+
+
+Sums = BinarySums | MulticlassSums | RegressionSums
+
+
+def _sums(window: Window, known: Known, by: By) -> dict[Cell, Sums]:
+    if known.kind == "regression":
+        return {**sums.regression(window, by)}
+    positive = known.positive
+    return {**(sums.multiclass(window, by) if positive is None else sums.binary(window, positive, by))}
+
+
+def _cell(cell: Cell, counts: CoverageCounts, found: Sums | None) -> CellIs:
+    labelled, unlabelled = int(counts.labelled.sum()), int(counts.unlabelled.sum())
+    return CellIs(
+        version=cell.version,
+        variant=cell.variant,
+        segment=cell.value,
+        start=cell.bucket,
+        predictions=labelled + unlabelled,
+        labelled=labelled,
+        confusion=_confusion(found),
+        means={} if found is None else _means(found),
+    )
+
+
+def _confusion(found: Sums | None) -> Confusion | None:
+    if isinstance(found, BinarySums):
+        return Confusion(classes=("negative", "positive"), counts=_rows(found.confusion().tolist()))
+    if isinstance(found, MulticlassSums):
+        return Confusion(classes=found.classes, counts=_rows(found.confusion.tolist()))
+    return None
+
+
+def _rows(counts: list[list[int]]) -> tuple[tuple[int, ...], ...]:
+    return tuple(tuple(row) for row in counts)
+
+
+def _means(found: Sums) -> dict[str, Mean]:
+    names = {
+        BinarySums: ("errors", "log_loss", "brier"),
+        MulticlassSums: ("errors",),
+        RegressionSums: ("errors", "absolute", "squares", "percentage"),
+    }[type(found)]
+    return {name: _mean(getattr(found, name)) for name in names}
+
+
+def _mean(means: MeanSums) -> Mean:
+    return Mean(
+        requests=means.requests,
+        rows=means.rows,
+        total=means.total,
+        squares=means.squares,
+        products=means.products,
+        sizes=means.sizes,
+    )

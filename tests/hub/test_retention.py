@@ -1,0 +1,113 @@
+"""What is too old, too much, or of nobody, goes; the rest stays."""
+
+from __future__ import annotations
+
+import pytest
+import sqlalchemy as sa
+from driftline.events import Feedback, Kpi, Label, Prediction
+from driftline_operator.hub import panes, partitions, registry, retention, schema
+from driftline_operator.hub.database import Database
+from driftline_operator.hub.panes import StoredPane
+from driftline_operator.hub.retention import Limits
+
+from tests.support.hubs import NOW, Store
+
+DAY = 86_400.0
+
+
+def rows(store: Store, table: sa.Table) -> int:
+    with store.database.reading() as connection:
+        return connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
+
+
+def fill(store: Store) -> None:
+    """One a day for ten days, with all that may come of it."""
+    for day in range(10):
+        at = NOW - day * DAY
+        store.predict(Prediction(id=f"{day}", at=at, sequence=day, segments={"sex": "f"}))
+        store.label(Label(id=f"{day}", label="x", at=at), now=at)
+        store.judge(Feedback(id=f"{day}", thumb="up"), now=at)
+        store.count(Kpi(id=f"{day}", name="revenue"), now=at)
+
+
+def test_by_age(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "PIECE", 2)
+    fill(store)
+    other = Store(store.database, "other")
+    other.predict(Prediction(id="a", at=NOW - 9 * DAY))
+    limits = [Limits(store.monitor, 4.5 * DAY, 1000), Limits(other.monitor, 20 * DAY, 1000)]
+    counts = retention.clean(store.database, limits, NOW)
+    assert counts == {"predictions": 5, "labels": 5, "feedback": 5, "kpis": 5}
+    assert rows(store, schema.predictions) == 6
+    assert [rows(store, each) for each in (schema.labels, schema.feedback, schema.kpis)] == [5, 5, 5]
+    assert retention.clean(store.database, limits, NOW) == {}
+
+
+def test_by_number(store: Store) -> None:
+    fill(store)
+    assert retention.clean(store.database, [Limits(store.monitor, 90 * DAY, 3)], NOW)["predictions"] == 7
+    with store.database.reading() as connection:
+        assert set(connection.execute(sa.select(schema.predictions.c.id)).scalars()) == {"0", "1", "2"}
+
+
+def test_what_a_removed_monitor_left(store: Store) -> None:
+    fill(store)
+    with store.database.writing() as connection:
+        panes.add(
+            connection, store.monitor, (StoredPane(start=NOW, seconds=60.0, profile="a", body=b"x"),), NOW
+        )
+        registry.remove(connection, "ml", "census")
+    kept = Store(store.database, "kept")
+    kept.predict(Prediction(id="a", at=NOW, segments={"sex": "f"}))
+    assert kept.monitor > store.monitor
+    retention.clean(store.database, [Limits(kept.monitor, 90 * DAY, 1000)], NOW)
+    for table in schema.OF_MONITOR:
+        with store.database.reading() as connection:
+            assert set(connection.execute(sa.select(table.c.monitor_id)).scalars()) <= {kept.monitor}
+    assert (rows(kept, schema.predictions), rows(kept, schema.stratum_segments)) == (1, 1)
+
+
+def test_limits_are_the_monitors(store: Store) -> None:
+    with store.database.reading() as connection:
+        found = retention.limits_of(registry.read(connection))
+    assert found == [Limits(store.monitor, 90 * DAY, 50_000_000)]
+
+
+def test_days_are_made_ahead_and_take_what_came_before_them(store: Store) -> None:
+    if not store.database.postgres:
+        pytest.skip("SQLite has no partitions")
+    today = NOW // DAY * DAY
+    store.predict(*(Prediction(id=f"{n}", at=today + n * DAY + 5, sequence=n + 9) for n in range(-9, 10)))
+    with store.database.writing() as connection:
+        made = partitions.ensure(connection, NOW)
+        assert len(made) == partitions.BEHIND + 1 + partitions.AHEAD
+        assert partitions.ensure(connection, NOW) == []
+    assert in_partition(store.database, "predictions_others") == 19 - 6
+    assert {in_partition(store.database, name) for name in made} == {1}
+    assert store.predict(Prediction(id="0", at=today + 5, sequence=9)) == 0
+    assert store.predict(Prediction(id="new", at=today + 6, sequence=100)) == 1
+    with store.database.writing() as connection:
+        assert partitions.drop_before(connection, today) == made[:2]
+    assert rows(store, schema.predictions) == 18
+
+
+def in_partition(database: Database, name: str) -> int:
+    with database.reading() as connection:
+        return int(connection.execute(sa.text(f"SELECT count(*) FROM {name}")).scalar_one())
+
+
+def test_pane_history_is_idempotent_and_found_by_time(store: Store) -> None:
+    sent = tuple(
+        StoredPane(start=NOW + 60.0 * n, seconds=60.0, profile="a", body=bytes([n])) for n in range(5)
+    )
+    other = StoredPane(start=NOW, seconds=60.0, profile="b", body=b"other")
+    with store.database.writing() as connection:
+        assert panes.add(connection, store.monitor, (*sent, other), NOW) == 6
+        assert panes.add(connection, store.monitor, sent, NOW) == 0
+        changed = StoredPane(start=NOW, seconds=60.0, profile="a", body=b"newer")
+        assert panes.add(connection, store.monitor, (changed,), NOW) == 1
+    with store.database.reading() as connection:
+        page = panes.find(connection, store.monitor, "a", NOW, NOW + 240, most=2)
+        rest = panes.find(connection, store.monitor, "a", page.next or 0, NOW + 240)
+    assert page.panes == (changed, sent[1])
+    assert (page.next, rest.panes, rest.next) == (NOW + 120, sent[2:4], None)

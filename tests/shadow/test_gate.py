@@ -1,0 +1,338 @@
+"""The gate: what it promotes, what it rejects, and all it refuses to guess."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from driftline.quantity import Duration
+from driftline.shadow.aa import twice_classes
+from driftline.shadow.account import Account, Drop, Failure
+from driftline.shadow.gate import DAY, Judgement, RuleResult, judge
+from driftline.shadow.measures import Snapshot
+from driftline.shadow.performance import Performance, of_classes, of_numbers
+from driftline.shadow.plan import ComparisonPlan
+from driftline.shadow.rows import class_rows
+from driftline.shadow.rules import Reason, RuleReason, thresholds
+from driftline.shadow.sequences.blocks import Blocks
+from driftline.shadow.status import shadow_status
+from driftline.shadow.tally import Tally
+from driftline.spec.gate import Gate, LatencyRatio, PerformanceDifference
+from driftline.spec.shadow_status import ShadowStatus
+
+from tests.support import shadows
+from tests.support.shadows import CLASSES, snapshot
+
+RNG = np.random.default_rng(17)
+GATE = Gate(agreement=0.98, error_rate=0.01)
+WEEK = 7 * DAY
+
+
+@pytest.fixture(autouse=True)
+def _same_numbers_in_any_order() -> None:
+    RNG.bit_generator.state = np.random.default_rng(17).bit_generator.state
+
+
+def good(pairs: int = 5_000, disagreement: float = 0.005) -> Tally:
+    return shadows.with_errors(shadows.classes(RNG, pairs, disagreement), pairs)
+
+
+def judged(gate: Gate, now: Snapshot, elapsed: float = WEEK, **given: Any) -> Judgement:
+    whole = given.get("whole", now if elapsed >= DAY else None)
+    return judge(gate, given.get("min_pairs", 1_000), elapsed, now, whole)
+
+
+def rule(found: Judgement, name: str) -> RuleResult:
+    (one,) = [result for result in found.rules if result.rule == name]
+    return one
+
+
+def verdict(found: Judgement) -> tuple[str, Reason]:
+    return found.verdict, found.reason
+
+
+def test_a_candidate_that_agrees_is_promotable_after_a_week() -> None:
+    found = judged(GATE, snapshot(good()))
+    assert verdict(found) == ("Promotable", Reason.ALL_RULES_HOLD)
+    agreement = rule(found, "agreement")
+    assert agreement.verdict == "Pass"
+    assert agreement.reason is RuleReason.WITHIN_LIMIT
+    assert agreement.lower is not None
+    assert agreement.upper is not None
+    assert agreement.value is not None
+    assert 0.98 <= agreement.lower < agreement.value < agreement.upper <= 1
+    assert agreement.threshold == 0.98
+
+
+@pytest.mark.parametrize(("elapsed", "expected"), [(3_600, Reason.TOO_EARLY), (6.9 * DAY, Reason.TOO_EARLY)])
+def test_nothing_is_promoted_before_its_time(elapsed: float, expected: Reason) -> None:
+    assert verdict(judged(GATE, snapshot(good()), elapsed)) == ("Inconclusive", expected)
+
+
+def test_before_a_whole_day_no_rule_passes() -> None:
+    found = judged(GATE, snapshot(good()), 0.9 * DAY)
+    assert {result.reason for result in found.rules} == {RuleReason.TOO_EARLY}
+
+
+def test_only_whole_days_are_read() -> None:
+    """What the half day since adds, good or bad within three times the limit, changes nothing."""
+    whole = snapshot(good())
+    now = snapshot(good() + good(5_000, 0.05))
+    found = judged(GATE, now, 7.5 * DAY, whole=whole)
+    assert verdict(found) == ("Promotable", Reason.ALL_RULES_HOLD)
+    assert found.snapshot is whole
+
+
+def test_a_gate_of_minutes_is_read_at_once() -> None:
+    gate = Gate(agreement=0.98, min_time=Duration(600), allow_under_a_day=True)
+    assert judged(gate, snapshot(good()), 599).reason is Reason.TOO_EARLY
+    assert judged(gate, snapshot(good()), 600).verdict == "Promotable"
+    assert judged(gate, snapshot(good(5_000, 0.04)), 60).verdict == "Rejected"
+
+
+@pytest.mark.parametrize("elapsed", [60, WEEK, 1000 * WEEK])
+def test_no_data_is_inconclusive_for_ever(elapsed: float) -> None:
+    none = snapshot(Tally.empty(CLASSES), Account())
+    assert verdict(judged(GATE, none, elapsed)) == ("Inconclusive", Reason.NO_DATA)
+    waiting = snapshot(Tally.empty(CLASSES), Account(eligible=9, waiting=9))
+    assert verdict(judged(GATE, waiting, elapsed)) == ("Inconclusive", Reason.NO_DATA)
+    unready = Account(eligible=900, dropped={Drop.NOT_READY: 900})
+    assert verdict(judged(GATE, snapshot(Tally.empty(CLASSES), unready), elapsed))[1] is Reason.NO_DATA
+
+
+def test_days_in_which_the_candidate_was_not_ready_are_none() -> None:
+    unready = snapshot(Tally.empty(CLASSES), Account(eligible=9, dropped={Drop.NOT_READY: 9}))
+    assert judged(GATE, snapshot(good(5_000, 0.2)), 1.1 * DAY, whole=unready).verdict == "Rejected"
+    assert judged(GATE, snapshot(good()), 8 * DAY, whole=unready).reason is Reason.TOO_EARLY
+
+
+def test_an_account_that_does_not_add_up_forbids_every_verdict() -> None:
+    for tally in (good(), good(5_000, 0.2)):
+        found = judged(GATE, snapshot(tally, Account(eligible=5_001, mirrored=5_000, paired=5_000)))
+        assert verdict(found) == ("Inconclusive", Reason.UNBALANCED)
+        assert "5001 is not" in shadow_status(found, 1).message
+
+
+def test_below_the_coverage_floor_there_is_no_verdict() -> None:
+    account = Account(eligible=6_000, mirrored=5_000, paired=5_000, dropped={Drop.QUEUE_FULL: 1_000})
+    for tally in (good(), good(5_000, 0.2)):
+        assert verdict(judged(GATE, snapshot(tally, account))) == ("Inconclusive", Reason.LOW_COVERAGE)
+
+
+def test_few_pairs_are_not_promoted() -> None:
+    found = judged(GATE, snapshot(good(2_000, 0.0)), min_pairs=2_001)
+    assert verdict(found) == ("Inconclusive", Reason.FEW_PAIRS)
+
+
+def test_a_limit_between_the_bounds_is_not_clear() -> None:
+    found = judged(GATE, snapshot(good(2_000, 0.02)))
+    assert verdict(found) == ("Inconclusive", Reason.NOT_CLEAR)
+    assert rule(found, "agreement").reason is RuleReason.NOT_CLEAR
+
+
+def test_a_candidate_that_disagrees_is_rejected_whatever_else_holds() -> None:
+    found = judged(GATE, snapshot(good(5_000, 0.04)))
+    assert verdict(found) == ("Rejected", Reason.RULE_BROKEN)
+    assert rule(found, "errorRate").verdict == "Pass"
+    assert "agreement is 0.9" in shadow_status(found, 1).message
+
+
+def test_within_a_day_only_what_is_far_beyond_rejects() -> None:
+    assert judged(GATE, snapshot(good(5_000, 0.04)), 3_600).reason is Reason.TOO_EARLY
+    assert judged(GATE, snapshot(good(5_000, 0.10)), 3_600).verdict == "Rejected"
+    later = judged(GATE, snapshot(good() + good(50_000, 0.15)), 7.5 * DAY, whole=snapshot(good()))
+    assert verdict(later) == ("Rejected", Reason.RULE_BROKEN)
+
+
+def test_a_candidate_that_fails_five_percent_is_rejected() -> None:
+    tally = shadows.with_errors(shadows.classes(RNG, 4_750, 0.0), 4_750, candidate_only=250)
+    assert verdict(judged(GATE, snapshot(tally), 3_600)) == ("Rejected", Reason.RULE_BROKEN)
+
+
+def test_failures_of_both_sides_are_not_the_candidate_s() -> None:
+    both = np.array([[4_750, 0], [0, 250]])
+    tally = replace(shadows.classes(RNG, 4_750, 0.0), errors=both)
+    assert rule(judged(GATE, snapshot(tally)), "errorRate").verdict == "Pass"
+
+
+def test_a_candidate_that_hangs_is_rejected_though_nothing_is_paired() -> None:
+    """Every mirrored request times out, then the breaker holds the rest back."""
+    account = Account(
+        eligible=2_000, mirrored=60, failed={Failure.TIMEOUT: 60}, dropped={Drop.BREAKER_OPEN: 1_940}
+    )
+    tally = shadows.with_errors(Tally.empty(CLASSES), 0, candidate_only=60)
+    found = judged(GATE, Snapshot(account, tally), 900)
+    assert verdict(found) == ("Rejected", Reason.RULE_BROKEN)
+
+
+def test_the_breaker_never_speaks_for_the_candidate() -> None:
+    account = Account(eligible=6_000, mirrored=5_000, paired=5_000, dropped={Drop.BREAKER_OPEN: 1_000})
+    assert verdict(judged(GATE, snapshot(good(), account)))[1] is Reason.LOW_COVERAGE
+
+
+def test_latency_needs_the_live_model_through_the_mirror() -> None:
+    gate = Gate(agreement=0.98, latency_ratio=LatencyRatio(p50=1.3, p99=1.5))
+    bare = judged(gate, snapshot(good()))
+    assert verdict(bare) == ("Inconclusive", Reason.NO_EVIDENCE)
+    assert rule(bare, "latencyRatio.p99").reason is RuleReason.NO_BASELINE
+    timed = judged(gate, snapshot(shadows.with_latency(good(), RNG, 50_000)))
+    assert timed.verdict == "Promotable"
+    slow = judged(gate, snapshot(shadows.with_latency(good(), RNG, 50_000, 2.0)))
+    assert slow.verdict == "Rejected"
+    assert rule(slow, "latencyRatio.p50").value == pytest.approx(2, abs=0.1)
+
+
+def test_deltas_pass_and_reject() -> None:
+    gate = Gate(mean_delta=0.02, p95_delta=0.1)
+    near = shadows.with_errors(shadows.classes(RNG, 5_000, 0.0, score_shift=0.005), 5_000)
+    far = shadows.with_errors(shadows.classes(RNG, 5_000, 0.0, score_shift=-0.05), 5_000)
+    assert judged(gate, snapshot(near)).verdict == "Promotable"
+    found = judged(gate, snapshot(far))
+    assert found.verdict == "Rejected"
+    assert rule(found, "meanDelta").value == pytest.approx(0.05, abs=0.01)
+    assert rule(found, "p95Delta").verdict == "Pass"
+
+
+def test_a_mean_of_unbounded_values_is_no_evidence() -> None:
+    plan = ComparisonPlan(sort="number", edges=(0.0,))
+    tally = shadows.with_errors(Tally.empty(plan), 5_000)
+    found = judged(Gate(mean_delta=0.1), snapshot(tally))
+    assert rule(found, "meanDelta").reason is RuleReason.NO_CLIP
+    assert found.verdict == "Inconclusive"
+
+
+def test_outputs_that_shift_are_rejected() -> None:
+    """Three in ten answers are yes; flipping 10 % moves their share by 4 %."""
+    gate = Gate(output_drift=0.02)
+    assert judged(gate, snapshot(good(5_000, 0.002))).verdict == "Promotable"
+    found = judged(gate, snapshot(good(20_000, 0.1)))
+    assert found.verdict == "Rejected"
+    assert rule(found, "outputDrift").value == pytest.approx(0.04, abs=0.01)
+
+
+def coins(constant: bool) -> Tally:
+    """A live model that flips a coin, beside another coin or a constant."""
+    n = 4_000
+
+    def answers() -> tuple[np.ndarray, np.ndarray]:
+        return RNG.integers(0, 2, n), np.ones(n, np.int64) if constant else RNG.integers(0, 2, n)
+
+    return replace(good(5_000, 0.4), twice=twice_classes(np.arange(n), answers(), answers()))
+
+
+def test_a_noisy_model_against_itself_is_not_rejected() -> None:
+    found = judged(GATE, snapshot(coins(constant=False)))
+    assert found.verdict == "Inconclusive"
+    assert rule(found, "agreement").reason is RuleReason.NOISE
+    systematic = Gate(systematic_difference=0.5)
+    assert judged(systematic, snapshot(coins(constant=False))).verdict == "Promotable"
+
+
+def test_a_constant_beside_a_coin_is() -> None:
+    assert judged(GATE, snapshot(coins(constant=True))).verdict == "Rejected"
+    assert judged(Gate(systematic_difference=0.5), snapshot(coins(constant=True))).verdict == "Rejected"
+    assert rule(judged(Gate(systematic_difference=0.5), snapshot(good())), "systematicDifference").reason is (
+        RuleReason.NO_REPEATS
+    )
+
+
+def labelled(pairs: int, live: float, candidate: float) -> Performance:
+    return of_classes(np.arange(pairs), RNG.random(pairs) < live, RNG.random(pairs) < candidate)
+
+
+def test_performance_waits_for_labels() -> None:
+    gate = Gate(performance=PerformanceDifference(accuracy=0.05, auc=0.02, mae=0.5))
+    bare = judged(gate, snapshot(good()))
+    assert bare.reason is Reason.NO_EVIDENCE
+    assert {r.reason for r in bare.rules if r.rule != "errorRate"} == {RuleReason.NO_LABELS}
+    label = RNG.normal(size=9_000)
+    errors = of_numbers(
+        np.arange(9_000), label, label + RNG.normal(size=9_000), label + RNG.normal(size=9_000), 5.0
+    )
+    known = replace(labelled(9_000, 0.9, 0.9), error=errors.error, auc=Blocks(30, 0.0, 30 * 1e-4))
+    found = judged(gate, snapshot(good(), performance=known))
+    assert found.verdict == "Promotable"
+    assert rule(found, "performance.auc").approximate
+    worse = judged(
+        gate, snapshot(good(), performance=replace(known, accuracy=labelled(9_000, 0.9, 0.8).accuracy))
+    )
+    assert worse.verdict == "Rejected"
+    assert rule(worse, "performance.accuracy").value == pytest.approx(0.1, abs=0.02)
+
+
+def test_performance_of_hubs_adds_up() -> None:
+    both = labelled(100, 0.9, 0.5) + labelled(200, 0.9, 0.5) + Performance(auc=Blocks(1, 0.1, 0.01))
+    assert both.accuracy.count == 300
+    assert both.auc == Blocks(1, 0.1, 0.01)
+
+
+def test_more_rules_reject_later_and_pass_no_earlier() -> None:
+    one, many = GATE, Gate(agreement=0.98, mean_delta=0.5, p95_delta=0.9, output_drift=0.5)
+    tally = good(3_000, 0.03)
+    first, second = (rule(judged(g, snapshot(tally)), "agreement") for g in (one, many))
+    assert first.upper is not None
+    assert second.upper is not None
+    assert second.upper > first.upper
+    assert second.lower == first.lower
+
+
+def test_a_rule_says_pass_exactly_where_its_bound_does() -> None:
+    for disagreement in (0.0, 0.01, 0.015, 0.02, 0.03):
+        found = rule(judged(GATE, snapshot(good(3_000, disagreement))), "agreement")
+        assert found.lower is not None
+        assert found.upper is not None
+        expected = "Pass" if found.lower >= 0.98 else "Reject" if found.upper < 0.98 else "Inconclusive"
+        assert found.verdict == expected
+
+
+def test_every_rule_has_a_measure_and_a_status() -> None:
+    gate = Gate(
+        agreement=0.98, mean_delta=0.1, p95_delta=0.2, output_drift=0.05, systematic_difference=0.3,
+        latency_ratio=LatencyRatio(p50=1, p95=1, p99=1),
+        performance=PerformanceDifference(accuracy=0.1, auc=0.1, mae=0.1),
+    )  # fmt: skip
+    tally = shadows.with_latency(good(50), RNG, 50)
+    status = shadow_status(judged(gate, snapshot(tally)), 4)
+    assert isinstance(status, ShadowStatus)
+    assert [r.rule for r in status.rules] == list(thresholds(gate))
+    assert len(status.rules) == 12
+    assert status.observed_generation == 4
+    assert next(r for r in status.rules if r.rule == "latencyRatio.p99").upper is None  # infinite
+
+
+def test_multi_row_requests_are_bounded_as_means() -> None:
+    tally = shadows.with_errors(shadows.classes(RNG, 4_000, 0.005, rows=5), 4_000)
+    found = judged(GATE, snapshot(tally))
+    assert rule(found, "agreement").value == pytest.approx(0.995, abs=0.002)
+    assert found.verdict == "Promotable"
+
+
+def test_the_outputs_are_told_with_or_without_a_rule() -> None:
+    calm = shadow_status(judged(GATE, snapshot(good(5_000, 0.0))), 1).outputs
+    assert (calm.shift, calm.psi, calm.chi2_p) == (0.0, 0.0, 1.0)
+    assert calm.upper is not None
+    assert calm.upper < 0.002
+    moved = shadow_status(judged(GATE, snapshot(good(20_000, 0.1))), 1).outputs
+    assert moved.shift == pytest.approx(0.04, abs=0.01)
+    assert moved.psi is not None
+    assert moved.psi > 0.005
+    assert moved.chi2_p is not None
+    assert moved.chi2_p < 1e-6
+    assert shadow_status(judged(GATE, snapshot(Tally.empty(CLASSES), Account())), 1).outputs.shift is None
+
+
+def test_the_segments_that_agree_least_come_first() -> None:
+    n = 3_000
+    live = ["no"] * n
+    sex = np.arange(n) % 3
+    candidate = ["yes" if code == 1 and i % 5 == 0 else "no" for i, code in enumerate(sex.tolist())]
+    rows = class_rows(CLASSES, np.arange(n), live, candidate, segments={"sex": sex})
+    found = shadow_status(judged(GATE, snapshot(Tally.empty(CLASSES).with_rows(rows))), 1).segments
+    assert found[0].value == "m"
+    assert {s.value for s in found} == {"f", "m", "other"}
+    assert found[0].agreement == pytest.approx(0.8)
+    assert found[0].upper is not None
+    assert found[0].upper < 0.9
+    assert found[0].pairs == 1_000
