@@ -46,7 +46,7 @@ class Accepted(NamedTuple):
 
     database: str
     events: str
-    count: int
+    number: int
     seconds: float
     hub_cpu: float
     """Processor seconds of the hub; on SQLite that is the database too."""
@@ -58,12 +58,12 @@ class Accepted(NamedTuple):
 
     @property
     def rate(self) -> float:
-        return self.count / self.seconds
+        return self.number / self.seconds
 
     @property
     def alone(self) -> float:
         """What two cores of their own would do at most: the slower of hub and database has one core."""
-        return self.count / max(self.hub_cpu, self.database_cpu)
+        return self.number / max(self.hub_cpu, self.database_cpu)
 
 
 class Joined(NamedTuple):
@@ -318,8 +318,8 @@ def report(lines: list[Any]) -> str:
         "|---|---|---|---|---|---|---|---|",
     ]
     out += [
-        f"| {each.database} | {each.events} | {each.count:,} | {each.rate:,.0f} "
-        f"| {each.hub_cpu / each.count * 1e6:.0f} µs | {each.database_cpu / each.count * 1e6:.0f} µs "
+        f"| {each.database} | {each.events} | {each.number:,} | {each.rate:,.0f} "
+        f"| {each.hub_cpu / each.number * 1e6:.0f} µs | {each.database_cpu / each.number * 1e6:.0f} µs "
         f"| {each.alone:,.0f} | {each.resident_first:.0f}, {each.resident_last:.0f} MiB |"
         for each in lines
         if isinstance(each, Accepted)
