@@ -82,7 +82,8 @@ class TestExposed:
         self, drifted: Analysis, tmp_path: Path
     ) -> None:
         found = exposed(render(exposure.families(drifted)).decode())
-        with analyzer(tmp_path) as running:
+        labels = ("  pane: 10s", "  labels: {}\n  pane: 10s")
+        with analyzer(tmp_path, labels, options=("--hub", "http://127.0.0.1:9")) as running:
             found |= exposed(running.text("/metrics"))
         expected = {name for name, series in SERIES.items() if series.program in ("analyzer", "both")}
         only_regression, only_with_problems = {"prediction_value"}, {"feature_quality_problem"}

@@ -125,6 +125,12 @@ class TestIds:
         assert ids(rows) == []
         assert rows.dropped == {Drop.NO_ID: 1}
 
+    def test_a_star_never_reaches_the_fields_of_an_object(self) -> None:
+        rows = logged(Labels(id_path="$[*]"), exchange(RECORDS[0], {"ssn": "secret", "label": "yes"}))
+        assert rows.dropped == {Drop.NO_ID: 1}
+        rows = logged(Labels(id_path="$.ids[1]"), exchange(RECORDS[0], {**ANSWER, "ids": ["a", "b"]}))
+        assert ids(rows) == ["b"]
+
     def test_of_features(self) -> None:
         assert ids(logged(Labels(key=("city", "age")), exchange(RECORDS, ANSWERS))) == [
             "Rome/30",

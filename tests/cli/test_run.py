@@ -26,6 +26,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.support.analysis import write_monitor
 from tests.support.children import child, eventually, free_port, model
 from tests.support.commands import driftline
+from tests.support.fake_hub import TOKEN, hub
 
 CHANGES = (
     ("paths: [/predict]", "paths: []"),
@@ -114,6 +115,30 @@ def test_one_address_tells_of_both_and_ctrl_c_ends_both(tmp_path: Path) -> None:
         assert not any(map(alive, pids))
         assert json.loads(report.read_text())["capture"]["captured"] == 20
         assert "<svg" in report.with_suffix(".html").read_text()
+
+
+def test_predictions_go_to_the_hub_and_the_rest_with_the_end(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text(TOKEN)
+    labels = ("  pane: 1s", "  labels: {key: [age, city]}\n  pane: 1s")
+    with hub() as taking:
+        options = ("--hub", taking.url, "--hub-token", str(tmp_path / "token"))
+        with running(tmp_path, *options, changes=(*CHANGES, labels)) as found:
+            assert f"hub        {taking.url}" in found.log.read_text()
+            found.post(7)
+            eventually(lambda: len(taking.predictions) == 7)
+            found.post(7)
+            eventually(lambda: found.json("/v1/report")["capture"]["captured"] == 14)
+            found.process.send_signal(signal.SIGINT)
+            assert found.process.wait(30) == 0
+        assert len(taking.predictions) == 14
+        assert {row.id for row in taking.predictions.values()} == {f"{age}/Rome" for age in range(7)}
+
+
+def test_a_hub_elsewhere_without_tls_is_refused(tmp_path: Path) -> None:
+    monitor = write_monitor(tmp_path / "monitor.yaml")
+    wrong = driftline("run", "-f", monitor, "--upstream", "127.0.0.1:1", "--hub", "http://hub.example:8444")
+    assert wrong.code == 64
+    assert "--hub: must be https://HOST:PORT where it isn't on this machine" in wrong.err
 
 
 def test_a_killed_analyzer_is_started_again_and_no_request_fails(tmp_path: Path) -> None:

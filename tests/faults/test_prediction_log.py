@@ -95,6 +95,7 @@ def test_a_hub_that_comes_later_gets_everything_and_the_analysis_never_waited(tm
         assert running.log.read_text().count("hub_unwilling") == 1
 
 
+@pytest.mark.slow
 def test_a_hanging_hub_holds_nothing_up_but_its_own_rows(tmp_path: Path, taking: FakeHub) -> None:
     taking.delay = 60.0
     with analyzer(tmp_path, taking.url) as running:
@@ -225,6 +226,7 @@ def test_a_full_directory_leaves_memory(tmp_path: Path) -> None:
         assert figure(running, "dropped_total") == 0
 
 
+@pytest.mark.slow
 def test_the_spool_is_bounded_and_says_what_went(tmp_path: Path) -> None:
     port = free_port()
     with analyzer(tmp_path, f"http://127.0.0.1:{port}") as running:
@@ -255,6 +257,28 @@ def test_tls_is_checked_against_the_authority(tmp_path: Path) -> None:
         assert safe.requests == {}
         ca.write_bytes(ours.with_suffix(".crt").read_bytes())
         delivered(running, 10)
+
+
+def test_in_a_pod_token_and_authority_are_the_mounted_ones(tmp_path: Path) -> None:
+    """As injected: `--config` with the monitor's folder, `ca.crt` in it, and the namespace's token."""
+    ours = authority(tmp_path, "ours")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(ours.with_suffix(".crt"), ours.with_suffix(".key"))
+    folder, port = tmp_path / "config" / "demo", free_port()
+    folder.mkdir(parents=True)
+    (folder / "monitor.yaml").write_text(document(LABELS))
+    (folder / "ca.crt").write_bytes(ours.with_suffix(".crt").read_bytes())
+    (tmp_path / "token").write_text(TOKEN)
+    command = [sys.executable, "-m", "driftline_sidecar.main", "analyzer", "--fleet"]
+    command += ["--config", str(folder.parent), "--tee", str(tmp_path / "tee.sock")]
+    command += ["--admin", f"127.0.0.1:{port}", "--token", str(tmp_path / "token")]
+    command += ["--state", str(tmp_path / "state")]
+    with hub(context) as safe, child([*command, "--hub", safe.url], tmp_path / "analyzer.log") as process:
+        running = Running(process, tmp_path, port)
+        eventually(running.ready, 20)
+        feed(running, 1, 600)
+        delivered(running, 600)
+        assert sequences(safe) == list(range(1, 601))
 
 
 def authority(directory: Path, name: str) -> Path:

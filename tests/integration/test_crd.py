@@ -189,6 +189,7 @@ BAD: dict[str, Callable[[Json], object]] = {
     "a window twice": setting("windows", ["60m", "1h"]),
     "a window of months": setting("windows", ["5m", "745h"]),
     "labels by key and by path": setting("labels", {"key": ["age"], "idPath": "$.id"}),
+    "labels anywhere": setting("labels", {"idPath": "$..id"}),
     "labels of no age": setting("labels", {"ages": []}),
     "labels at age 0": setting("labels", {"ages": ["0s", "1h"]}),
     "labels of a stranger": setting("labels", {"features": ["height"]}),

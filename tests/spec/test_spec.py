@@ -251,6 +251,24 @@ def judged(*thresholds: PerformanceThreshold, **fields: Any) -> ModelMonitor:
             ),
         ),
         (
+            lambda: monitor(labels=Labels(id_path="$.a[*].id"), capture=Capture(redact=("$.id",))),
+            (
+                "labels.idPath: '$.a[*].id' is redacted by capture.redact[0] ($.id), so it can't be kept: "
+                "remove one of the two"
+            ),
+        ),
+        (
+            lambda: monitor(labels=Labels(key=("x",)), capture=Capture(redact=("$.input.x",))),
+            (
+                "labels.key[0]: 'x' is redacted by capture.redact[0] ($.input.x), so it can't be kept: "
+                "remove one of the two"
+            ),
+        ),
+        (
+            lambda: Labels(id_path="$..id"),
+            "idPath: must not be recursive ('$..id'): say where the id lies",
+        ),
+        (
             lambda: monitor(labels=Labels(features=("x",)), capture=Capture(redact=("$.instances[*].x",))),
             (
                 "labels.features[0]: 'x' is redacted by capture.redact[0] ($.instances[*].x), so it can't be "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -112,6 +113,15 @@ VALUES: dict[str, Json] = {
 }
 
 
+class Loader(yaml.SafeLoader):
+    """Takes `1e-09`, as Helm writes numbers, for one: PyYAML wants a dot in it."""
+
+
+Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+
+
 def render(values: Json, *options: str) -> subprocess.CompletedProcess[str]:
     """`helm template`, for the Kubernetes that the tests run."""
     command = [str(helm()), "template", "driftline", str(CHART), "--namespace", "driftline-system"]
@@ -123,4 +133,4 @@ def documents(values: Json) -> list[Json]:
     """What is rendered, object by object."""
     done = render(values)
     assert done.returncode == 0, done.stderr
-    return [each for each in yaml.safe_load_all(done.stdout) if each]
+    return [each for each in yaml.load_all(done.stdout, Loader) if each]

@@ -197,10 +197,12 @@ class Reconciler:
         """Further parts of a larger profile that sidecars had mounted; the present one has fewer."""
         if observed.monitor is None:
             return  # what its sidecars have stays in force
+        namespace, second = observed.namespace, names.profile_part(names.config_map(observed.name), 2)
+        if self._watches.version(CONFIG_MAPS.plural, namespace, second) is None:
+            return  # as nearly always: the second is the last to go
         wanted = {each.body["metadata"]["name"] for each in made.objects}
-        for name in mounted_parts(
-            observed.name, self._watches.owned_config_maps(observed.namespace, observed)
-        ):
+        present = mounted_parts(observed.name, self._watches.owned_config_maps(namespace, observed))
+        for name in reversed(present):
             if name not in wanted:
                 await self._applier.remove(CONFIG_MAPS, observed.namespace, name)
 

@@ -79,7 +79,8 @@ class Labels(Part, frozen=True, kw_only=True):
         JsonPathText | None,
         Meta(
             description="JSON path of the id in the response's body, such as `$.id`, or `$.results[*].id` "
-            "with one for each row. Default: the id of the exchange (see endpoint.idHeaders)."
+            "with one for each row (`[*]`: elements of an array). Default: the id of the exchange "
+            "(see endpoint.idHeaders)."
         ),
     ] = None
     features: Annotated[
@@ -107,6 +108,7 @@ class Labels(Part, frozen=True, kw_only=True):
             "!has(self.key) || size(self.key) == 0 || !has(self.idPath)",
             "has both key and idPath: choose one",
         ),
+        Rule("!has(self.idPath) || !self.idPath.contains('..')", "idPath must not be recursive"),
         Rule(
             "!has(self.ages) || self.ages.all(a, duration(a).getSeconds() > 0)",
             "ages must be above 0s",
@@ -124,6 +126,8 @@ class Labels(Part, frozen=True, kw_only=True):
 
     def _check_id_path(self) -> Iterator[Problem]:
         yield from path_problems("idPath", self.id_path)
+        if self.id_path is not None and ".." in self.id_path:
+            yield Problem("idPath", f"must not be recursive ({self.id_path!r}): say where the id lies")
 
     def _check_twice(self) -> Iterator[Problem]:
         yield from twice("key", self.key)

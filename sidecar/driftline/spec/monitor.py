@@ -33,6 +33,8 @@ _CONTAINERS = tuple(
         ".records",
         ".rows",
         ".data",
+        ".features",
+        ".input",
         ".predictions",
         ".outputs",
         ".results",
@@ -221,7 +223,12 @@ class MonitorSpec(Part, frozen=True, kw_only=True):
     def _check_logged_redaction(self) -> Iterator[Problem]:
         for at, redacted in _redactions(self.capture):
             for where, name, path in _logged(self.labels):
-                if _redacts(redacted, name, path, self.endpoint.json):
+                hidden = (
+                    _redacts(redacted, name, None, self.endpoint.json)
+                    if path is None
+                    else _redacts_answer(redacted, path)
+                )
+                if hidden:
                     yield Problem(
                         where,
                         f"{path or name!r} is redacted by capture.redact[{at}] ({redacted}), so it can't be "
@@ -290,6 +297,15 @@ def _logged(labels: Labels | None) -> Iterator[tuple[str, str, str | None]]:
             yield f"labels.{place}[{index}]", name, None
     if labels.id_path is not None:
         yield "labels.idPath", "", labels.id_path
+
+
+def _redacts_answer(redacted: JsonPath, written: str) -> bool:
+    """Does a redaction, seen from the body or from any value within it, hide what that path of it names?"""
+    try:
+        segments = parse_path(written).segments
+    except ValueError:  # said by its own part
+        return False
+    return any(redacted.covers(JsonPath("$", segments[start:])) for start in range(len(segments)))
 
 
 def _redacts(redacted: JsonPath, name: str, written: str | None, places: JsonPaths | None) -> bool:

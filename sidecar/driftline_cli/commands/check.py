@@ -12,7 +12,7 @@ from pathlib import Path
 
 from driftline.decoding import decode_resources
 from driftline.errors import DataError, InvalidSpec
-from driftline.spec import ModelMonitor, ShadowDeployment
+from driftline.spec import Labels, ModelMonitor, PerformanceThreshold, ShadowDeployment
 
 from driftline_cli.exits import EX_DATAERR, EX_OK, exit_code
 from driftline_cli.shadow_text import shadow_summary
@@ -100,6 +100,31 @@ def summary(monitor: ModelMonitor, profile: Path | None = None) -> Iterator[str]
     share = "all requests" if capture.sample == 1 else f"{capture.sample:.4%} of the requests"
     redacted = ", ".join(capture.redact) or "no paths"
     yield f"  capture     {share}, bodies to {capture.max_body_bytes}, redacted: {redacted}"
+    if spec.labels is not None:
+        yield f"  labels      {_labels(spec.labels)}"
+    if spec.performance is not None:
+        judged = ", ".join(map(_threshold, spec.performance.thresholds)) or "said, not judged"
+        yield f"  performance {judged}"
+        yield f"              over {spec.performance_window} of predictions, {spec.performance_age} later"
+
+
+def _labels(labels: Labels) -> str:
+    """By which id labels find predictions, and what is kept of these."""
+    identity = f"by {' / '.join(labels.key)}" if labels.key else f"by {labels.id_path or 'the exchange'}"
+    features = f", with {', '.join(labels.features)}" if labels.features else ""
+    kept = labels.retention
+    return f"{identity}{features}, kept {kept.age} and to {kept.rows:,} predictions"
+
+
+def _threshold(threshold: PerformanceThreshold) -> str:
+    forms = (
+        ("at least {:g}", threshold.min),
+        ("at most {:g}", threshold.max),
+        ("at most {:g} below the reference's", threshold.max_drop),
+        ("at most {:g} above the reference's", threshold.max_rise),
+    )
+    said = " and ".join(form.format(value) for form, value in forms if value is not None)
+    return f"{threshold.metric} {said}"
 
 
 def _reference(monitor: ModelMonitor, profile: Path | None) -> str:

@@ -129,9 +129,10 @@ class Program:
         address = self._settings.admin
         runner, self.port = await admin.serve(admin.application(self), address.host, address.port)
         event(logging.INFO, "started", "the analyzer has started", address=f"{address.host}:{self.port}")
+        logged = [key for key, each in self._desk.analyses.items() if each.spec.labels is not None]
         if self._log is not None:
-            self._log.start()
-        elif any(each.spec.labels is not None for each in self._desk.analyses.values()):
+            self._log.start(logged)
+        elif logged:
             event(logging.WARNING, "no_hub", "a monitor has labels, but there is no --hub: nothing is kept")
         gc.collect()
         gc.freeze()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -31,8 +31,10 @@ class PredictionLog:
         self._outboxes: dict[str, Outbox] = {}
         self._faults: set[str] = set()
 
-    def start(self) -> None:
-        """Begin to deliver what an earlier analyzer left; within the running loop."""
+    def start(self, monitors: Iterable[str]) -> None:
+        """Begin, with these monitors and with what an earlier analyzer left; within the running loop."""
+        for key in monitors:
+            self.outbox(key)
         if self._directory is None or not self._directory.is_dir():
             return
         for folder in sorted(self._directory.glob("*/*")):

@@ -11,7 +11,7 @@ import numpy as np
 from driftline.categories import clip
 from driftline.columns import Batch, CategoricalColumn, Column
 from driftline.events import Prediction
-from driftline.jsonpath import parse_path
+from driftline.jsonpath import Segment, parse_path
 from driftline.prediction_ids import id_problem, key_of, row_id, text_of
 from driftline.spec import Labels, MonitorSpec
 
@@ -118,7 +118,7 @@ class RowReader:
             if rows == 1:  # the usual case, three times as fast
                 return (exchange.id,)
             return [row_id(exchange.id, row) for row in range(rows)]
-        found = [text_of(value) for value in self._path.select(decoder.answer(exchange))]
+        found = [text_of(value) for value in _named(decoder.answer(exchange), self._path.segments)]
         if len(found) == rows:
             return found
         if len(found) == 1 and found[0]:
@@ -166,6 +166,20 @@ class RowReader:
                 found = known[values] = {name: value for name, value in pairs if value is not None}
             made.append(found)
         return made
+
+
+def _named(value: object, segments: Sequence[Segment]) -> Iterator[object]:
+    """What a path names in a document; `[*]` means elements of arrays, never all fields."""
+    if not segments:
+        yield value
+        return
+    key, rest = segments[0].key, segments[1:]
+    if isinstance(value, dict) and isinstance(key, str) and key in value:
+        yield from _named(value[key], rest)
+    elif isinstance(value, list) and not isinstance(key, str):
+        elements = value if key is None else value[key : key + 1]
+        for element in elements:
+            yield from _named(element, rest)
 
 
 def _rows_of_requests(batch: Batch) -> Iterator[int]:
