@@ -46,7 +46,7 @@ class Accepted(NamedTuple):
 
     database: str
     events: str
-    count: int
+    number: int
     seconds: float
     hub_cpu: float
     """Processor seconds of the hub; on SQLite that is the database too."""
@@ -58,12 +58,12 @@ class Accepted(NamedTuple):
 
     @property
     def rate(self) -> float:
-        return self.count / self.seconds
+        return self.number / self.seconds
 
     @property
     def alone(self) -> float:
         """What two cores of their own would do at most: the slower of hub and database has one core."""
-        return self.count / max(self.hub_cpu, self.database_cpu)
+        return self.number / max(self.hub_cpu, self.database_cpu)
 
 
 class Joined(NamedTuple):
@@ -95,7 +95,10 @@ def hub(url: str, folder: Path) -> Iterator[tuple[str, int]]:
 
 async def _ready(port: int) -> bool:
     try:
-        async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}/readyz") as answer:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"http://127.0.0.1:{port}/readyz") as answer,
+        ):
             return answer.status == 200
     except aiohttp.ClientError:
         return False
@@ -209,8 +212,31 @@ def accepted(
     return found
 
 
+def fill(url: str, first: int, last: int, window: int) -> None:
+    """Further predictions and their labels, made in the database; `window` of all lie in the first day."""
+    start = time.time() // 86_400 * 86_400
+    predictions = f"""
+        INSERT INTO predictions
+        SELECT monitor_id, source_id, n, 0, {start} + 86400.0 * n / {window},
+            md5(n::text) || lpad(n::text, 4, '0'),
+            least + mod(n, 48), CASE WHEN score > 0.5 THEN 'yes' ELSE 'no' END, NULL, score, 1.0, NULL
+        FROM (SELECT n, random() ^ 3 AS score FROM generate_series({first}, {last - 1}) AS n) AS made,
+            (SELECT monitor_id, source_id, min(stratum_id) AS least FROM predictions GROUP BY 1, 2) AS sent
+    """
+    labels = """
+        INSERT INTO labels
+        SELECT monitor_id, id, at + 3600, NULL, CASE WHEN random() < score THEN 'yes' ELSE 'no' END, NULL, at
+        FROM predictions ON CONFLICT DO NOTHING
+    """
+    database = Database(url)
+    with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        for statement in (predictions, labels, "VACUUM ANALYZE"):
+            connection.exec_driver_sql(statement)
+    database.close()
+
+
 def joined(name: str, url: str, window: int, stored: int) -> Joined:
-    """What an evaluation asks of one window: three label ages, two segments, coverage, lag, errors by time."""
+    """What an evaluation asks of a window: two label ages, two segments, coverage, lag, errors by time."""
     database = Database(url)
     start = time.time() // 86_400 * 86_400
     steps: dict[str, float] = {}
@@ -256,12 +282,13 @@ def main() -> None:
     lines: list[Any] = []
     try:
         url = f"sqlite:///{folder}/hub.db"
-        small = window // 5
+        small = window // 10
         lines += accepted("SQLite", url, folder, small, small)
         lines.append(joined("SQLite", url, small, small))
         with postgres() as (url, postmaster):
-            stored = window * 3 // 2
-            lines += accepted("PostgreSQL", url, folder, stored, window, postmaster)
+            stored, sent = window * 3 // 2, window // 5
+            lines += accepted("PostgreSQL", url, folder, sent, window, postmaster)
+            fill(url, sent, stored, window)
             lines.append(joined("PostgreSQL", url, window, stored))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -287,20 +314,23 @@ def postgres() -> Iterator[tuple[str, int]]:
 def report(lines: list[Any]) -> str:
     """The figures as Markdown."""
     out = [
-        "| database | events | sent | per second, as measured | hub's processor time an event | PostgreSQL's "
-        "| with a core each | hub's memory, after a tenth and at the end |",
+        "| database | events | sent | per second | hub's CPU | database's | a core each | hub's memory |",
         "|---|---|---|---|---|---|---|---|",
     ]
     out += [
-        f"| {each.database} | {each.events} | {each.count:,} | {each.rate:,.0f} "
-        f"| {each.hub_cpu / each.count * 1e6:.0f} µs | {each.database_cpu / each.count * 1e6:.0f} µs "
+        f"| {each.database} | {each.events} | {each.number:,} | {each.rate:,.0f} "
+        f"| {each.hub_cpu / each.number * 1e6:.0f} µs | {each.database_cpu / each.number * 1e6:.0f} µs "
         f"| {each.alone:,.0f} | {each.resident_first:.0f}, {each.resident_last:.0f} MiB |"
         for each in lines
         if isinstance(each, Accepted)
     ]
     for each in lines:
         if isinstance(each, Joined):
-            out += ["", f"{each.database}, a window of {each.window:,} of {each.stored:,} predictions, all labelled:", ""]
+            out += [
+                "",
+                f"{each.database}, a window of {each.window:,} of {each.stored:,} predictions, all labelled:",
+                "",
+            ]
             out += ["| step | seconds |", "|---|---|"]
             out += [f"| {name} | {seconds:.2f} |" for name, seconds in each.steps.items()]
             out += ["", f"Memory of the asking process grew by {each.peak_growth:.0f} MiB."]

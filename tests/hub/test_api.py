@@ -20,13 +20,13 @@ from driftline_operator.hub.api import application
 from driftline_operator.hub.database import Database
 from driftline_operator.hub.hub import Hub
 from driftline_operator.hub.limits import Limits
-from driftline_operator.hub.tokens import Grant, TokenFile, sha256_of
+from driftline_operator.hub.tokens import Grant, Scope, TokenFile, sha256_of
 from prometheus_client import CollectorRegistry, generate_latest
 from pyarrow import parquet
 
 from tests.support.hubs import NOW, document
 
-ALL = ("admin", "intake", "label", "read")
+ALL: tuple[Scope, ...] = ("admin", "intake", "label", "read")
 GRANTS = [
     Grant(sha256=sha256_of("all"), namespace="*", scopes=ALL),
     Grant(sha256=sha256_of("ml"), namespace="ml", scopes=ALL),
@@ -41,7 +41,7 @@ class Api:
     def __init__(self, hub: Hub, client: TestClient[Any, Any], series: CollectorRegistry) -> None:
         self.hub, self.client, self.series = hub, client, series
 
-    async def ask(self, method: str, path: str, token: str = "all", **fields: Any) -> ClientResponse:  # noqa: S107
+    async def ask(self, method: str, path: str, token: str = "all", **fields: Any) -> ClientResponse:
         headers = {"Authorization": f"Bearer {token}", **fields.pop("headers", {})}
         return await self.client.request(method, path, headers=headers, **fields)
 
@@ -50,7 +50,7 @@ class Api:
         assert response.status == status, await response.text()
         return await response.json()
 
-    async def label(self, body: bytes | str, kind: str, status: int = 200, **query: str) -> Any:
+    async def label(self, body: bytes | str, kind: str, status: int = 200, **query: Any) -> Any:
         fields = {"data": body, "headers": {"Content-Type": kind}}
         return await self.answer("POST", "/v1/labels", status, params=CENSUS | query, **fields)
 
@@ -131,7 +131,7 @@ async def test_lines_and_lists_without_an_envelope(api: Api) -> None:
 
 async def test_files_of_labels(api: Api) -> None:
     text = 'who,what,when\r\n1,yes,1750000000\r\n"2,x",no,2025-06-15T15:06:40+00:00\r\n'
-    columns = {"id-column": "who", "label-column": "what"}
+    columns: dict[str, Any] = {"id-column": "who", "label-column": "what"}
     assert await api.label(text, "text/csv", **columns, **{"time-column": "when"}) == {
         "accepted": 2,
         "new": 2,
@@ -167,7 +167,7 @@ async def test_files_that_are_refused_as_a_whole(api: Api, text: Any, field: str
 
 
 async def test_a_file_is_no_parquet_or_too_long(api: Api) -> None:
-    columns = {"id-column": "who", "label-column": "what"}
+    columns: dict[str, Any] = {"id-column": "who", "label-column": "what"}
     refused = await api.label(b"PAR1", "application/vnd.apache.parquet", 400, **columns)
     assert "no Parquet" in refused["error"]
     long = "who,what\n" + "".join(f"{n},x\n" for n in range(51))

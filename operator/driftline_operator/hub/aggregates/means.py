@@ -18,34 +18,29 @@ def mean_sums(
     window: Window, by: By, chosen: sa.ColumnElement[bool], numbers: Numbers
 ) -> dict[Cell, dict[str, MeanSums]]:
     """Of each number, by cell. `chosen`: which rows of the window."""
-    columns, source, timely = window.grouped(by)
     if window.single:
-        query = _by_row(columns, numbers).select_from(source).where(chosen, timely).group_by(*first(4))
+        query, width = window.folded(by, chosen, {}, by_row(numbers)), 3
     else:
-        query = _by_request(window, columns, source, sa.and_(chosen, timely), numbers)
+        query, width = _by_request(window, by, chosen, numbers), 6
     found = {}
     for row in window.connection.execute(query):
         cell = window.cell(by, tuple(row[:4]))
-        found[cell] = {name: _read(row[4 + 6 * place : 10 + 6 * place]) for place, name in enumerate(numbers)}
+        parts = (row[4 + width * place : 4 + width * (place + 1)] for place in range(len(numbers)))
+        found[cell] = dict(zip(numbers, map(read_means, parts), strict=True))
     return found
 
 
-def _by_row(columns: Sequence[sa.ColumnElement[Any]], numbers: Numbers) -> sa.Select[Any]:
-    chosen = list(columns)
-    for x in numbers.values():
-        count, total = sa.func.count(x), sa.func.sum(x)
-        chosen += [count, count, total, sa.func.sum(x * x), total, count]
-    return sa.select(*chosen)
+def by_row(numbers: Numbers) -> dict[str, sa.ColumnElement[Any]]:
+    """Count, sum and sum of squares of each."""
+    added: dict[str, sa.ColumnElement[Any]] = {}
+    for name, x in numbers.items():
+        added |= {f"n_{name}": sa.func.count(x), f"s_{name}": sa.func.sum(x), f"q_{name}": sa.func.sum(x * x)}
+    return added
 
 
-def _by_request(
-    window: Window,
-    columns: Sequence[sa.ColumnElement[Any]],
-    source: sa.FromClause,
-    chosen: sa.ColumnElement[bool],
-    numbers: Numbers,
-) -> sa.Select[Any]:
+def _by_request(window: Window, by: By, chosen: sa.ColumnElement[bool], numbers: Numbers) -> sa.Select[Any]:
     rows = window.table.c
+    columns, source, timely = window.grouped(by)
     named = [column.label(f"cell_{place}") for place, column in enumerate(columns)]
     inner = [
         part
@@ -58,7 +53,7 @@ def _by_request(
     requests = (
         sa.select(*named, *inner)
         .select_from(source)
-        .where(chosen)
+        .where(chosen, timely)
         .group_by(*first(4), rows.source_id, rows.sequence)
         .subquery("requests")
     )
@@ -77,6 +72,10 @@ def _by_request(
     return sa.select(*outer).group_by(*first(4))
 
 
-def _read(values: Sequence[Any]) -> MeanSums:
+def read_means(values: Sequence[Any]) -> MeanSums:
+    """Of six sums by request, or of count, sum and sum of squares where every request is one row."""
+    if len(values) == 3:
+        count, total, squares = (value or 0 for value in values)
+        return MeanSums(int(count), int(count), float(total), float(squares), float(total), int(count))
     requests, rows, total, squares, products, sizes = (value or 0 for value in values)
     return MeanSums(int(requests), int(rows), float(total), float(squares), float(products), int(sizes))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import sqlalchemy as sa
-from driftline.performance.aggregates import CoverageCounts, FeedbackCounts, KpiSums, MeanSums
+from driftline.performance.aggregates import CoverageCounts, FeedbackCounts, Integers, KpiSums, MeanSums
 from driftline.performance.lag import EDGES, LagCounts
 
 from driftline_operator.hub import schema
@@ -22,24 +24,32 @@ def coverage(window: Window, by: By) -> dict[Cell, CoverageCounts]:
     }
 
 
-def _by_bin(window: Window, by: By, chosen: sa.ColumnElement[bool]) -> dict[Cell, np.ndarray]:
-    columns, source, timely = window.grouped(by)
-    keys = [*columns, window.table.c.bin]
-    query = (
-        sa.select(*keys, sa.func.count())
-        .select_from(source)
-        .where(chosen, timely)
-        .group_by(*first(len(keys)))
-    )
-    found: dict[Cell, np.ndarray] = {}
+def _by_bin(window: Window, by: By, chosen: sa.ColumnElement[bool]) -> dict[Cell, Integers]:
+    query = window.folded(by, chosen, {"bin": window.table.c.bin}, {"n": sa.func.count()})
+    found: dict[Cell, Integers] = {}
     for *key, place, count in window.connection.execute(query):
         counts = found.setdefault(window.cell(by, tuple(key)), np.zeros(window.bins.count + 1, np.int64))
-        counts[window.bins.count if place is None else place] += count
+        counts[window.bins.count if place is None else place] += int(count)
     return found
 
 
 def lags(window: Window, by: By) -> dict[Cell, LagCounts]:
     """How long each prediction's first label took; `by.age` doesn't matter."""
+    rows = window.table.c
+    corrected = sa.select(sa.literal(1)).where(rows.until.is_not(None)).limit(1)
+    if window.connection.execute(corrected).first() is None:
+        place = bin_of(window.connection, "lag_bin", rows.since, list(EDGES))
+        query = window.folded(by, rows.since.is_not(None), {"place": place}, {"n": sa.func.count()})
+    else:
+        query = _first_lags(window, by)
+    found: dict[Cell, LagCounts] = {}
+    for *key, index, count in window.connection.execute(query):
+        found.setdefault(window.cell(by, tuple(key)), LagCounts()).counts[index] += int(count)
+    return found
+
+
+def _first_lags(window: Window, by: By) -> sa.Select[Any]:
+    """Where labels were corrected: of each prediction's labels the first."""
     rows = window.table.c
     columns, source, timely = window.grouped(by)
     named = [column.label(f"cell_{place}") for place, column in enumerate(columns)]
@@ -50,13 +60,9 @@ def lags(window: Window, by: By) -> dict[Cell, LagCounts]:
         .group_by(*first(4), rows.source_id, rows.sequence, rows.place, rows.at)
         .subquery("earliest")
     )
-    place = bin_of(window.connection, "lag_bin", earliest.c.lag, list(EDGES)).label("place")
+    place = bin_of(window.connection, "lag_bin", earliest.c.lag, list(EDGES))
     cells = [earliest.c[each.name] for each in named]
-    query = sa.select(*cells, place, sa.func.count()).group_by(*first(5))
-    found: dict[Cell, LagCounts] = {}
-    for *key, index, count in window.connection.execute(query):
-        found.setdefault(window.cell(by, tuple(key)), LagCounts()).counts[index] += count
-    return found
+    return sa.select(*cells, place, sa.func.count()).group_by(*first(5))
 
 
 def feedback(window: Window, by: By) -> dict[Cell, FeedbackCounts]:

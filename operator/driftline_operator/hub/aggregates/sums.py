@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from driftline.performance.aggregates import (
 )
 from driftline.performance.from_rows import LEAST_PROBABILITY
 
-from driftline_operator.hub.aggregates.means import mean_sums
+from driftline_operator.hub.aggregates.means import by_row, mean_sums, read_means
 from driftline_operator.hub.aggregates.window import By, Cell, Window, first
 
 Expression = sa.ColumnElement[Any]
@@ -31,22 +32,29 @@ def binary(window: Window, positive: str, by: By) -> dict[Cell, BinarySums]:
     rows, chosen = window.table.c, window.known_at(by.age)
     label = sa.case((rows.label == positive, POSITIVE), else_=NEGATIVE)
     said = _said(window, positive)
-    columns, source, timely = window.grouped(by)
-    keys = [*columns, said.label("said"), label.label("label"), rows.bin]
-    query = (
-        sa.select(*keys, sa.func.count(), sa.func.sum(rows.score))
-        .select_from(source)
-        .where(chosen, timely)
-        .group_by(*first(len(keys)))
-    )
+    keys = {"said": said, "truth": label, "bin": rows.bin}
+    numbers = _binary_numbers(window, positive, label)
+    added: dict[str, Expression] = {"n": sa.func.count(), "scores": sa.func.sum(rows.score)}
+    if window.single:  # their sums come with the counts
+        added |= by_row(numbers)
     found: dict[Cell, BinarySums] = {}
-    for *key, predicted, truth, place, count, total in window.connection.execute(query):
-        sums = found.setdefault(window.cell(by, tuple(key)), BinarySums.empty(window.bins))
-        sums.counts[predicted, truth, window.bins.count if place is None else place] += count
+    means: dict[Cell, dict[str, MeanSums]] = {}
+    for row in window.connection.execute(window.folded(by, chosen, keys, added)):
+        predicted, truth, place, count, total = row[4:9]
+        cell = window.cell(by, tuple(row[:4]))
+        sums = found.setdefault(cell, BinarySums.empty(window.bins))
+        sums.counts[predicted, truth, window.bins.count if place is None else place] += int(count)
         if place is not None:
             sums.scores[place] += total
-    means = mean_sums(window, by, chosen, _binary_numbers(window, positive, label))
+        _add_means(means.setdefault(cell, {}), numbers, row[9:])
+    if not window.single:
+        means = mean_sums(window, by, chosen, numbers)
     return {cell: _with_means(sums, means[cell]) for cell, sums in found.items()}
+
+
+def _add_means(means: dict[str, MeanSums], names: Iterable[str], values: Sequence[Any]) -> None:
+    for place, name in enumerate(names if values else ()):
+        means[name] = means.get(name, MeanSums()) + read_means(values[3 * place : 3 * place + 3])
 
 
 def _said(window: Window, positive: str) -> Expression:
@@ -89,17 +97,10 @@ def multiclass(window: Window, by: By) -> dict[Cell, MulticlassSums]:
     """Of labelled rows of a classifier of several classes that have a prediction."""
     rows = window.table.c
     chosen = sa.and_(window.known_at(by.age), rows["class"].is_not(None))
-    columns, source, timely = window.grouped(by)
-    keys = [*columns, rows.label, rows["class"]]
-    query = (
-        sa.select(*keys, sa.func.count())
-        .select_from(source)
-        .where(chosen, timely)
-        .group_by(*first(len(keys)))
-    )
+    query = window.folded(by, chosen, {"truth": rows.label, "said": rows["class"]}, {"n": sa.func.count()})
     confusions: dict[Cell, dict[tuple[str, str], int]] = {}
     for *key, label, said, count in window.connection.execute(query):
-        confusions.setdefault(window.cell(by, tuple(key)), {})[label, said] = count
+        confusions.setdefault(window.cell(by, tuple(key)), {})[label, said] = int(count)
     errors = sa.case((rows["class"] == rows.label, 0.0), else_=1.0)
     means = mean_sums(window, by, chosen, {"errors": errors})
     return {cell: _multiclass(counts, means[cell]["errors"]) for cell, counts in confusions.items()}
@@ -175,15 +176,12 @@ def error_buckets(window: Window, by: By, positive: str | None = None) -> dict[C
 def predicted(window: Window, by: By, positive: str | None) -> dict[Cell, PredictionCounts]:
     """All predictions, labelled or not, by what was predicted and bin; `positive` None: only by bin."""
     said = sa.literal(NOT_PREDICTED) if positive is None else _said(window, positive)
-    columns, source, timely = window.grouped(by)
-    keys = [*columns, said.label("said"), window.table.c.bin]
-    query = (
-        sa.select(*keys, sa.func.count()).select_from(source).where(window.once(), timely).group_by(*first(6))
-    )
+    keys = {"said": said, "bin": window.table.c.bin}
+    query = window.folded(by, window.once(), keys, {"n": sa.func.count()})
     found: dict[Cell, PredictionCounts] = {}
     empty = (3, window.bins.count + 1)
     for *key, place, bin_, count in window.connection.execute(query):
         cell = window.cell(by, tuple(key))
         counts = found.setdefault(cell, PredictionCounts(window.bins, np.zeros(empty, np.int64))).counts
-        counts[place, window.bins.count if bin_ is None else bin_] += count
+        counts[place, window.bins.count if bin_ is None else bin_] += int(count)
     return found

@@ -9,7 +9,7 @@ the newest label, and `since <= A AND (until IS NULL OR until > A)` is what was 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -85,6 +85,40 @@ class Window:
         ]
         return columns, source, sa.true() if by.before is None else rows.at < by.before
 
+    def folded(
+        self, by: By, chosen: sa.ColumnElement[bool], keys: Mapping[str, Any], added: Mapping[str, Any]
+    ) -> sa.Select[Any]:
+        """By cell and `keys` the sums of `added`, which are sums and counts themselves.
+
+        First by the stratum's number, then by what it stands for: texts are hashed for each group, not for
+        each row.
+        """
+        rows, strata, segments = self.table.c, schema.strata.c, schema.stratum_segments.c
+        bucket: sa.ColumnElement[Any] = sa.null()
+        if by.bucket is not None:
+            bucket = sa.func.floor((rows.at - self.start) / by.bucket)
+        timely = sa.true() if by.before is None else rows.at < by.before
+        grouped = [
+            rows.stratum_id,
+            bucket.label("bucket"),
+            *(each.label(name) for name, each in keys.items()),
+        ]
+        parts = (
+            sa.select(*grouped, *(each.label(name) for name, each in added.items()))
+            .where(chosen, timely)
+            .group_by(*first(len(grouped)))
+            .subquery("parts")
+        )
+        source: sa.FromClause = parts.join(schema.strata, strata.id == parts.c.stratum_id)
+        value: sa.ColumnElement[Any] = sa.null()
+        if by.segment is not None:
+            own = sa.and_(segments.stratum_id == parts.c.stratum_id, segments.segment == by.segment)
+            source = source.join(schema.stratum_segments, own)
+            value = segments.value
+        columns = [strata.version, strata.variant, value, parts.c.bucket, *(parts.c[name] for name in keys)]
+        whole = [sa.func.sum(parts.c[name]) for name in added]
+        return sa.select(*columns, *whole).select_from(source).group_by(*first(len(columns)))
+
     def cell(self, by: By, key: tuple[Any, ...]) -> Cell:
         """Of the columns of `grouped`."""
         version, variant, value, bucket = key
@@ -110,8 +144,11 @@ def open_window(
     """Join what was predicted in [start, end), unix seconds, with its labels."""
     table = _table()
     register_functions(connection, bins.edges.tolist(), list(EDGES))
+    if connection.dialect.name == "postgresql":  # of a million rows, not of the usual few
+        connection.execute(sa.text("SET LOCAL work_mem = '128MB'"))
     table.create(connection)  # where something fails it goes with the transaction
     connection.execute(_filling(connection, table, monitor, start, end, bins, regression=regression))
+    _drop_older(connection, table)
     if connection.dialect.name == "postgresql":
         connection.execute(sa.text("ANALYZE looked"))
     multiple = sa.select(sa.literal(1)).where(table.c.place > 0).limit(1)
@@ -159,26 +196,33 @@ def _filling(
     *,
     regression: bool,
 ) -> sa.Insert:
-    rows, labels = schema.predictions.c, schema.labels
+    rows, labels = schema.predictions.c, schema.labels.c
     names = ("source_id", "sequence", "place", "id", "at", "stratum_id", "class", "value", "score")
-    order = (rows.at.desc(), rows.sequence.desc(), rows.place.desc(), rows.source_id.desc())
-    place = sa.func.row_number().over(partition_by=rows.id, order_by=order).label("newest")
-    spanned = (
-        sa.select(*(rows[name] for name in names), place)
-        .where(rows.monitor_id == monitor, rows.at >= start, rows.at < end)
-        .subquery("spanned")
-    )
-    own = spanned.c
     found = sa.select(
-        *(own[name] for name in names),
-        bin_of(connection, "score_bin", own.value if regression else own.score, bins.edges.tolist()),
-        labels.c["class"],
-        labels.c.value,
-        labels.c.at - own.at,
-        labels.c.until - own.at,
-    ).where(own.newest == 1)
-    joined = spanned.outerjoin(labels, sa.and_(labels.c.monitor_id == monitor, labels.c.id == own.id))
+        *(rows[name] for name in names),
+        bin_of(connection, "score_bin", rows.value if regression else rows.score, bins.edges.tolist()),
+        labels["class"],
+        labels.value,
+        labels.at - rows.at,
+        labels.until - rows.at,
+    ).where(rows.monitor_id == monitor, rows.at >= start, rows.at < end)
+    own = sa.and_(labels.monitor_id == monitor, labels.id == rows.id)
+    joined = schema.predictions.outerjoin(schema.labels, own)
     return sa.insert(table).from_select([each.name for each in table.c], found.select_from(joined))
+
+
+def _drop_older(connection: Connection, table: sa.Table) -> None:
+    """Of several predictions of one id keep the newest. Mostly there are none, and a count by id says so."""
+    rows = table.c
+    repeated = sa.select(rows.id).where(rows.until.is_(None)).group_by(rows.id).having(sa.func.count() > 1)
+    if connection.execute(repeated.limit(1)).first() is None:
+        return
+    order = (rows.at.desc(), rows.sequence.desc(), rows.place.desc(), rows.source_id.desc())
+    key = (rows.source_id, rows.sequence, rows.place, rows.at)
+    place = sa.func.row_number().over(partition_by=rows.id, order_by=order).label("newest")
+    placed = sa.select(*key, place).where(rows.until.is_(None), rows.id.in_(repeated)).subquery("placed")
+    older = sa.select(*(placed.c[each.name] for each in key)).where(placed.c.newest > 1)
+    connection.execute(sa.delete(table).where(sa.tuple_(*key).in_(older)))
 
 
 def bin_of(

@@ -1,0 +1,43 @@
+"""`driftline hub` becomes the operator's program."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+
+import pytest
+from driftline_cli import main
+from driftline_cli.commands.hub import DATABASE, command
+
+
+def test_the_database_is_a_file_here_where_nothing_else_is_said() -> None:
+    program = [sys.executable, "-m", "driftline_operator.main", "hub"]
+    assert command(["-f", "m.yaml"], "") == [*program, "--database", DATABASE, "-f", "m.yaml"]
+    assert command(["--database=x"], "") == [*program, "--database=x"]
+    assert command(["--database", "x"], "") == [*program, "--database", "x"]
+    assert command([], "postgresql://db") == program
+
+
+def test_all_that_follows_is_the_hubs(monkeypatch: pytest.MonkeyPatch) -> None:
+    became: list[list[str]] = []
+
+    class Became(BaseException):
+        pass
+
+    def become(_: str, arguments: list[str]) -> None:
+        became.append(arguments)
+        raise Became
+
+    monkeypatch.setattr("os.execv", become)
+    monkeypatch.delenv("DRIFTLINE_DATABASE", raising=False)
+    with pytest.raises(Became):
+        main.main(["hub", "--listen", "127.0.0.1:0", "--help"])
+    assert became[0][3:] == ["hub", "--database", DATABASE, "--listen", "127.0.0.1:0", "--help"]
+
+
+def test_without_its_libraries_it_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "sqlalchemy" else name)
+    assert main.main(["hub"]) == 69
+    assert "pip install 'driftline[operator]'" in capsys.readouterr().err
