@@ -8,6 +8,7 @@ BIN := $(VENV)/bin
 BENCH_VENV := .bench/venv
 PIP_VERSION := 26.3
 PYTEST_WORKERS ?= 2
+E2E_WORKERS ?= 3
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 .DEFAULT_GOAL := help
@@ -36,7 +37,7 @@ test-slow: $(VENV)/.development ## run the slow tests: simulations, faults under
 
 e2e: $(VENV)/.development ## the end-to-end tests on a real Kubernetes: one of its own, or KUBECONFIG=FILE names yours
 	@scripts/bootstrap test
-	$(BIN)/python -m pytest e2e -p no:cacheprovider
+	$(BIN)/python -m pytest e2e -p no:cacheprovider -n $(E2E_WORKERS) --maxschedchunk 1 --durations 8
 
 cluster: $(VENV)/.development ## start a Kubernetes on this machine with the project's images in it (needs root)
 	@scripts/bootstrap test
