@@ -6,7 +6,7 @@ import base64
 import binascii
 import datetime as dt
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Final
 
 from driftline.errors import DataError
@@ -17,7 +17,7 @@ from driftline_operator import names
 from driftline_operator.cluster.api import Api, ApiError
 from driftline_operator.cluster.resources import CONFIG_MAPS
 from driftline_operator.conditions import ReferenceReason
-from driftline_operator.controller.apply import Applier
+from driftline_operator.controller.apply import Applier, NotLeading
 from driftline_operator.controller.observed import Observed, Reference
 from driftline_operator.controller.plan import objects
 from driftline_operator.controller.reconcile import Reconciler
@@ -46,6 +46,8 @@ class Rounds:
         self._api, self._applier, self._reconciler = api, applier, reconciler
         self._tokens, self.fleet, self._now = tokens, fleet, now
         self._checkpointed: dict[Key, float] = {}
+        self._begun: set[Key] = set()
+        """Whose checkpoint is still to be read."""
         self.seconds = 0.0
         """How long the last round took."""
 
@@ -53,6 +55,7 @@ class Rounds:
         """Another controller has acted meanwhile: begin with its checkpoints."""
         self.fleet.keep({}, 0.0)
         self._checkpointed.clear()
+        self._begun.clear()
 
     async def turn(self) -> None:
         """One round: pull, judge, write. Raises ApiError and NotLeading; what was judged is kept."""
@@ -64,20 +67,45 @@ class Rounds:
                 loaded = self._reconciler.loaded(key)
                 profile = None if loaded is None else loaded.profile
                 members[key] = Member(plan.observed.monitor.spec, profile, plan.survey.watched)
-        for key in self.fleet.keep(members, began):
-            await self._restore(key)
+        await self._restore_all(self.fleet.keep(members, began), members)
         outcome = await self.fleet.round(self._tokens.of, self._time)
         self._reconciler.views.update(outcome.views)
+        for namespace in sorted(outcome.refused):
+            self._tokens.doubt(namespace)
+            await self._apart(namespace, self._reconciler.namespace(namespace))
         for key in members:
-            await self._capture(key, planned[key].observed)
+            await self._apart("/".join(key), self._capture(key, planned[key].observed))
         for namespace in sorted({key[0] for key in members}):
-            await self._reconciler.statuses(namespace)
+            await self._apart(namespace, self._reconciler.statuses(namespace))
         for key in members:
-            await self._checkpoint(key, planned[key].observed)
+            await self._apart("/".join(key), self._checkpoint(key, planned[key].observed))
         self.seconds = self._time() - began
+
+    async def _apart(self, what: str, work: Awaitable[object]) -> None:
+        """What is refused in one namespace must not stop the others. Raises what concerns all of them."""
+        try:
+            await work
+        except NotLeading:
+            raise
+        except ApiError as error:
+            if error.status in (0, 429):
+                raise
+            _log.warning("%s: %s", what, error)
+        except Exception:  # noqa: BLE001 - a fault of ours, logged with its trace
+            _log.exception("%s", what)
 
     def _time(self) -> float:
         return self._now().timestamp()
+
+    async def _restore_all(self, begun: Iterable[Key], members: Mapping[Key, Member]) -> None:
+        """Those that begin anew. Raises ApiError: no round before all that can be had is there.
+
+        Else the windows of those that are left would be lost, and what is kept of them written over.
+        """
+        self._begun = {key for key in (*self._begun, *begun) if key in members}
+        for key in sorted(self._begun):
+            await self._apart("/".join(key), self._restore(key))
+            self._begun.discard(key)
 
     async def _restore(self, key: Key) -> None:
         try:
