@@ -40,7 +40,7 @@ class Tokens:
         self._owners.clear()
 
     def doubt(self, namespace: str) -> None:
-        """Sidecars there refuse it: the Secret may have been changed or deleted. `ensure` then looks again."""
+        """Sidecars there refuse it: its Secret may have changed or gone. `ensure` then looks again."""
         self._owners.pop(namespace, None)
 
     async def ensure(self, namespace: str, monitors: Sequence[Observed]) -> None:

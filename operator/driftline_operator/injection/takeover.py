@@ -107,6 +107,11 @@ def relay(found: PortEntry, monitor: ModelMonitor, used: set[int], declared: set
     `used`: the pod's numbers that older monitors' relays have; `declared`: those of its containers.
     """
     mode = monitor.spec.injection.mode
+    others = declared & {names.HEALTH_PORT, names.ADMIN_PORT}
+    if others:
+        raise Refused(
+            SkipReason.PORT_TAKEN, f"a container declares port {min(others)}, which is the sidecar's"
+        )
     if mode == "PortSwap":
         return _swapped(found, monitor.spec.injection.app, used | declared)
     listen = _own_port(used, declared)

@@ -83,21 +83,15 @@ class Cluster:
     def __init__(self, fleet: Fleet) -> None:
         self.refusing: dict[tuple[str, str], Exception] = {}
         self.done: list[tuple[str, str]] = []
-        self.planned = {key: self for key in (KEY, OTHER)}
+        self.planned = dict.fromkeys((KEY, OTHER), self)
         self.views: dict[Any, Any] = {}
         self.monitor = self.observed = self.survey = self
         self.spec, self.watched = SPEC, member().pods
         self.now = DAY_START + 65.0
-        self.rounds: Any = Rounds(
-            self,
-            self,
-            self,
-            self,
-            fleet,
-            lambda: dt.datetime.fromtimestamp(self.now, dt.UTC),  # type: ignore[arg-type]
-        )
-        self.rounds._checkpoint = lambda key, _: self.do("checkpoint", key[0])
-        self.rounds._capture = lambda key, _: self.do("capture", key[0])
+        me: Any = self
+        self.rounds = Rounds(me, me, me, me, fleet, lambda: dt.datetime.fromtimestamp(self.now, dt.UTC))
+        me.rounds._checkpoint = lambda key, _: self.do("checkpoint", key[0])
+        me.rounds._capture = lambda key, _: self.do("capture", key[0])
 
     async def do(self, what: str, where: str) -> None:
         if (what, where) in self.refusing:
