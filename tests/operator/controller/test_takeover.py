@@ -133,6 +133,15 @@ async def test_a_takeover_is_no_transition(replica: Replica) -> None:
     assert len(replica.api.events) == events
 
 
+async def test_a_new_replica_does_not_undo_what_another_said(replica: Replica) -> None:
+    other = Replica()
+    known = body("census")
+    version = known["metadata"] | {"resourceVersion": "9"}
+    other.store.note("MODIFIED", {**known, "metadata": version, "status": replica.api.statuses[-1]["status"]})
+    await other.reconciler.namespace("ml")
+    assert other.api.statuses == other.api.events == []
+
+
 async def test_what_nobody_can_confirm_does_not_stand_for_ever(replica: Replica) -> None:
     replica.reconciler.take_over()
     replica.now += dt.timedelta(seconds=91)
