@@ -219,9 +219,11 @@ def fill(url: str, first: int, last: int, window: int) -> None:
         INSERT INTO predictions
         SELECT monitor_id, source_id, n, 0, {start} + 86400.0 * n / {window},
             md5(n::text) || lpad(n::text, 4, '0'),
-            least + mod(n, 48), CASE WHEN score > 0.5 THEN 'yes' ELSE 'no' END, NULL, score, 1.0, NULL
+            strata[1 + mod(n, cardinality(strata))],
+            CASE WHEN score > 0.5 THEN 'yes' ELSE 'no' END, NULL, score, 1.0, NULL
         FROM (SELECT n, random() ^ 3 AS score FROM generate_series({first}, {last - 1}) AS n) AS made,
-            (SELECT monitor_id, source_id, min(stratum_id) AS least FROM predictions GROUP BY 1, 2) AS sent
+            (SELECT DISTINCT monitor_id, source_id FROM predictions) AS sent,
+            (SELECT array_agg(id) AS strata FROM strata) AS them
     """
     labels = """
         INSERT INTO labels
@@ -282,11 +284,11 @@ def main() -> None:
     lines: list[Any] = []
     try:
         url = f"sqlite:///{folder}/hub.db"
-        small = window // 10
+        small = window // 20
         lines += accepted("SQLite", url, folder, small, small)
         lines.append(joined("SQLite", url, small, small))
         with postgres() as (url, postmaster):
-            stored, sent = window * 3 // 2, window // 5
+            stored, sent = window * 3 // 2, window // 10
             lines += accepted("PostgreSQL", url, folder, sent, window, postmaster)
             fill(url, sent, stored, window)
             lines.append(joined("PostgreSQL", url, window, stored))

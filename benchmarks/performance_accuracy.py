@@ -173,7 +173,7 @@ def missing_rows() -> Iterator[Row]:
 
 def detector_rows() -> Iterator[Row]:
     """False alarms in 10,000 independent rows of error .2, and the delay after a jump from .1 to .3."""
-    for name, make in (("adwin", Adwin), ("hddm_a", HddmA)):
+    for name, make in (("adwin", Adwin), ("hddm-a", HddmA)):
         for rows in (20, 60, 250):
             alarms = sum(
                 _alarms(make(), (np.random.default_rng(seed).random(20_000) < 0.2).astype(float), rows).size

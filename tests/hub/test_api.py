@@ -131,8 +131,8 @@ async def test_lines_and_lists_without_an_envelope(api: Api) -> None:
 
 async def test_files_of_labels(api: Api) -> None:
     text = 'who,what,when\r\n1,yes,1750000000\r\n"2,x",no,2025-06-15T15:06:40+00:00\r\n'
-    columns: dict[str, Any] = {"id-column": "who", "label-column": "what"}
-    assert await api.label(text, "text/csv", **columns, **{"time-column": "when"}) == {
+    timed: dict[str, Any] = {"id-column": "who", "label-column": "what", "time-column": "when"}
+    assert await api.label(text, "text/csv", **timed) == {
         "accepted": 2,
         "new": 2,
     }
@@ -141,9 +141,7 @@ async def test_files_of_labels(api: Api) -> None:
     table = pa.table({"who": [3, 4], "what": [True, False], "when": pa.array([1, 2], pa.timestamp("s"))})
     file = io.BytesIO()
     parquet.write_table(table, file)
-    sent = await api.label(
-        file.getvalue(), "application/vnd.apache.parquet", **columns, **{"time-column": "when"}
-    )
+    sent = await api.label(file.getvalue(), "application/vnd.apache.parquet", **timed)
     assert sent == {"accepted": 2, "new": 2}
     found = await api.answer("GET", "/v1/predictions/4", params=CENSUS)
     assert found["labels"] == [{"at": 2.0, "label": "false", "received": NOW}]

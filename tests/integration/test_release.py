@@ -85,10 +85,10 @@ class Release:
         return path
 
     @contextlib.contextmanager
-    def programs(self) -> Iterator[list[Path]]:
-        """Controller and injector, for all namespaces; their logs."""
+    def programs(self, *more: str) -> Iterator[list[Path]]:
+        """Controller and injector, by default for all namespaces; their logs."""
         listen, metrics = free_port(), free_port()
-        common = [f"--namespace={SYSTEM}", f"--sidecar-image={IMAGE}"]
+        common = [f"--namespace={SYSTEM}", f"--sidecar-image={IMAGE}", *more]
         injecting = [
             *PROGRAM, "injector", *common, f"--kubeconfig={self.kubeconfig('driftline-injector')}",
             f"--listen=127.0.0.1:{listen}", f"--metrics=127.0.0.1:{free_port()}",
@@ -175,6 +175,7 @@ async def test_a_release_from_its_first_day_to_its_last(
     async with Api(await load(str(plane.kubeconfig))) as api:
         await _upgraded(api, release, models, tmp_path)
         await _run(api, release, models)
+        await _run_in_namespaces(api, release, models)
         await _uninstalled(api, release, models)
         await _installed_elsewhere(api, release, models)
 
@@ -217,6 +218,23 @@ async def _run(api: Api, release: Release, models: str) -> None:
         await eventually(lambda: _events(api, models))
         await api.patch(MODEL_MONITORS, models, "census", {"spec": {"reference": {"capture": {"rows": 500}}}})
         await has(api, models, "ReferenceReady", "False", "Capturing")
+    _check_allowed(logs)
+
+
+async def _run_in_namespaces(api: Api, release: Release, models: str) -> None:
+    """The same with Roles in the watched namespace, and no right on what is in others."""
+    await release.helm("upgrade", "driftline", CHART, "-n", SYSTEM, f"--set=watchNamespaces={{{models}}}")
+    with release.programs(f"--watch-namespaces={models}") as logs:
+        reference = {"capture": None, "profile": {"configMap": "none"}}
+        await api.patch(MODEL_MONITORS, models, "census", {"spec": {"reference": reference}})
+        await has(api, models, "ReferenceReady", "False", "ProfileNotFound")
+        pod = (await pods_of(api, models))[0]["metadata"]["name"]
+        await api.delete(PODS, models, pod)
+        await has(api, models, "Injected", "True", "AllInjected")
+    _check_allowed(logs)
+
+
+def _check_allowed(logs: list[Path]) -> None:
     for log in logs:
         refused = [
             line for line in log.read_text().splitlines() if "forbidden" in line.lower() or " 403 " in line

@@ -51,7 +51,7 @@ def verdict(
     return concept_verdict(windows, replay(buckets, 1e12, detector), SUSTAIN)
 
 
-DETECTORS = pytest.mark.parametrize("detector", ["adwin", "hddm_a"])
+DETECTORS = pytest.mark.parametrize("detector", ["adwin", "hddm-a"])
 
 
 @DETECTORS
@@ -110,7 +110,7 @@ def test_open_buckets_are_not_read_and_order_does_not_matter() -> None:
 
 
 def test_hddm_refuses_errors_that_have_no_bound() -> None:
-    refused = replay(hours(np.full(9, 0.1)), 1e12, "hddm_a", bounded=False)
+    refused = replay(hours(np.full(9, 0.1)), 1e12, "hddm-a", bounded=False)
     assert refused.reason is Undefined.NOT_BOUNDED
     assert concept_verdict([], refused, SUSTAIN).drifted is None
 
@@ -163,7 +163,7 @@ def test_page_hinkley_reads_a_regressions_errors_in_units() -> None:
         ErrorBucket(k * HOUR, HOUR, mean_sums(rng.exponential(20.0 if k < 50 else 60.0, 40)))
         for k in range(80)
     ]
-    found = replay(buckets, 1e12, "page_hinkley", scale=20.0, bounded=False)
+    found = replay(buckets, 1e12, "page-hinkley", scale=20.0, bounded=False)
     assert found.raised
     # Its threshold is in summed error and knows no variance: alarms without a change are its known weakness.
     assert any(change.worse and 50 * HOUR < change.at <= 56 * HOUR for change in found.changes)

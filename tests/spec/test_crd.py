@@ -73,6 +73,14 @@ def test_every_node_is_structural(of: Definition) -> None:
 
 
 @each
+def test_no_default_is_a_number_that_a_yaml_reader_may_take_for_text(of: Definition) -> None:
+    """Helm writes 1e-06 for a millionth, which YAML 1.1 reads as text."""
+    for path, schema in walk(root(of)):
+        if isinstance(number := schema.get("default"), float):
+            assert number == 0 or 1e-4 <= abs(number) < 1e15, path
+
+
+@each
 def test_every_field_is_explained(of: Definition) -> None:
     unexplained = [
         path

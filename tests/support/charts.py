@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,38 @@ VALUES: dict[str, Json] = {
         "controller": {"podAnnotations": {"a": "b"}, "serviceAccount": {"annotations": {"role": "x"}}},
         "injector": {"podAnnotations": {"c": "d"}, "serviceAccount": {"annotations": {"role": "y"}}},
     },
+    "hub": {"hub": {"enabled": True}},
+    "hub-on-a-volume-of-yours": {
+        "hub": {
+            "enabled": True,
+            "persistence": {"existingClaim": "fast", "storageClass": "ssd", "size": "100Gi"},
+            "tokens": {"existingSecret": "hub-tokens"},
+            "evaluateEvery": "5m",
+            "logLevel": "debug",
+            "resources": {"requests": {"cpu": "1"}},
+            "podAnnotations": {"a": "b"},
+            "nodeSelector": {"disk": "ssd"},
+            "tolerations": [{"key": "ml", "operator": "Exists"}],
+            "affinity": {"nodeAffinity": {}},
+            "topologySpreadConstraints": [
+                {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"}
+            ],
+            "priorityClassName": "system-cluster-critical",
+            "extraArgs": ["--rate=1000"],
+        }
+    },
+    "hub-without-a-volume": {"hub": {"enabled": True, "persistence": {"enabled": False}}},
+    "hubs-on-postgresql": {
+        "hub": {
+            "enabled": True,
+            "replicas": 3,
+            "database": {"existingSecret": "postgresql", "key": "uri"},
+            "podDisruptionBudget": {"enabled": True, "minAvailable": 2},
+        },
+        "certificates": {"issuer": "cert-manager"},
+        "networkPolicy": {"enabled": True},
+    },
+    "hub-by-url": {"hub": {"enabled": True, "database": {"url": "postgresql://hub@db.ml.svc/driftline"}}},
     "names": {"nameOverride": "drift", "fullnameOverride": "ml-drift"},
     "scheduling": {"injector": {"hostNetwork": True, "port": 10250, **SCHEDULED}, "controller": SCHEDULED},
     "resources": {
@@ -112,6 +145,15 @@ VALUES: dict[str, Json] = {
 }
 
 
+class Loader(yaml.SafeLoader):
+    """Takes `1e-09`, as Helm writes numbers, for one: PyYAML wants a dot in it."""
+
+
+Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+
+
 def render(values: Json, *options: str) -> subprocess.CompletedProcess[str]:
     """`helm template`, for the Kubernetes that the tests run."""
     command = [str(helm()), "template", "driftline", str(CHART), "--namespace", "driftline-system"]
@@ -123,4 +165,4 @@ def documents(values: Json) -> list[Json]:
     """What is rendered, object by object."""
     done = render(values)
     assert done.returncode == 0, done.stderr
-    return [each for each in yaml.safe_load_all(done.stdout) if each]
+    return [each for each in yaml.load_all(done.stdout, Loader) if each]

@@ -76,7 +76,7 @@ def replay(
     """
     closed = sorted((of for of in buckets if of.start + of.seconds <= watermark), key=lambda of: of.start)
     until = closed[-1].start + closed[-1].seconds if closed else None
-    if detector == "hddm_a" and not bounded:
+    if detector == "hddm-a" and not bounded:
         return Replay((), len(closed), until, Undefined.NOT_BOUNDED)
     running = DETECTORS[detector]()
     if reference is not None and (begin := Units.of(reference, scale)) is not None:

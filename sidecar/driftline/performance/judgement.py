@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from driftline.performance.estimate import Estimate
-from driftline.spec import Sustain
+from driftline.spec import FairnessThresholds, PerformanceThreshold, Sustain
 from driftline.sustain import disjoint
 
-LEAST_ROWS = 100
-"""Labelled rows below which a window is not judged."""
-
-HIGHER_IS_BETTER = frozenset(
-    {
-        *("accuracy", "precision", "recall", "specificity", "f1", "auc", "average_precision", "r2"),
-        *("ndcg", "map", "mrr", "approval", "coverage"),
-        *(f"{name}_{of}" for name in ("precision", "recall", "f1", "auc") for of in ("macro", "weighted")),
-        *(
-            f"{name}_ratio{of}"
-            for name in ("demographic_parity", "equal_opportunity", "equalized_odds")
-            for of in ("", "_to_overall")
-        ),
-    }
-)
-"""Metrics of which more is better; of all others less is, `mean_error` by its amount."""
+LEAST_LABELS = 200
+"""Labelled rows below which a window is not judged, where the monitor's `minLabels` doesn't say otherwise."""
 
 
 class State(StrEnum):
@@ -45,8 +33,8 @@ class Reason(StrEnum):
     """The value and its whole interval lie beyond the limit."""
     UNCERTAIN = "Uncertain"
     """The value is beyond the limit, but its interval reaches across: neither pass nor fail."""
-    TOO_FEW_ROWS = "TooFewRows"
-    """Fewer rows than the policy asks for."""
+    INSUFFICIENT_LABELS = "InsufficientLabels"
+    """Fewer labelled rows than the policy asks for."""
     NO_REFERENCE = "NoReference"
     """The limit is relative to the reference, which has no such metric."""
     NOT_SUSTAINED = "NotSustained"
@@ -57,51 +45,78 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """A limit of one metric: exactly one of the three is given.
+    """What of one metric is too bad: below `minimum` or above `maximum`.
 
-    `limit`: the value itself. `drop`: how much worse than the reference, in the metric's units. `share`: the
-    same as a share of the reference's value (.1: a tenth).
+    `drop`, `rise`: so far below or above the reference's value, in the metric's units.
     """
 
     metric: str
-    limit: float | None = None
+    minimum: float | None = None
+    maximum: float | None = None
     drop: float | None = None
-    share: float | None = None
+    rise: float | None = None
 
     def __post_init__(self) -> None:
-        if sum(given is not None for given in (self.limit, self.drop, self.share)) != 1:
-            raise ValueError(f"{self.metric}: give one of limit, drop or share")
+        if {self.minimum, self.maximum, self.drop, self.rise} == {None}:
+            raise ValueError(f"{self.metric}: a threshold needs minimum, maximum, drop or rise")
+
+    @classmethod
+    def of(cls, given: PerformanceThreshold) -> Threshold:
+        """A monitor's; the metric's name as this package has it."""
+        return cls(metric_key(given.metric), given.min, given.max, given.max_drop, given.max_rise)
 
     @property
-    def higher_is_better(self) -> bool:
-        """Which side of the limit is the good one."""
-        return self.metric in HIGHER_IS_BETTER
+    def relative(self) -> bool:
+        """Whether it needs the reference's value."""
+        return self.drop is not None or self.rise is not None
 
-    def at(self, reference: float | None) -> float | None:
-        """The limit in the metric's units; None where it is relative and there is no reference."""
-        if self.limit is not None:
-            return self.limit
-        if reference is None:
-            return None
-        base = self._amount(reference)
-        allowed = self.drop if self.drop is not None else (self.share or 0.0) * abs(base)
-        return base - allowed if self.higher_is_better else base + allowed
+    def limits(self, reference: float | None) -> Limits:
+        """The limits in the metric's units; relative ones only where there is a reference."""
+        least, most = self.minimum, self.maximum
+        if reference is not None and self.drop is not None:
+            least = max(reference - self.drop, -math.inf if least is None else least)
+        if reference is not None and self.rise is not None:
+            most = min(reference + self.rise, math.inf if most is None else most)
+        return Limits(least, most)
 
-    def _amount(self, value: float) -> float:
-        return abs(value) if self.metric == "mean_error" else value
 
-    def beyond(self, value: float, limit: float) -> bool:
-        """Strictly worse than the limit."""
-        amount = self._amount(value)
-        return amount < limit if self.higher_is_better else amount > limit
+def metric_key(name: str) -> str:
+    """`averagePrecision`, as a monitor writes it, is `average_precision` here."""
+    return re.sub(r"[A-Z]", lambda letter: "_" + letter[0].lower(), name)
 
-    def wholly_beyond(self, estimate: Estimate, limit: float) -> bool:
-        """The better end of the interval is beyond as well; a value without an interval stands for itself."""
-        if estimate.value is None or estimate.low is None or estimate.high is None:
-            return estimate.value is not None and self.beyond(estimate.value, limit)
-        if self.metric == "mean_error" and estimate.low <= 0.0 <= estimate.high:
+
+def fairness_thresholds(given: FairnessThresholds) -> tuple[Threshold, ...]:
+    """A monitor's: greatest differences and least ratios, of the metrics of `fairness`."""
+    found = []
+    for name in given.__struct_fields__:
+        value = getattr(given, name)
+        if value is not None:
+            found.append(
+                Threshold(name, minimum=value) if name.endswith("_ratio") else Threshold(name, maximum=value)
+            )
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The values that are still good: from `least` to `most`; None: any."""
+
+    least: float | None
+    most: float | None
+
+    def beyond(self, value: float) -> bool:
+        """Strictly worse."""
+        below = self.least is not None and value < self.least
+        return below or (self.most is not None and value > self.most)
+
+    def wholly_beyond(self, estimate: Estimate) -> bool:
+        """All of the interval on one and the same bad side; a value without an interval stands for itself."""
+        if estimate.value is None:
             return False
-        return self.beyond(estimate.low, limit) and self.beyond(estimate.high, limit)
+        low = estimate.value if estimate.low is None else estimate.low
+        high = estimate.value if estimate.high is None else estimate.high
+        below = self.least is not None and high < self.least
+        return below or (self.most is not None and low > self.most)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,33 +127,32 @@ class Judgement:
     state: State
     reason: str
     estimate: Estimate
-    limit: float | None
+    limits: Limits
     reference: float | None = None
 
 
 def judge(
-    threshold: Threshold, estimate: Estimate, reference: float | None = None, least_rows: int = LEAST_ROWS
+    threshold: Threshold, estimate: Estimate, reference: float | None = None, least_labels: int = LEAST_LABELS
 ) -> Judgement:
-    """Of one window. `reference`: the metric's value in the reference."""
-    limit = threshold.at(reference)
-    state, reason = _judged(threshold, estimate, limit, least_rows)
-    return Judgement(threshold.metric, state, reason, estimate, limit, reference)
+    """Of one window. `reference`: the metric's value in the reference. `least_labels`: that it needs."""
+    limits = threshold.limits(reference)
+    unknown = threshold.relative and reference is None
+    state, reason = _judged(limits, estimate, least_labels, unknown=unknown)
+    return Judgement(threshold.metric, state, reason, estimate, limits, reference)
 
 
-def _judged(
-    threshold: Threshold, estimate: Estimate, limit: float | None, least_rows: int
-) -> tuple[State, str]:
+def _judged(limits: Limits, estimate: Estimate, least_labels: int, *, unknown: bool) -> tuple[State, str]:
     if estimate.value is None:
         return State.INSUFFICIENT_DATA, str(estimate.reason)
-    if estimate.n < least_rows:
-        return State.INSUFFICIENT_DATA, Reason.TOO_FEW_ROWS
-    if limit is None:
-        return State.INSUFFICIENT_DATA, Reason.NO_REFERENCE
-    if not threshold.beyond(estimate.value, limit):
-        return State.PASS, Reason.WITHIN_LIMIT
-    if not threshold.wholly_beyond(estimate, limit):
+    if estimate.n < least_labels:
+        return State.INSUFFICIENT_DATA, Reason.INSUFFICIENT_LABELS
+    if limits.wholly_beyond(estimate):
+        return State.DEGRADED, Reason.BEYOND_LIMIT
+    if limits.beyond(estimate.value):
         return State.INSUFFICIENT_DATA, Reason.UNCERTAIN
-    return State.DEGRADED, Reason.BEYOND_LIMIT
+    if unknown:
+        return State.INSUFFICIENT_DATA, Reason.NO_REFERENCE
+    return State.PASS, Reason.WITHIN_LIMIT
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +188,7 @@ def sustained(windows: Sequence[JudgedWindow], sustain: Sustain) -> Verdict:
     if degraded >= sustain.windows:
         return Verdict(State.DEGRADED, Reason.SUSTAINED, degraded, len(last), newest)
     if newest is None or newest.state is State.INSUFFICIENT_DATA:
-        reason = Reason.TOO_FEW_ROWS if newest is None else newest.reason
+        reason = Reason.INSUFFICIENT_LABELS if newest is None else newest.reason
         return Verdict(State.INSUFFICIENT_DATA, reason, degraded, len(last), newest)
     reason = Reason.NOT_SUSTAINED if newest.state is State.DEGRADED else newest.reason
     return Verdict(State.PASS, reason, degraded, len(last), newest)

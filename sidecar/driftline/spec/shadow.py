@@ -83,11 +83,11 @@ class Tolerance(Part, frozen=True, kw_only=True):
     """By how much two numbers may differ and still agree: absolute + relative x |the live one|."""
 
     absolute: Annotated[
-        Annotated[float, Meta(ge=0)], Meta(description="In the output's own unit. Default 1e-6.")
-    ] = 1e-6
+        Annotated[float, Meta(ge=0)], Meta(description="In the output's own unit. Default 0.0001.")
+    ] = 0.0001
     relative: Annotated[
-        Annotated[float, Meta(ge=0, lt=1)], Meta(description="As a share of the live answer. Default 1e-6.")
-    ] = 1e-6
+        Annotated[float, Meta(ge=0, lt=1)], Meta(description="As a share of the live answer. Default 0.0001.")
+    ] = 0.0001
 
 
 class Compare(Part, frozen=True, kw_only=True):

@@ -19,7 +19,7 @@ from driftline.performance.aggregates import (
     PredictionCounts,
     RegressionSums,
 )
-from driftline.performance.from_rows import LEAST_PROBABILITY
+from driftline.performance.from_rows import LEAST_LABEL, LEAST_PROBABILITY
 
 from driftline_operator.hub.aggregates.means import by_row, mean_sums, read_means
 from driftline_operator.hub.aggregates.window import By, Cell, Window, first
@@ -124,7 +124,9 @@ def regression(window: Window, by: By, shift: float = 0.0) -> dict[Cell, Regress
         "errors": error,
         "absolute": sa.func.abs(error),
         "squares": error * error,
-        "percentage": sa.case((rows.truth == 0.0, None), else_=sa.func.abs(error) / sa.func.abs(rows.truth)),
+        "percentage": sa.case(
+            (sa.func.abs(rows.truth) < LEAST_LABEL, None), else_=sa.func.abs(error) / sa.func.abs(rows.truth)
+        ),
     }
     means = mean_sums(window, by, chosen, numbers)
     moments = _moments(window, by, chosen, error, rows.truth - shift, shift)
@@ -138,7 +140,8 @@ def _moments(
     window: Window, by: By, chosen: sa.ColumnElement[bool], e: Expression, d: Expression, shift: float
 ) -> dict[Cell, tuple[LabelMoments, float]]:
     columns, source, timely = window.grouped(by)
-    powers = [sa.func.sum(x) for x in (d, d * d, d * d * d, d * d * d * d, e * e * d, e * e * d * d, e * e)]
+    of_errors = (e * e * d, e * e * d * d, e * e, e * e * e * e)
+    powers = [sa.func.sum(x) for x in (d, d * d, d * d * d, d * d * d * d, *of_errors)]
     query = (
         sa.select(*columns, sa.func.count(), sa.func.max(sa.func.abs(e)), *powers)
         .select_from(source)
@@ -146,8 +149,8 @@ def _moments(
         .group_by(*first(4))
     )
     found = {}
-    for *key, count, largest, d1, d2, d3, d4, x1, x2, q in window.connection.execute(query):
-        moments = LabelMoments(shift, count, (d1, d2, d3, d4), (x1, x2), q)
+    for *key, count, largest, d1, d2, d3, d4, x1, x2, q2, q4 in window.connection.execute(query):
+        moments = LabelMoments(shift, count, (d1, d2, d3, d4), (x1, x2), q2, q4)
         found[window.cell(by, tuple(key))] = (moments, float(largest))
     return found
 

@@ -33,5 +33,5 @@ class Detector(Protocol):
         ...
 
 
-DETECTORS: dict[str, Callable[[], Detector]] = {"adwin": Adwin, "hddm_a": HddmA, "page_hinkley": PageHinkley}
-"""By name, with defaults for errors in [0, 1]."""
+DETECTORS: dict[str, Callable[[], Detector]] = {"adwin": Adwin, "hddm-a": HddmA, "page-hinkley": PageHinkley}
+"""By the name that a monitor gives, with defaults for errors in [0, 1]."""
