@@ -20,6 +20,8 @@ from pathlib import Path
 from e2e.cluster.report import ClusterError, step
 
 SOURCE = Path(__file__).parent
+OLDEST = SOURCE / "oldest"
+"""The control plane of the oldest minor that the chart supports, a module of its own."""
 INPUTS = ("go.mod", "go.sum", "main.go")
 HELM_VERSION = "v3.22.0"
 PROMETHEUS_VERSION = "v0.313.0"
@@ -35,24 +37,32 @@ def cache() -> Path:
     return found
 
 
-def kubernetes_version() -> str:
+def kubernetes_version(source: Path = SOURCE) -> str:
     """The version in go.mod, such as v1.36.3."""
-    match = re.search(r"k8s\.io/kubernetes (v[0-9.]+)", (SOURCE / "go.mod").read_text())
+    match = re.search(r"k8s\.io/kubernetes (v[0-9.]+)", (source / "go.mod").read_text())
     if match is None:
-        raise ClusterError(f"{SOURCE / 'go.mod'}: requires no k8s.io/kubernetes")
+        raise ClusterError(f"{source / 'go.mod'}: requires no k8s.io/kubernetes")
     return match[1]
 
 
-def binary() -> Path:
+def binary(source: Path = SOURCE) -> Path:
     """The program, built if need be (minutes the first time). Raises ClusterError where it can't be built."""
-    digest = hashlib.sha256(b"".join((SOURCE / name).read_bytes() for name in INPUTS)).hexdigest()[:16]
-    path = cache() / f"kube-{kubernetes_version()}-{digest}"
+    digest = hashlib.sha256(b"".join((source / name).read_bytes() for name in INPUTS)).hexdigest()[:16]
+    path = cache() / f"kube-{kubernetes_version(source)}-{digest}"
     if path.exists():
         return path
     with locked(cache() / "build.lock"):
         if not path.exists():
-            _build(path)
+            _build(source, path)
     return path
+
+
+def control_plane() -> Path:
+    """What API server and controller-manager run of; DRIFTLINE_KUBERNETES=oldest: the oldest minor."""
+    wanted = os.environ.get("DRIFTLINE_KUBERNETES", "newest")
+    if wanted not in ("newest", "oldest"):
+        raise ClusterError(f"DRIFTLINE_KUBERNETES is newest or oldest, not {wanted!r}")
+    return binary(OLDEST if wanted == "oldest" else SOURCE)
 
 
 def helm() -> Path:
@@ -95,8 +105,8 @@ def _build_prometheus(path: Path) -> None:
     made.rename(path)
 
 
-def _build(path: Path) -> None:
-    version = kubernetes_version()
+def _build(source: Path, path: Path) -> None:
+    version = kubernetes_version(source)
     _, minor, _ = version.split(".")
     flags = ["-s", "-w"]
     for package in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version"):
@@ -105,17 +115,17 @@ def _build(path: Path) -> None:
     made = path.with_suffix(".part")
     with step(f"building Kubernetes {version} (about 8 minutes on two cores, once)"):
         environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly"}
-        go(["build", "-trimpath", "-ldflags", " ".join(flags), "-o", str(made), "."], environment)
+        go(["build", "-trimpath", "-ldflags", " ".join(flags), "-o", str(made), "."], environment, source)
         made.rename(path)
 
 
-def go(arguments: list[str], environment: dict[str, str]) -> str:
+def go(arguments: list[str], environment: dict[str, str], source: Path = SOURCE) -> str:
     """Go's command; what it prints. Raises ClusterError where it fails."""
     program = shutil.which("go")
     if program is None:
         raise ClusterError("Go is not on the path; the cluster's programs are built with Go 1.26 or newer")
     ended = subprocess.run(
-        [program, *arguments], cwd=SOURCE, env=environment, capture_output=True, text=True, check=False
+        [program, *arguments], cwd=source, env=environment, capture_output=True, text=True, check=False
     )
     if ended.returncode:
         raise ClusterError(f"go {arguments[0]} ended with {ended.returncode}:\n{ended.stderr[-3000:]}")
