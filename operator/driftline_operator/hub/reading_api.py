@@ -19,6 +19,8 @@ from sqlalchemy.engine import Connection
 from driftline_operator.hub import reading, registry
 from driftline_operator.hub.aggregates import By, Cell, Window, open_window, outcomes, sums
 from driftline_operator.hub.answers import CellIs, Cells, Confusion, Erased, Mean
+from driftline_operator.hub.evaluation import figures
+from driftline_operator.hub.evaluation.sums import Part
 from driftline_operator.hub.hub import Hub
 from driftline_operator.hub.reading import Found
 from driftline_operator.hub.refusal import Refusal
@@ -27,6 +29,8 @@ from driftline_operator.hub.requests import monitor_of, number
 from driftline_operator.hub.tokens import Grant
 
 MOST_SLICES: Final = 2_000
+MOST_MEASURED: Final = 1_000
+"""Groups of an answer whose metrics are said: each takes about a millisecond."""
 _DAY: Final = 86_400.0
 
 
@@ -56,7 +60,7 @@ def _id(request: web.Request) -> str:
 
 
 async def metrics(hub: Hub, request: web.Request, grant: Grant) -> Cells:
-    """Sums of a span of prediction time, by version, variant, and if asked for segment and slice of time."""
+    """Sums and metrics of a span of prediction time, by version, variant, and if asked segment and slice."""
     known = await monitor_of(hub, request, grant, "read")
     start, end, by = _span(hub, request, known)
     return await hub.ask(lambda connection: _cells(connection, known, start, end, by))
@@ -117,7 +121,10 @@ def _cells(
     with open_window(connection, known.id, start, end, bins, regression=regression) as window:
         counts = outcomes.coverage(window, by)
         found = {} if counts_only else _sums(window, known, by)
-    cells = tuple(_cell(cell, counts[cell], found.get(cell)) for cell in sorted(counts, key=_order))
+    measured = len(found) <= MOST_MEASURED
+    cells = tuple(
+        _cell(cell, counts[cell], found.get(cell), measured=measured) for cell in sorted(counts, key=_order)
+    )
     return Cells(start=start, end=end, age=by.age, cells=cells)
 
 
@@ -135,17 +142,20 @@ def _sums(window: Window, known: Known, by: By) -> dict[Cell, Sums]:
     return {**(sums.multiclass(window, by) if positive is None else sums.binary(window, positive, by))}
 
 
-def _cell(cell: Cell, counts: CoverageCounts, found: Sums | None) -> CellIs:
-    labelled, unlabelled = int(counts.labelled.sum()), int(counts.unlabelled.sum())
+def _cell(cell: Cell, counts: CoverageCounts, found: Sums | None, *, measured: bool) -> CellIs:
+    part = Part(found, counts)
+    said = figures.sliced(part) if measured else None
     return CellIs(
         version=cell.version,
         variant=cell.variant,
         segment=cell.value,
         start=cell.bucket,
-        predictions=labelled + unlabelled,
-        labelled=labelled,
+        predictions=part.predictions,
+        labelled=part.labels,
         confusion=_confusion(found),
         means={} if found is None else _means(found),
+        metrics={} if said is None else said.metrics,
+        auc_bound=None if said is None else said.auc_bound,
     )
 
 

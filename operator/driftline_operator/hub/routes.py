@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from aiohttp import web
 from driftline.events import Accepted, Feedback, Kpi, Label, Prediction, Predictions
+from driftline.performance.report import HubReport
 
 from driftline_operator.hub import admin_api, bodies, intake_api, reading_api
 from driftline_operator.hub.answers import Cells, Changed, Erased, MonitorIs, Monitors, MonitorTold
@@ -35,8 +36,7 @@ class Route(NamedTuple):
     path: str
     scope: Scope
     handler: Handler
-    answer: type | None
-    """None: any JSON object."""
+    answer: type
     query: tuple[Parameter, ...] = ()
     body: type | None = None
     """JSON: this."""
@@ -107,7 +107,7 @@ ROUTES: Final = (
     Route("GET", "/v1/predictions/{id}", "read", reading_api.prediction, Found, _MONITOR),
     Route("GET", "/v1/metrics", "read", reading_api.metrics, Cells, _SPAN),
     Route("GET", "/v1/windows", "read", reading_api.windows, Cells, _SPAN),
-    Route("GET", "/v1/report", "read", reading_api.report, None, _MONITOR),
+    Route("GET", "/v1/report", "read", reading_api.report, HubReport, _MONITOR),
     Route("DELETE", "/v1/ids/{id}", "admin", reading_api.erase, Erased, _MONITOR),
     Route("GET", "/v1/monitors", "read", admin_api.list_monitors, Monitors),
     Route("PUT", _ONE_MONITOR, "admin", admin_api.put_monitor, Changed, body=MonitorTold),

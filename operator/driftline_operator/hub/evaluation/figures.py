@@ -51,17 +51,17 @@ def measured(sums: Sums | None) -> Metrics:
 def sliced(part: Part, reference: Mapping[str, float] | None = None) -> Slice:
     """One part of a window."""
     sums = part.sums
-    said = metrics(measured(sums), reference)
     if isinstance(sums, BinarySums):
         performance = binary_performance(sums)
         return Slice(
             part.predictions,
             part.labels,
-            said,
+            metrics(performance.metrics, reference),
             performance.auc_bound,
             sums.confusion().tolist(),
             ["negative", "positive"],
         )
+    said = metrics(measured(sums), reference)
     if isinstance(sums, MulticlassSums):
         return Slice(part.predictions, part.labels, said, None, sums.confusion.tolist(), list(sums.classes))
     return Slice(part.predictions, part.labels, said)
