@@ -32,7 +32,7 @@ from driftline_operator.hub.evaluation.figures import measured
 from driftline_operator.hub.evaluation.sums import AgedWindow, Sums
 
 _WHY: Final = {
-    Reason.TOO_FEW_ROWS: HubReason.INSUFFICIENT_LABELS,
+    Reason.INSUFFICIENT_LABELS: HubReason.INSUFFICIENT_LABELS,
     Reason.NO_REFERENCE: HubReason.NO_REFERENCE,
     Reason.UNCERTAIN: HubReason.UNCERTAIN,
 }
@@ -157,7 +157,7 @@ def fairness(asked: FairnessThresholds, segments: Mapping[str, Fairness], least:
     if not wanted:
         return _unknown(Aspect.FAIRNESS, HubReason.NO_THRESHOLDS, "fairness.thresholds sets no limit")
     judged = [
-        (segment, judge(threshold, found.metrics[threshold.metric], least_rows=least))
+        (segment, judge(threshold, found.metrics[threshold.metric], least_labels=least))
         for segment, found in segments.items()
         for threshold in wanted
     ]
