@@ -152,8 +152,9 @@ def run_year(seconds: float, frame: pd.DataFrame) -> Year:
         stack.enter_context(hub.running(MONITOR, PROFILE))
         stack.enter_context(running(OUTPUT / "driftline.log", watch, f"{admin_url}/readyz"))
         say(f"the model is at {upstream}, Driftline in front of it at http://127.0.0.1:{front}")
-        say(f"metrics and report are at {admin_url}/metrics and {admin_url}/v1/report, the hub is at {hub.url}")
-        say(f"replaying a year of flights in {seconds:.0f} seconds; a flight's label comes when it has landed")
+        say(f"metrics and report are at {admin_url}/metrics and {admin_url}/v1/report")
+        say(f"the hub is at {hub.url}; a flight's label goes there when it has landed")
+        say(f"replaying a year of flights in {seconds:.0f} seconds")
         watcher, opinions = Watcher(admin_url), stack.enter_context(hub.watched())
         watcher.start()
         with top(admin_url):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
@@ -95,17 +95,17 @@ def requests(frame: pd.DataFrame) -> Iterator[Request]:
     order = asked.sort_values(["hour", "origin"], kind="stable")
     columns = frame.loc[order.index, list(FEATURES)].astype(object)
     records = columns.where(columns.notna(), None).to_dict("records")
-    asked_at = order["hour"].dt.to_pydatetime()
-    known = zip(asked_at, order["origin"], records, _outcomes(frame.loc[order.index], asked_at), strict=True)
+    outcomes = _outcomes(frame.loc[order.index])
+    known = zip(order["hour"].dt.to_pydatetime(), order["origin"], records, outcomes, strict=True)
     for (hour, origin), group in groupby(known, key=itemgetter(0, 1)):
         rows = list(group)
         yield Request(hour, origin, [each for _, _, each, _ in rows], [each for *_, each in rows])
 
 
-def _outcomes(frame: pd.DataFrame, asked_at: Sequence[datetime]) -> Iterator[Outcome]:
+def _outcomes(frame: pd.DataFrame) -> Iterator[Outcome]:
     """The data has no time of landing: it is made of the departure, the delay and the way."""
     in_the_air = TAXI_HOURS + frame["distance"] / MILES_PER_HOUR
-    waited = (frame["time"] - pd.Series(asked_at, frame.index)).dt.total_seconds() / 3600
+    waited = (frame["time"] - frame["time"].dt.floor("h")).dt.total_seconds() / 3600
     hours = waited + frame["dep_delay"] / 60 + in_the_air
     for late, after in zip(frame[LABEL], hours, strict=True):
         yield Outcome(name_of(bool(late)), max(0.0, float(after)))

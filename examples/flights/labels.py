@@ -1,7 +1,7 @@
 """Says what became of each flight, as an airline would: once it has landed, through `driftline.client`.
 
-A year in two minutes has hours of 14 ms. Labels would come before the hub has the prediction, and nothing would
-be seen of their being late: so the hours until a flight has landed last half a second each.
+A year in two minutes has hours of 14 ms. Labels would come before the hub has the prediction, and nothing
+would be seen of their being late: so the hours until a flight has landed last half a second each.
 """
 
 from __future__ import annotations

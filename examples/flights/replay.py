@@ -67,15 +67,16 @@ async def replay(
 ) -> Progress:
     """Send every flight of the year to `url` within `seconds`; `tick` is called once per replayed day.
 
-    `frame`: other flights than all. `answered` is told of each request and the Unix time of its answer. A month
-    begins when all of the one before is answered: so their predictions are told apart by time.
+    `frame`: other flights than all. `answered` is told of each request and the Unix time of its answer. A
+    month begins when all of the one before is answered: so their predictions are told apart by time.
     """
     progress = Progress()
     todo = flights.requests(flights.load() if frame is None else frame)
     pace = Pace(seconds, time.monotonic())
     connector = aiohttp.TCPConnector(limit=connections)
     async with aiohttp.ClientSession(connector=connector, raise_for_status=False) as session:
-        for month, requests in groupby(todo, key=lambda request: request.due.month):
+        for month, group in groupby(todo, key=lambda request: request.due.month):
+            requests = iter(group)
             progress.months[month] = time.time()
             senders = [
                 _send(session, url, requests, pace, progress, tick, answered) for _ in range(connections)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import secrets
 import threading
 import time
@@ -79,20 +78,21 @@ class HubPlace:
             return truth.ask(hub, progress, frame, reports, calendar)
 
     def _client(self) -> Hub:
-        return Hub(self.url, self._tokens["airline"], monitor=MONITOR)
+        return Hub(self.url, self._tokens["airline"], monitor=MONITOR, patience=5.0)
 
     def _grants(self) -> str:
-        scopes = {"sidecar": ["intake"], "airline": ["label", "read"]}
-        grants = [
-            {"sha256": hashlib.sha256(token.encode()).hexdigest(), "namespace": "default", "scopes": scopes[who]}
-            for who, token in self._tokens.items()
-        ]
+        grants = [_grant(self._tokens["sidecar"], "intake"), _grant(self._tokens["airline"], "label", "read")]
         return msgspec.yaml.encode({"tokens": grants}).decode()
+
+
+def _grant(token: str, *scopes: str) -> dict[str, object]:
+    digest = hashlib.sha256(token.encode()).hexdigest()
+    return {"sha256": digest, "namespace": "default", "scopes": scopes}
 
 
 def _private(path: Path, text: str) -> None:
     path.touch(mode=0o600)
-    os.chmod(path, 0o600)
+    path.chmod(0o600)
     path.write_text(text)
 
 

@@ -1,10 +1,9 @@
-"""How good the model was, as the hub says, beside scikit-learn on the same rows; and what was estimated before."""
+"""How good the model was, as the hub says, beside scikit-learn on the same rows; and what was estimated."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -18,7 +17,7 @@ from examples.flights.history import Calendar
 from examples.flights.replay import Progress
 from examples.flights.table import table
 
-MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 class Cell(msgspec.Struct):
@@ -27,7 +26,9 @@ class Cell(msgspec.Struct):
     predictions: int
     labelled: int
     segment: str = ""
+    auc_bound: float | None = None
     metrics: dict[str, Metric] = msgspec.field(default_factory=dict)
+    estimated: dict[str, Metric] = msgspec.field(default_factory=dict)
 
 
 class _Cells(msgspec.Struct):
@@ -74,7 +75,11 @@ def ask(
     """
     begins = [*progress.months.values(), progress.ended]
     months = [
-        _beside(MONTHS[month - 1], frame[frame["month"] == month], _cells(hub, start=start, end=end))
+        _beside(
+            MONTHS[month - 1],
+            frame[frame["month"] == month],
+            _cells(hub, start=start, end=end, estimate=True),
+        )
         for month, start, end in zip(progress.months, begins, begins[1:], strict=False)
     ]
     whole = {"start": begins[0], "end": begins[-1]}
@@ -115,7 +120,7 @@ def lines(truth: Truth) -> Iterator[str]:
     yield ""
     yield from _compared("carrier", truth.carriers)
     yield ""
-    yield from _estimates(truth)
+    yield from _estimates(truth.months)
     yield ""
     yield from _ages(truth.reports[-1].ages if truth.reports else [])
     yield ""
@@ -123,32 +128,31 @@ def lines(truth: Truth) -> Iterator[str]:
 
 
 def _compared(what: str, every: Sequence[Beside]) -> list[str]:
-    head = [what, "flights", "in the hub", "labelled", "late", "scikit-learn", "AUC", "scikit-learn", "off by"]
+    counts = ["flights", "in the hub", "labelled"]
+    head = [what, *counts, "late", "scikit-learn", "AUC", "scikit-learn", "off by", "can be off by"]
     rows = []
     for each in every:
-        counts = [f"{each.rows:,}", f"{each.hub.predictions:,}", f"{each.hub.labelled:,}"]
+        said = [f"{number:,}" for number in (each.rows, each.hub.predictions, each.hub.labelled)]
         rates = [_share(each.hub.metrics["baseRate"].value), _share(each.late)]
         off = "-" if each.difference is None else f"{abs(each.difference):.0e}"
-        aucs = [_number(each.hub.metrics["auc"].value), _number(each.auc), off]
-        rows.append([each.name, *counts, *rates, *aucs])
+        bound = "-" if each.hub.auc_bound is None else f"{each.hub.auc_bound:.0e}"
+        aucs = [_number(each.hub.metrics["auc"].value), _number(each.auc), off, bound]
+        rows.append([each.name, *said, *rates, *aucs])
     return table(head, rows)
 
 
-def _estimates(truth: Truth) -> list[str]:
-    """Of each month the last window that was judged in it."""
-    found: dict[str, tuple[datetime, HubReport]] = {}
-    for report in truth.reports:
-        if report.estimated is not None and report.estimated.compared_end is not None:
-            date = truth.calendar.date(report.estimated.compared_end)
-            found[f"{date:%b}"] = date, report
-    rows = []
-    for date, report in found.values():
-        assert report.estimated is not None
-        pairs = [report.estimated.compared.get(name) for name in ("auc", "accuracy")]
-        numbers = [text for pair in pairs for text in (map(_number, pair) if pair else ("-", "-"))]
-        rows.append([f"{date:%d %b}", *numbers])
-    head = ["window until", "AUC estimated", "came true", "accuracy estimated", "came true"]
-    return table(head, rows)
+def _estimates(months: Sequence[Beside]) -> list[str]:
+    """What could be said before a label had come, and what came true."""
+    names = ("auc", "accuracy", "f1")
+    rows = [[each.name, *(text for name in names for text in _estimate(each.hub, name))] for each in months]
+    head = [text for name in names for text in (f"{name} estimated", "came true")]
+    return table(["month", *head], rows)
+
+
+def _estimate(cell: Cell, name: str) -> tuple[str, str]:
+    found, true = cell.estimated.get(name, Metric()), cell.metrics.get(name, Metric())
+    interval = "" if found.low is None else f" [{found.low:.3f}, {found.high:.3f}]"
+    return f"{_number(found.value)}{interval}", _number(true.value)
 
 
 def _ages(ages: Sequence[AtAge]) -> list[str]:
@@ -160,7 +164,8 @@ def _ages(ages: Sequence[AtAge]) -> list[str]:
         return []
     said = table(["age of prediction", "labelled by then", "AUC of those"], rows)
     oldest = ages[-1]
-    return [*said, f"labels come after {_seconds(oldest.lag_median)} (median), {_seconds(oldest.lag_p95)} (95 %)"]
+    lags = f"{_seconds(oldest.lag_median)} (median), {_seconds(oldest.lag_p95)} (95 %)"
+    return [*said, f"labels come after {lags}"]
 
 
 def _verdicts(truth: Truth) -> Iterator[str]:

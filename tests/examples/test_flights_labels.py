@@ -33,14 +33,17 @@ def check(each: Beside) -> None:
     late, auc = each.hub.metrics["baseRate"].value, each.hub.metrics["auc"].value
     assert late == pytest.approx(each.late, abs=1e-12)
     assert (auc is None) == (each.auc is None), each
-    if each.auc is not None:
-        assert auc == pytest.approx(each.auc, abs=2e-4), each.name
+    if auc is not None and each.auc is not None and each.hub.auc_bound is not None:
+        off = abs(auc - each.auc)
+        assert off <= each.hub.auc_bound + 1e-12, each.name
+        # Of 127 flights one pair is worth more than 2e-4.
+        assert off <= 2e-4 or each.rows < 500, each.name
 
 
 @pytest.mark.slow
 def test_months_and_segments_are_scikit_learns_on_the_same_rows(year: demo.Year) -> None:
     assert year.progress.failed == 0
-    assert [each.name for each in year.truth.months] == truth.MONTHS
+    assert [each.name for each in year.truth.months] == list(truth.MONTHS)
     assert sum(each.rows for each in year.truth.months) == year.progress.rows > 11_000
     assert [each.name for each in year.truth.origins] == ["EWR", "JFK", "LGA"]
     assert sum(each.rows for each in year.truth.carriers) == year.progress.rows
@@ -54,9 +57,11 @@ def test_labels_came_after_the_predictions_and_estimates_before_them(year: demo.
     lags = [each.lag_median for each in judged if each.lag_median is not None]
     assert lags
     assert all(2 * SECONDS_AN_HOUR < lag < 8 * SECONDS_AN_HOUR for lag in lags)
-    compared = [each.estimated.compared["auc"] for each in year.truth.reports if each.estimated and each.estimated.compared]
-    assert compared
-    assert all(abs(estimated - realised) < 0.1 for estimated, realised in compared)
+    for each in year.truth.months:
+        estimated, true = each.hub.estimated["accuracy"].value, each.hub.metrics["accuracy"].value
+        assert estimated is not None
+        assert true is not None
+        assert estimated == pytest.approx(true, abs=0.08), each.name
 
 
 @pytest.mark.slow
@@ -68,11 +73,11 @@ def test_all_of_it_is_told(year: demo.Year, capsys: pytest.CaptureFixture[str]) 
 
 def test_a_request_names_its_flights_and_when_they_land() -> None:
     first = next(flights.requests(flights.load()))
-    assert first.id == "2013-01-01T05-LGA"
+    assert first.id == "2013-01-01T05-EWR"
     assert len(first.outcomes) == len(first.flights)
-    # 5:29 and 4 minutes late, 1,416 miles away: landed 4.4 hours after 5:00.
-    assert first.outcomes[0].hours == pytest.approx(29 / 60 + 4 / 60 + 0.7 + 1416 / 450)
-    assert first.outcomes[0].label == "late"
+    # To leave at 5:58, 4 minutes early, 719 miles: landed 3.2 hours after 5:00.
+    assert first.outcomes[0].hours == pytest.approx(58 / 60 - 4 / 60 + 0.7 + 719 / 450)
+    assert first.outcomes[0].label == "on time"
 
 
 def test_a_table_has_columns() -> None:

@@ -13,7 +13,7 @@ from driftline_operator.hub import admin_api, bodies, intake_api, reading_api
 from driftline_operator.hub.answers import Cells, Changed, Erased, MonitorIs, Monitors, MonitorTold
 from driftline_operator.hub.hub import Hub
 from driftline_operator.hub.panes import Panes
-from driftline_operator.hub.reading import Found
+from driftline_operator.hub.reading import FoundId
 from driftline_operator.hub.requests import LAST
 from driftline_operator.hub.tokens import Grant, Scope
 
@@ -80,6 +80,9 @@ _SPAN: Final = (
     Parameter("segment", _text(128), "By the values of this segment."),
     Parameter("step", _number(), "By slices of so many seconds."),
 )
+_ESTIMATE: Final = Parameter(
+    "estimate", {"type": "boolean"}, "Estimates before labels too, of at most 50 groups (default: none)."
+)
 _PANES: Final = (
     Parameter(
         "profile",
@@ -104,8 +107,8 @@ ROUTES: Final = (
     ),
     Route("POST", "/v1/feedback", "label", intake_api.feedback, Accepted, _MONITOR, events=Feedback),
     Route("POST", "/v1/kpis", "label", intake_api.kpis, Accepted, _MONITOR, events=Kpi),
-    Route("GET", "/v1/predictions/{id}", "read", reading_api.prediction, Found, _MONITOR),
-    Route("GET", "/v1/metrics", "read", reading_api.metrics, Cells, _SPAN),
+    Route("GET", "/v1/predictions/{id}", "read", reading_api.prediction, FoundId, _MONITOR),
+    Route("GET", "/v1/metrics", "read", reading_api.metrics, Cells, (*_SPAN, _ESTIMATE)),
     Route("GET", "/v1/windows", "read", reading_api.windows, Cells, _SPAN),
     Route("GET", "/v1/report", "read", reading_api.report, HubReport, _MONITOR),
     Route("DELETE", "/v1/ids/{id}", "admin", reading_api.erase, Erased, _MONITOR),

@@ -43,7 +43,13 @@ class Calls:
         return steps.get("/v1/report", self.target, self.patience)
 
     def metrics(
-        self, start: Time | None, end: Time | None, age: float | None, segment: str | None, step: float | None
+        self,
+        start: Time | None,
+        end: Time | None,
+        age: float | None,
+        segment: str | None,
+        step: float | None,
+        estimate: bool,
     ) -> steps.Steps[dict[str, object]]:
         """GET /v1/metrics."""
         given = {
@@ -52,6 +58,7 @@ class Calls:
             "age": age,
             "segment": segment,
             "step": step,
+            "estimate": "true" if estimate else None,
         }
         query = {name: str(value) for name, value in given.items() if value is not None}
         return steps.get("/v1/metrics", self.target, self.patience, **query)
