@@ -79,7 +79,7 @@ class ReferenceReason(StrEnum):
     PROFILE_INVALID = "ProfileInvalid"
     PROFILE_TOO_LARGE = "ProfileTooLarge"
     PROFILE_OUTSIDE = "ProfileOutside"
-    """A file or volume: the sidecars read it, the controller can't."""
+    """`reference.profile.file` is of one machine: in a cluster a ConfigMap holds it."""
     CAPTURE_FAILED = "CaptureFailed"
     """Rows came, but make no profile; the message says why."""
     INVALID_SPEC = "InvalidSpec"

@@ -105,7 +105,7 @@ class Reconciler:
         references = await self._load(monitors)
         state = self._watches.state(name, monitors, references)
         made = plan(state, self._installation(), self._now())
-        self._plans[name] = made
+        self._plans[name] = made._replace(objects=(), webhooks=None)  # profiles in base64: not to be kept
         if not made.monitors:
             self._plans.pop(name)
         self._series.namespace(name, {key: each.survey for key, each in made.monitors.items()})

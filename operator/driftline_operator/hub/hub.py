@@ -98,14 +98,15 @@ class Hub:
     async def refresh(self) -> None:
         """Read monitors and tokens again where they have changed; `problem` says how that went."""
 
-        def look(connection: Connection) -> Registry:
-            same = registry.revision(connection) == self.registry.revision
-            return self.registry if same else registry.read(connection)
+        def look() -> Registry:
+            with self.database.reading() as connection:
+                same = registry.revision(connection) == self.registry.revision
+                return self.registry if same else registry.read(connection)
 
         try:
-            self.registry = await self.ask(look)
+            self.registry = await asyncio.to_thread(look)  # not behind what others ask, which may take long
             self.problem = ""
-        except (Refusal, sa.exc.SQLAlchemyError) as error:
+        except sa.exc.SQLAlchemyError as error:
             if not self.problem:
                 _log.warning("the database doesn't answer: %s", str(error)[:300])
             self.problem = "the database"

@@ -107,9 +107,23 @@ def add_labels(connection: Connection, monitor: int, rows: Sequence[Row]) -> int
     """
     hold_monitor(connection, monitor)
     lock(connection, _LABELS, monitor)
-    table = schema.labels
-    columns = [*(table.c[name] for name in ("id", "at", "class", "value", "received")), _GIVEN]
-    batch = incoming(connection, columns)
+    several = _have_labels(connection, monitor, rows)
+    adding = _upserting_labels if several else _inserting_labels
+    changed = execute_batch(connection, adding(connection, monitor), rows)
+    if changed and several:
+        _set_until(connection, monitor, rows)
+    return changed
+
+
+def _inserting_labels(connection: Connection, monitor: int) -> sa.Executable:
+    """Of ids that have no label yet."""
+    names, batch = _LABEL_COLUMNS, _labels_of(connection)
+    chosen = sa.select(sa.literal(monitor), *(batch.c[name] for name in names))
+    return sa.insert(schema.labels).from_select(["monitor_id", *names], chosen)
+
+
+def _upserting_labels(connection: Connection, monitor: int) -> sa.Executable:
+    table, names, batch = schema.labels, _LABEL_COLUMNS, _labels_of(connection)
     holds = table.alias("holds")
     same = sa.and_(
         holds.c["class"].is_not_distinct_from(batch.c["class"]),
@@ -117,23 +131,25 @@ def add_labels(connection: Connection, monitor: int, rows: Sequence[Row]) -> int
     )
     held = sa.and_(holds.c.monitor_id == monitor, holds.c.id == batch.c.id, holds.c.until.is_(None))
     repeated = sa.exists().where(held, same, batch.c.given.is_(sa.false()))
-    names = ["id", "at", "class", "value", "received"]
     chosen = sa.select(sa.literal(monitor), *(batch.c[name] for name in names)).where(~repeated)
     adding = insert(connection, table).from_select(["monitor_id", *names], chosen)
     new = adding.excluded
     differs = sa.or_(
         table.c["class"].is_distinct_from(new["class"]), table.c.value.is_distinct_from(new.value)
     )
-    upsert = adding.on_conflict_do_update(
+    upsert: sa.Executable = adding.on_conflict_do_update(
         index_elements=["monitor_id", "id", "at"],
         set_={name: new[name] for name in ("class", "value", "received")},
         where=differs,
     )
-    several = _have_labels(connection, monitor, rows)
-    changed = execute_batch(connection, upsert, rows)
-    if changed and several:
-        _set_until(connection, monitor, rows)
-    return changed
+    return upsert
+
+
+_LABEL_COLUMNS: Final = ("id", "at", "class", "value", "received")
+
+
+def _labels_of(connection: Connection) -> sa.FromClause:
+    return incoming(connection, [*(schema.labels.c[name] for name in _LABEL_COLUMNS), _GIVEN])
 
 
 def _have_labels(connection: Connection, monitor: int, rows: Sequence[Row]) -> bool:

@@ -105,7 +105,8 @@ def status(
         performance=performance,
         last_change=last,
     )
-    return _with_zeros(msgspec.to_builtins(made))
+    # Lists, not tuples: it is compared with what the API server has, and a difference costs a write.
+    return _with_zeros(msgspec.json.decode(msgspec.json.encode(made)))
 
 
 def transitions(observed: Observed, findings: Sequence[Finding]) -> list[Transition]:
