@@ -17,7 +17,6 @@ import msgspec
 
 from driftline_operator.cleanup import cleanup
 from driftline_operator.cluster.api import Api, ApiError, load
-from driftline_operator.controller import program as controller
 from driftline_operator.controller.settings import ControllerSettings
 from driftline_operator.hub.limits import Limits
 from driftline_operator.injection.sidecars import Resources, Settings
@@ -173,7 +172,7 @@ async def _program(given: argparse.Namespace) -> int:
         case "injector":
             return await injector.run(injector_settings(given))
         case "controller":
-            return await controller.run(controller_settings(given))
+            return await _run_controller(given)
         case "hub":
             return await _run_hub(given)
         case "cleanup":
@@ -181,6 +180,13 @@ async def _program(given: argparse.Namespace) -> int:
                 return await cleanup(api, given.namespace, given.controller, given.watch_namespaces)
         case _:
             return await probe(given.urls)
+
+
+async def _run_controller(given: argparse.Namespace) -> int:
+    # kopf and SciPy are the controller's alone: injector and hub start without them.
+    from driftline_operator.controller import program as controller
+
+    return await controller.run(controller_settings(given))
 
 
 async def _run_hub(given: argparse.Namespace) -> int:

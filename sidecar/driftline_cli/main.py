@@ -44,7 +44,7 @@ examples:
   driftline run -f monitor.yaml --profile model.profile --upstream http://127.0.0.1:8080
   driftline top
   driftline hub -f monitor.yaml --profile model.profile
-  driftline labels push truth.csv --id-column id --label-column late --url https://hub:8444 \\
+  driftline labels push truth.csv --id-column id --label-column late --url https://hub:8090 \\
     --token-file token --monitor flights
   driftline drift reference.parquet current.parquet --format json
 

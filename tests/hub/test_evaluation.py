@@ -174,9 +174,9 @@ def test_groups_are_compared_and_small_ones_named(store: Store) -> None:
     fairness = report.fairness["sex"]
     assert fairness.left_out == {"x": 10}
     assert fairness.differences["demographicParityDifference"].value == pytest.approx(0.3, abs=1e-9)
-    said = next(each for each in report.found if each.aspect == "Fairness")
-    assert (said.status, said.reason) == ("False", "ThresholdCrossed")
-    assert "sex=x (10)" in said.message
+    condition = next(each for each in report.found if each.aspect == "Fairness")
+    assert (condition.status, condition.reason) == ("False", "ThresholdCrossed")
+    assert "sex=x (10)" in condition.message
 
 
 def test_feedback_and_kpis_are_of_the_newest_window(store: Store) -> None:

@@ -25,7 +25,7 @@ from tests.support.operators import PROGRAM, Operator, operator
 __all__ = ["own"]  # a fixture
 
 USER = "a-user-s-token"
-LABELLED = {
+LABELLED: dict[str, Any] = {
     "labels": {"ages": ["1s"], "retention": {"age": "48h"}},
     "windows": ["10s", "60s"],
     "pane": "2s",
@@ -157,7 +157,8 @@ async def test_a_deleted_monitor_is_taken_back(
                 aiohttp.ClientSession(headers=headers) as session,
                 session.get(f"https://localhost:{hub_port}/v1/monitors", ssl=context) as answer,
             ):
-                return (await answer.json()) == {"monitors": []}
+                known: dict[str, Any] = await answer.json()
+                return known == {"monitors": []}
 
         await eventually(gone)
 

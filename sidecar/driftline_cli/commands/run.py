@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="where a captured reference, and predictions that no hub has yet, survive this run's end",
     )
     parser.add_argument(
-        "--hub", metavar="URL", help="where predictions of a monitor with labels go: http://127.0.0.1:8444"
+        "--hub", metavar="URL", help="where predictions of a monitor with labels go: http://127.0.0.1:8090"
     )
     parser.add_argument("--hub-token", type=Path, metavar="FILE", help="the token for it, of scope intake")
     parser.add_argument("--hub-ca", type=Path, metavar="FILE", help="the authority of its certificate")
