@@ -17,13 +17,14 @@ def table(judgement: Judgement) -> str:
 
 def _lines(judgement: Judgement) -> Iterator[str]:
     account, tally = judgement.snapshot.account, judgement.snapshot.tally
+    dropped = sum(account.dropped.values())
     status = shadow_status(judgement, 1)
     yield f"{judgement.verdict}: {judgement.reason.value}"
     if status.message:
         yield f"  {status.message}"
     yield (
-        f"  {account.eligible:,} eligible = {account.mirrored:,} mirrored + {sum(account.dropped.values()):,} "
-        f"dropped + {account.lost:,} lost + {account.waiting:,} waiting; "
+        f"  {account.eligible:,} eligible = {account.mirrored:,} mirrored + {dropped:,} dropped"
+        f" + {account.lost:,} lost + {account.waiting:,} waiting; "
         f"{account.paired:,} paired, coverage {account.coverage:.1%}"
     )
     reasons = [*account.dropped.items(), *account.failed.items()]

@@ -140,8 +140,10 @@ async def test_it_comes_changes_and_goes_with_its_file(tmp_path: Path) -> None:
                 path.write_text("no: [such form")
                 await asyncio.to_thread(
                     eventually,
-                    lambda: count(scraped(admin), "config_last_reload_successful", file="shadow") == 0
-                    and count(scraped(admin), "config_refused_total", file="shadow") == 1,
+                    lambda: (
+                        count(scraped(admin), "config_last_reload_successful", file="shadow") == 0
+                        and count(scraped(admin), "config_refused_total", file="shadow") == 1
+                    ),
                 )
                 paired = controller.fetch().paired
                 await asyncio.to_thread(eventually, lambda: controller.fetch().paired > paired, 10)
@@ -169,7 +171,9 @@ async def test_marked_requests_are_not_analysed_and_forged_ones_are(tmp_path: Pa
             analyzer(behind, theirs, *options),
             analyzer(tmp_path, admin, "--shadow", str(path), *options),
         ):
-            await _send(running, post("/predict") for _ in range(20))
+            for log in (behind / "analyzer.log", tmp_path / "analyzer.log"):
+                await asyncio.to_thread(eventually, lambda log=log: "worker_connected" in log.read_text())
+            await _send(running, [post("/predict")] * 20)
             await asyncio.to_thread(
                 eventually, lambda: count(scraped(theirs), "shadow_marked_total", outcome="valid") == 20
             )
@@ -183,7 +187,7 @@ async def test_marked_requests_are_not_analysed_and_forged_ones_are(tmp_path: Pa
             assert count(scraped(theirs), "exchanges_total") == 0
 
 
-async def _send(running: Proxy, requests: Iterator[bytes] | list[bytes]) -> None:
+async def _send(running: Proxy, requests: list[bytes]) -> None:
     for request in requests:
         reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
         writer.write(request)
