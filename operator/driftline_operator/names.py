@@ -110,6 +110,8 @@ SETTINGS_CONFIG_MAP: Final = "driftline-settings"
 SETTINGS_INJECTION_KEY: Final = "injection"
 """`enabled`; anything else is the kill switch."""
 CERTIFICATE_SECRET: Final = "driftline-webhook-certs"  # noqa: S105 - a Secret's name
+HUB_SECRET: Final = "driftline-hub-access"  # noqa: S105 - a Secret's name
+HUB_TOKENS_KEY: Final = "controller.yaml"
 CA_SECRET: Final = "driftline-webhook-ca"  # noqa: S105 - a Secret's name
 
 

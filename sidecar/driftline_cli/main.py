@@ -46,7 +46,7 @@ examples:
   driftline top
   driftline shadow diff -f monitor.yaml --upstream http://127.0.0.1:8080 --shadow http://127.0.0.1:8081
   driftline hub -f monitor.yaml --profile model.profile
-  driftline labels push truth.csv --id-column id --label-column late --url https://hub:8444 \\
+  driftline labels push truth.csv --id-column id --label-column late --url https://hub:8090 \\
     --token-file token --monitor flights
   driftline drift reference.parquet current.parquet --format json
 
@@ -97,9 +97,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _dispatch(arguments: list[str]) -> int:
     chosen = next((argument for argument in arguments if not argument.startswith("-")), None)
     module = _load(chosen) if chosen in COMMANDS else None
-    if (
-        chosen is not None and module is not None and hasattr(module, "forward")
-    ):  # another program's: it parses for itself
+    if chosen is not None and module is not None and hasattr(module, "forward"):
+        # Another program, which parses its arguments itself.
         module.forward(arguments[arguments.index(chosen) + 1 :])
     namespace = _parser(chosen, module).parse_args(arguments)
     assert module is not None  # noqa: S101 - the parser has refused any other command

@@ -14,9 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import joblib
 import pytest
 
-from tests.support.children import child, count, eventually, free_port, listens
+from examples.flights import flights, train
+from examples.flights.model import THRESHOLD, LateModel
+from tests.support.children import REPO, child, count, eventually, free_port, listens
 from tests.support.commands import driftline
 from tests.support.shadow_model import answer
 
@@ -65,7 +68,7 @@ class Compared:
     status: dict[str, Any]
     log: str
     failed: int
-    ages: list[float]
+    bodies: list[str]
     metrics: str
 
     def rule(self, name: str) -> dict[str, Any]:
@@ -85,36 +88,51 @@ def compare(
     options: tuple[str, ...] = ("--less-than-a-day",),
 ) -> Compared:
     """Send requests to the live model, with a candidate of that mode beside it."""
-    (directory / "monitor.yaml").write_text(MONITOR)
-    (directory / "shadow.yaml").write_text(SHADOW % {"share": share, "timeout": timeout, "rules": rules})
-    report, log, listen, admin = directory / "verdict.json", directory / "run.log", free_port(), free_port()
-    with served(directory, live, 1) as upstream, served(directory, mode, 2) as other:
-        command = [sys.executable, "-m", "driftline_cli.main", "shadow", "diff"]
-        command += ["-f", str(directory / "monitor.yaml"), "--upstream", f"http://127.0.0.1:{upstream}"]
-        command += ["--listen", f"127.0.0.1:{listen}", "--admin", f"127.0.0.1:{admin}"]
-        command += ["--shadow", f"http://127.0.0.1:{other}", "--shadow-file", str(directory / "shadow.yaml")]
-        with child([*command, "--shadow-report", str(report), *options], log) as process:
-            eventually(lambda: "driftline top" in log.read_text() or process.poll() is not None, 30)
-            ages, failed = asked(listen, requests)
-            eventually(lambda: count(scraped(admin), "exchanges_total") == requests)
-            metrics = scraped(admin)
-            os.kill(process.pid, signal.SIGINT)
-            code = process.wait(60)
-    return Compared(code, json.loads(report.read_text()), log.read_text(), failed, ages, metrics)
-
-
-def asked(port: int, requests: int) -> tuple[list[float], int]:
-    """What was asked, and how many requests failed."""
-    rng, failed = random.Random(3), 0
+    shadow = SHADOW % {"share": share, "timeout": timeout, "rules": rules}
+    rng = random.Random(3)
     ages = [rng.gauss(0, 2) for _ in range(requests)]
+    bodies = [json.dumps({"age": age}) for age in ages]
+    with served(directory, live, 1) as upstream, served(directory, mode, 2) as other:
+        return diffed(directory, MONITOR, shadow, (upstream, other), bodies, options)
+
+
+def diffed(
+    directory: Path,
+    monitor: str,
+    shadow: str,
+    ports: tuple[int, int],
+    bodies: list[str],
+    options: tuple[str, ...],
+) -> Compared:
+    """`driftline shadow diff` before two servers, while these bodies are sent."""
+    (directory / "monitor.yaml").write_text(monitor)
+    (directory / "shadow.yaml").write_text(shadow)
+    report, log, listen, admin = directory / "verdict.json", directory / "run.log", free_port(), free_port()
+    command = [sys.executable, "-m", "driftline_cli.main", "shadow", "diff"]
+    command += ["-f", str(directory / "monitor.yaml"), "--upstream", f"http://127.0.0.1:{ports[0]}"]
+    command += ["--listen", f"127.0.0.1:{listen}", "--admin", f"127.0.0.1:{admin}"]
+    command += ["--shadow", f"http://127.0.0.1:{ports[1]}", "--shadow-file", str(directory / "shadow.yaml")]
+    with child([*command, "--shadow-report", str(report), *options], log) as process:
+        eventually(lambda: "driftline top" in log.read_text() or process.poll() is not None, 30)
+        failed = asked(listen, bodies)
+        eventually(lambda: count(scraped(admin), "exchanges_total") == len(bodies), 30)
+        metrics = scraped(admin)
+        os.kill(process.pid, signal.SIGINT)
+        code = process.wait(60)
+    return Compared(code, json.loads(report.read_text()), log.read_text(), failed, bodies, metrics)
+
+
+def asked(port: int, bodies: list[str]) -> int:
+    """How many requests failed."""
+    failed = 0
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-    for age in ages:
-        connection.request("POST", "/predict", json.dumps({"age": age}))
+    for body in bodies:
+        connection.request("POST", "/predict", body, {"Content-Type": "application/json"})
         with connection.getresponse() as response:
             failed += response.status != 200
             response.read()
     connection.close()
-    return ages, failed
+    return failed
 
 
 def scraped(admin: int) -> str:
@@ -150,7 +168,8 @@ def test_without_saying_so_a_short_run_has_no_verdict(tmp_path: Path) -> None:
 
 def test_agreement_is_that_of_an_offline_comparison_on_the_same_requests(tmp_path: Path) -> None:
     found = compare(tmp_path, "retrained")
-    agree = [answer("equal", age)["label"] == answer("retrained", age)["label"] for age in found.ages]
+    ages = [json.loads(body)["age"] for body in found.bodies]
+    agree = [answer("equal", age)["label"] == answer("retrained", age)["label"] for age in ages]
     assert 0.85 < sum(agree) / 600 < 1
     assert found.status["pairs"] == 600
     assert found.rule("agreement")["value"] == pytest.approx(sum(agree) / 600, abs=1e-12)
@@ -195,6 +214,43 @@ def test_a_noisy_model_is_not_rejected_beside_itself(tmp_path: Path) -> None:
     agreement = found.rule("agreement")
     assert agreement["value"] < 0.9
     assert agreement["verdict"] != "Reject"
+
+
+@pytest.mark.slow
+def test_a_flights_model_of_other_months_agrees_as_an_offline_comparison_says(tmp_path: Path) -> None:
+    """Two real models behind two real servers: of January to March, and of June to August."""
+    frame = flights.load()
+    winter = train.train(frame[(frame["time"] < "2013-04-01")])
+    summer = train.train(frame[(frame["time"] >= "2013-06-01") & (frame["time"] < "2013-09-01")])
+    autumn = frame[frame["time"] >= "2013-10-01"].sample(3000, random_state=1)
+    records = json.loads(autumn[list(flights.FEATURES)].to_json(orient="records"))
+    with contextlib.ExitStack() as stack:
+        ports = [
+            stack.enter_context(_flights(tmp_path, name, found)) for name, found in _named(winter, summer)
+        ]
+        bodies = [json.dumps({"flights": records[at : at + 5]}) for at in range(0, len(records), 5)]
+        monitor = (REPO / "examples" / "flights" / "monitor.yaml").read_text()
+        shadow = SHADOW % {"share": 0, "timeout": "10s", "rules": ""}
+        shadow = shadow.replace("namespace: ml", "namespace: default").replace("name: demo", "name: flights")
+        found = diffed(tmp_path, monitor, shadow, (ports[0], ports[1]), bodies, ("--less-than-a-day",))
+    first, second = (model.scores(records) >= THRESHOLD for model in (winter, summer))
+    assert found.failed == 0
+    assert found.status["pairs"] == len(bodies)
+    assert found.rule("agreement")["value"] == pytest.approx(float((first == second).mean()), abs=1e-12)
+
+
+def _named(*models: LateModel) -> Iterator[tuple[str, LateModel]]:
+    return zip(("winter", "summer"), models, strict=True)
+
+
+@contextlib.contextmanager
+def _flights(directory: Path, name: str, model: LateModel) -> Iterator[int]:
+    port, path = free_port(), directory / f"{name}.joblib"
+    joblib.dump(model, path)
+    command = ["env", f"FLIGHTS_MODEL={path}", sys.executable, "-m", "uvicorn", "examples.flights.serve:app"]
+    with child([*command, "--port", str(port), "--log-level", "warning"], directory / f"{name}.log"):
+        eventually(lambda: listens(port), 60)
+        yield port
 
 
 @pytest.mark.parametrize(

@@ -225,11 +225,13 @@ class TestIllCandidates:
         ],
     )
     async def test_each_failure_has_its_name(self, answering: Answering, failure: Failure) -> None:
-        traffic = Traffic(timeout=Duration(1))
-        async with candidate(answering) as other:
-            async with mirroring(mirror_config(other.url, traffic=traffic)) as running:
-                running.offer([predicted(n) for n in range(3)])
-                found = await running.settled()
+        impatient = Traffic(timeout=Duration(1))
+        async with (
+            candidate(answering) as other,
+            mirroring(mirror_config(other.url, traffic=impatient)) as running,
+        ):
+            running.offer([predicted(n) for n in range(3)])
+            found = await running.settled()
         assert found.account.failed == {failure: 3}
         assert found.tally.errors.tolist() == [[0, 3], [0, 0]]
 

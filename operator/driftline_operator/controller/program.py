@@ -27,8 +27,12 @@ from driftline_operator.cluster.resources import MODEL_MONITORS, POD_MONITORS
 from driftline_operator.controller import handlers
 from driftline_operator.controller.apply import Applier, NotLeading
 from driftline_operator.controller.gather import Watches
-from driftline_operator.controller.monitors import MonitorStore
-from driftline_operator.controller.observed import Installation
+from driftline_operator.controller.hub.access import HubAccess
+from driftline_operator.controller.hub.client import HubClient
+from driftline_operator.controller.hub.follow import HubFollower
+from driftline_operator.controller.hub.trust import HubTls
+from driftline_operator.controller.monitors import Key, MonitorStore
+from driftline_operator.controller.observed import Installation, Reference
 from driftline_operator.controller.queue import DirtyNamespaces
 from driftline_operator.controller.reconcile import Reconciler
 from driftline_operator.controller.references import References
@@ -89,6 +93,16 @@ class Controller:
         self._applier = Applier(api, lambda: self._lease.held, self._watches.version, self._series.writes.inc)
         self._tokens = Tokens(api, self._applier)
         self._announced = pod_monitors
+        self._hub_access = HubAccess(api, settings.namespace, lambda: self._lease.held)
+        self._hub_tls = HubTls(self._bundle)
+        self._hub_client = (
+            HubClient(settings.sidecar.hub_url, self._hub_tls.context, lambda: self._hub_access.token)
+            if settings.sidecar.hub_url
+            else None
+        )
+        self._hub = HubFollower(
+            self._hub_client, self._store, self._reference, self._tokens.of, lambda: utc_now().timestamp()
+        )
         self._certified_once = False
         self._tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         self._reconciler = Reconciler(
@@ -99,6 +113,7 @@ class Controller:
             self._tokens,
             self._series,
             self._installation,
+            self._hub.opinion,
             identity=settings.identity,
             status_interval=settings.status_interval,
             now=utc_now,
@@ -116,18 +131,26 @@ class Controller:
         """As it is now: the kill switch and the certificate's authorities may change at any time."""
         settings = self._settings
         switch = self._watches.settings.get(settings.namespace, names.SETTINGS_CONFIG_MAP)
-        certificate = self._watches.certificate.get(settings.namespace, settings.certificate_secret)
-        bundle = "" if certificate is None else (certificate.get("data") or {}).get("ca.crt", "")
         return Installation(
             sidecar=settings.sidecar,
             enabled=switch is None or is_enabled(switch),
-            bundle=base64.b64decode(bundle),
+            bundle=self._bundle(),
             service=(settings.namespace, settings.injector_service),
             url=settings.injector_url,
             failure_policy=settings.failure_policy,
             pod_monitors=self._announced,
             may_restart=settings.may_restart,
         )
+
+    def _bundle(self) -> bytes:
+        """The certificate's authorities, PEM; empty while there is none."""
+        settings = self._settings
+        found = self._watches.certificate.get(settings.namespace, settings.certificate_secret)
+        return base64.b64decode("" if found is None else (found.get("data") or {}).get("ca.crt", ""))
+
+    def _reference(self, key: Key) -> Reference | None:
+        loaded = self._reconciler.loaded(key)
+        return None if loaded is None else loaded.reference
 
     async def run(self) -> int:
         """Run until SIGTERM or SIGINT; the exit status."""
@@ -149,6 +172,7 @@ class Controller:
             asyncio.create_task(self._renew_certificates(), name="certificates"),
             asyncio.create_task(self._go_round(), name="fleet"),
             asyncio.create_task(self._serve_intake(), name="intake"),
+            asyncio.create_task(self._follow_hub(), name="hub"),
         ]
         await self._listening(kopf_ready, tasks)
         for number in (signal.SIGTERM, signal.SIGINT):  # kopf has set its own by now
@@ -230,6 +254,8 @@ class Controller:
                     self._applier.forget()
                     self._tokens.forget()
                     self._rounds.forget()
+                    self._hub.forget()
+                    self._hub_access.forget()
                     self._all()
             await asyncio.sleep(0.2)
 
@@ -289,6 +315,30 @@ class Controller:
                 spent = time.monotonic() - began
                 await asyncio.sleep(max(0.5, self._settings.pull_interval - spent))
 
+    async def _follow_hub(self) -> None:
+        """Tell the hub of monitors, and the monitors what it says, while this replica acts."""
+        if self._hub_client is None:
+            return await self._for_ever()
+        async with self._hub_client:
+            while True:
+                began = time.monotonic()
+                if self._lease.held and self._synced:
+                    await self._ask_hub()
+                await asyncio.sleep(max(0.5, self._settings.pull_interval - (time.monotonic() - began)))
+
+    async def _ask_hub(self) -> None:
+        try:
+            async with asyncio.timeout(max(60.0, 4 * self._settings.pull_interval)):
+                await self._hub_access.ensure()
+                for namespace in sorted(await self._hub.turn()):
+                    await self._reconciler.statuses(namespace)
+        except NotLeading:
+            pass
+        except (ApiError, TimeoutError) as error:
+            _log.warning("hub: %s", str(error) or "not ended in time")
+        except Exception:  # noqa: BLE001 - logged with its trace; the next turn comes
+            _log.exception("hub")
+
     async def _serve_intake(self) -> None:
         """As soon as there is a certificate, in every replica: who doesn't act says so."""
         while not self._certified_once:  # noqa: ASYNC110 - of a watch
@@ -309,8 +359,9 @@ class Controller:
     async def _renew_certificates(self) -> None:
         if self._settings.certificates != "self":
             return await self._for_ever()
-        services = (self._settings.injector_service, self._settings.controller_service)
-        dns_names = [f"{each}.{self._settings.namespace}.svc" for each in services]
+        given = self._settings
+        services = (given.injector_service, given.controller_service, given.hub_service)
+        dns_names = [f"{each}.{given.namespace}.svc" for each in services if each]
         if self._settings.injector_url:
             dns_names.append("localhost")
         while True:

@@ -21,6 +21,7 @@ from driftline_operator.cluster.resources import (
 from driftline_operator.conditions import Aspect, DriftReason, Finding, Status
 from driftline_operator.controller.apply import Applier
 from driftline_operator.controller.gather import Watches
+from driftline_operator.controller.hub.opinions import Opinion
 from driftline_operator.controller.monitors import Key, MonitorStore
 from driftline_operator.controller.observed import Installation, Observed, Reference
 from driftline_operator.controller.plan import findings, objects, status
@@ -54,6 +55,7 @@ class Reconciler:
         tokens: Tokens,
         series: Series,
         installation: Callable[[], Installation],
+        opinion_of: Callable[[Observed], Opinion],
         *,
         identity: str,
         status_interval: float,
@@ -62,6 +64,7 @@ class Reconciler:
         self._applier, self._watches, self._store = applier, watches, store
         self._references, self._tokens, self._series = references, tokens, series
         self._installation = installation
+        self._opinion_of = opinion_of
         self._identity = identity
         self._status_interval = dt.timedelta(seconds=status_interval)
         self._now = now
@@ -102,7 +105,7 @@ class Reconciler:
         references = await self._load(monitors)
         state = self._watches.state(name, monitors, references)
         made = plan(state, self._installation(), self._now())
-        self._plans[name] = made
+        self._plans[name] = made._replace(objects=(), webhooks=None)  # profiles in base64: not to be kept
         if not made.monitors:
             self._plans.pop(name)
         self._series.namespace(name, {key: each.survey for key, each in made.monitors.items()})
@@ -136,9 +139,10 @@ class Reconciler:
         view = self.views.get(key, FleetView())
         loaded = self._loaded.get(key)
         reference = None if loaded is None else loaded.reference
-        found = found_of(each, reference, view)
+        opinion = self._opinion_of(observed)
+        found = [*found_of(each, reference, view), *opinion.findings]
         self._series.conditions(*key, found)
-        wanted = status.status(observed, found, each.survey, view, now)
+        wanted = status.status(observed, found, each.survey, view, opinion.performance, now)
         worth = status.worth(observed, wanted)
         rested = now - self._written.get(key, dt.datetime.min.replace(tzinfo=dt.UTC))
         if not worth.changed or not (worth.urgent or rested >= self._status_interval):
@@ -220,7 +224,7 @@ class Reconciler:
 
 
 def found_of(each: MonitorPlan, reference: Reference | None, view: FleetView) -> list[Finding]:
-    """All conditions of one monitor, in their order."""
+    """The conditions of one monitor that its pods and their counts give, in their order."""
     injection = findings.injected(each.observed, each.survey, each.hindrances, each.suspension)
     referred = findings.reference_ready(each.observed, reference)
     ready = findings.ready(each.observed, injection, each.survey, referred, view.answered)

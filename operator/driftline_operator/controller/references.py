@@ -1,7 +1,7 @@
 """Where the monitors' profiles come from: a ConfigMap of the user's, or the copies of captured ones.
 
 A ConfigMap is read when the monitor names it, and again when its version changes; its content is held
-by the API server and the sidecars, here only one encoded copy and the decoded profile.
+by the API server and the sidecars, here only one encoded copy and what verdicts need of it.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ class References:
             return Loaded(Reference(ReferenceReason.NO_REFERENCE, said))
         name = reference.profile.config_map
         if name is None:
-            said = "reference.profile is no ConfigMap: sidecars read it, fleet verdicts need a ConfigMap"
+            said = "reference.profile.file is of one machine: put it there with `driftline profile apply`"
             return Loaded(Reference(ReferenceReason.PROFILE_OUTSIDE, said))
         version = self._version(CONFIG_MAPS.plural, observed.namespace, name)
         if version is None:
@@ -192,7 +192,7 @@ def decoded(raw: bytes, name: str, good: ReferenceReason) -> Loaded:
         said = too_large(f"the profile in ConfigMap {name}", len(raw))
         return Loaded(Reference(ReferenceReason.PROFILE_TOO_LARGE, said))
     said = f"{profile.rows:,} rows, {len(profile.features)} columns, {profile.hash[:12]}"
-    return Loaded(Reference(good, said, raw, profile.hash), profile)
+    return Loaded(Reference(good, said, raw, profile.hash), profile.for_judging())
 
 
 def too_large(what: str, size: int) -> str:

@@ -69,6 +69,7 @@ class Fleet:
         self._books: dict[Key, Book] = {}
         self._answered: dict[Key, int] = {}
         self._missed: dict[Key, Counter[str]] = {}
+        self._views: dict[Key, tuple[tuple[int, int | None], FleetView]] = {}
         self._patience = Patience(interval)
         self._trim = trimmer()
         self._saved: dict[Key, tuple[int, float]] = {}
@@ -86,6 +87,7 @@ class Fleet:
             elif book is None or _counts_otherwise(book, member):
                 self._books[key] = Book(member.spec, member.profile, now, self._interval, _phase(key))
                 self._saved.pop(key, None)
+                self._views.pop(key, None)
                 begun.append(key)
             elif any(getattr(book.spec, part) != getattr(member.spec, part) for part in ("drift", "quality")):
                 book.replace_policy(member.spec)
@@ -95,7 +97,7 @@ class Fleet:
                 self._books[key].see([Seen(p.name, p.uid, p.started) for p in member.pods], now)
         self._members = dict(members)
         self._patience.keep({("/".join(key), pod.uid) for key, each in members.items() for pod in each.pods})
-        for known in (self._books, self._answered, self._missed, self._saved):
+        for known in (self._books, self._answered, self._missed, self._saved, self._views):
             for key in [key for key in known if key not in members]:
                 known.pop(key)
         return begun
@@ -127,10 +129,19 @@ class Fleet:
                 made[key] = FleetView(answered=answered)
                 continue
             changed[key] = book.step(clock())
-            made[key] = views.view(book, answered)
+            made[key] = self._view(key, book, answered)
             await asyncio.sleep(0)
         self._trim()
         return Outcome(made, changed)
+
+    def _view(self, key: Key, book: Book, answered: int | None) -> FleetView:
+        """Made anew where a window was judged since."""
+        at = book.judgements, answered
+        seen, view = self._views.get(key, (None, FleetView()))
+        if seen != at:
+            view = views.view(book, answered)
+            self._views[key] = at, view
+        return view
 
     async def _ask(self, key: Key, token_of: Callable[[str], str | None], clock: Callable[[], float]) -> None:
         member = self._members[key]

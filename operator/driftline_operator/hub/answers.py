@@ -30,6 +30,12 @@ class MonitorIs(msgspec.Struct, frozen=True, kw_only=True):
     """The hash of its reference."""
 
 
+class Monitors(msgspec.Struct, frozen=True, kw_only=True):
+    """Those that the hub knows, by namespace and name."""
+
+    monitors: tuple[MonitorIs, ...]
+
+
 class MonitorTold(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a hub must know of a monitor; told again it replaces what was told before."""
 

@@ -9,7 +9,7 @@ from aiohttp import web
 from driftline.events import Accepted, Feedback, Kpi, Label, Prediction, Predictions
 
 from driftline_operator.hub import admin_api, bodies, intake_api, reading_api
-from driftline_operator.hub.answers import Cells, Changed, Erased, MonitorIs, MonitorTold
+from driftline_operator.hub.answers import Cells, Changed, Erased, MonitorIs, Monitors, MonitorTold
 from driftline_operator.hub.hub import Hub
 from driftline_operator.hub.panes import Panes
 from driftline_operator.hub.reading import Found
@@ -109,6 +109,7 @@ ROUTES: Final = (
     Route("GET", "/v1/windows", "read", reading_api.windows, Cells, _SPAN),
     Route("GET", "/v1/report", "read", reading_api.report, None, _MONITOR),
     Route("DELETE", "/v1/ids/{id}", "admin", reading_api.erase, Erased, _MONITOR),
+    Route("GET", "/v1/monitors", "read", admin_api.list_monitors, Monitors),
     Route("PUT", _ONE_MONITOR, "admin", admin_api.put_monitor, Changed, body=MonitorTold),
     Route("GET", _ONE_MONITOR, "read", admin_api.get_monitor, MonitorIs),
     Route("DELETE", _ONE_MONITOR, "admin", admin_api.delete_monitor, Changed),

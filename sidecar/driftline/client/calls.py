@@ -21,7 +21,7 @@ class Calls:
     def __init__(self, url: str, namespace: str, monitor: str, patience: float) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-            raise Refused(f"{url}: must be the hub's URL, such as https://hub:8444", field="url", value=url)
+            raise Refused(f"{url}: must be the hub's URL, such as https://hub:8090", field="url", value=url)
         self.url = url.rstrip("/")
         self.target = Target(namespace, monitor)
         self.patience = patience

@@ -19,7 +19,7 @@ from driftline.decoding import decode_monitors
 from driftline.errors import DataError, DriftlineError
 from driftline.report import Report
 from driftline.shadow.runtime import MIRROR_FILE
-from driftline.spec import ModelMonitor, ProfileSource
+from driftline.spec import ModelMonitor
 from driftline_sidecar.analyzer.history import HistoryReport
 from driftline_sidecar.settings import Address, parse_address, parse_hub
 
@@ -56,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="where a captured reference, and predictions that no hub has yet, survive this run's end",
     )
     parser.add_argument(
-        "--hub", metavar="URL", help="where predictions of a monitor with labels go: http://127.0.0.1:8444"
+        "--hub", metavar="URL", help="where predictions of a monitor with labels go: http://127.0.0.1:8090"
     )
     parser.add_argument("--hub-token", type=Path, metavar="FILE", help="the token for it, of scope intake")
     parser.add_argument("--hub-ca", type=Path, metavar="FILE", help="the authority of its certificate")
@@ -263,7 +263,8 @@ class _Run:
         if reference.profile is not None:
             source = reference.profile
             return str(
-                source.file or f"none: {_elsewhere(source)} is in a cluster; give its file by --profile"
+                source.file
+                or f"none: ConfigMap {source.config_map} is in a cluster; give its file by --profile"
             )
         if reference.capture is not None:
             return f"the first {reference.capture.rows:,} rows that come"
@@ -299,12 +300,6 @@ def _not_to_be_had(option: str, address: Address, error: OSError) -> StartFailed
     if error.errno == errno.EADDRINUSE:
         return StartFailed(f"{option} {address}: another program listens there; choose another address")
     return StartFailed(f"{option} {address}: {error.strerror or error}")
-
-
-def _elsewhere(source: ProfileSource) -> str:
-    if source.config_map is not None:
-        return f"ConfigMap {source.config_map}"
-    return f"volume {source.volume.claim_name if source.volume is not None else ''}"
 
 
 async def _await_ready(child: Child, gateway: Gateway, url: str) -> None:

@@ -70,11 +70,7 @@ def reference_ready(observed: Observed, reference: Reference | None) -> Finding:
         return Finding(
             Aspect.REFERENCE_READY, Status.UNKNOWN, ReferenceReason.NO_REFERENCE, "not looked at yet"
         )
-    good = reference.reason in (
-        ReferenceReason.PROFILE_LOADED,
-        ReferenceReason.CAPTURED,
-        ReferenceReason.PROFILE_OUTSIDE,
-    )
+    good = reference.reason in (ReferenceReason.PROFILE_LOADED, ReferenceReason.CAPTURED)
     status = Status.TRUE if good else Status.FALSE
     return Finding(Aspect.REFERENCE_READY, status, reference.reason, reference.message)
 
