@@ -34,6 +34,7 @@ from driftline_operator.controller.references import (
     surplus,
 )
 from driftline_operator.controller.series import Series
+from driftline_operator.controller.shadows import Shadows
 from driftline_operator.controller.tokens import Tokens
 
 _log = logging.getLogger(__name__)
@@ -54,6 +55,7 @@ class Reconciler:
         tokens: Tokens,
         series: Series,
         installation: Callable[[], Installation],
+        shadows: Shadows,
         *,
         identity: str,
         status_interval: float,
@@ -61,7 +63,7 @@ class Reconciler:
     ) -> None:
         self._applier, self._watches, self._store = applier, watches, store
         self._references, self._tokens, self._series = references, tokens, series
-        self._installation = installation
+        self._installation, self._shadows = installation, shadows
         self._identity = identity
         self._status_interval = dt.timedelta(seconds=status_interval)
         self._now = now
@@ -86,6 +88,10 @@ class Reconciler:
         """A monitor's reference as it was at its last plan."""
         return self._loaded.get(key)
 
+    def loaded_in(self, namespace: str) -> dict[str, Loaded]:
+        """The references of a namespace, by monitor."""
+        return {key[1]: each for key, each in self._loaded.items() if key[0] == namespace}
+
     def say_reference(self, key: Key, message: str) -> None:
         """How far a reference that is being captured has come, until the next plan."""
         loaded = self._loaded.get(key)
@@ -101,6 +107,7 @@ class Reconciler:
         self._forget(name, monitors)
         references = await self._load(monitors)
         state = self._watches.state(name, monitors, references)
+        state = state._replace(mirrors=await self._shadows.settle(state, self.loaded_in(name)))
         made = plan(state, self._installation(), self._now())
         self._plans[name] = made
         if not made.monitors:
