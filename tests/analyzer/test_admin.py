@@ -39,6 +39,11 @@ class Source:
             raise admin.BadCursor("since must be a cursor")
         return admin.PanesPage(b"\x01\x02", "boot:7", 12.5)
 
+    def pairs(self, monitor: str, cursor: str) -> tuple[bytes, str]:
+        if cursor == "bad":
+            raise admin.BadCursor("since must be a cursor")
+        return b"\x03", "boot:9"
+
     def captured(self, monitor: str, identity: str, *, content: bool) -> tuple[int, bytes] | None:
         return None if monitor == "ml/other" or identity else (7, b"rows" if content else b"")
 
