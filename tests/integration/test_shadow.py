@@ -236,9 +236,9 @@ async def test_from_a_candidate_to_its_verdict_over_a_failover(
         async with aiohttp.ClientSession() as session:
             series = await (await session.get(f"http://127.0.0.1:{metrics}/metrics")).text()
         common = {"namespace": namespace, "monitor": "census", "shadow": "v4"}
-        assert count(series, "modelmonitor_shadow_verdict", **common, verdict="Promotable") == 1
-        assert count(series, "modelmonitor_shadow_requests", **common, kind="eligible") == 559
-        assert count(series, "modelmonitor_shadow_rule_value", **common, rule="agreement") == 1
+        assert count(series, "shadow_verdict", **common, verdict="Promotable") == 1
+        assert count(series, "shadow_requests", **common, kind="eligible") == 559
+        assert count(series, "shadow_rule_value", **common, rule="agreement") == 1
         for log in ("controller.log", "second.log"):
             assert "Traceback" not in (tmp_path / log).read_text()
 
