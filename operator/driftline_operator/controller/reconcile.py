@@ -37,6 +37,7 @@ from driftline_operator.controller.references import (
     surplus,
 )
 from driftline_operator.controller.series import Series
+from driftline_operator.controller.shadows import Shadows
 from driftline_operator.controller.tokens import Tokens
 
 _log = logging.getLogger(__name__)
@@ -60,6 +61,7 @@ class Reconciler:
         series: Series,
         installation: Callable[[], Installation],
         opinion_of: Callable[[Observed], Opinion],
+        shadows: Shadows,
         *,
         identity: str,
         status_interval: float,
@@ -67,8 +69,7 @@ class Reconciler:
     ) -> None:
         self._applier, self._watches, self._store = applier, watches, store
         self._references, self._tokens, self._series = references, tokens, series
-        self._installation = installation
-        self._opinion_of = opinion_of
+        self._installation, self._opinion_of, self._shadows = installation, opinion_of, shadows
         self._identity = identity
         self._status_interval = dt.timedelta(seconds=status_interval)
         self._now = now
@@ -116,6 +117,10 @@ class Reconciler:
         reason, message = self._captures.get(key, loaded.reference[:2])
         return loaded._replace(reference=loaded.reference._replace(reason=reason, message=message))
 
+    def loaded_in(self, namespace: str) -> dict[str, Loaded]:
+        """The references of a namespace, by monitor."""
+        return {key[1]: each for key, each in self._loaded.items() if key[0] == namespace}
+
     async def namespace(self, name: str) -> dt.timedelta | None:
         """Bring a namespace to what it should be. When to look again, if only time has to pass.
 
@@ -125,6 +130,7 @@ class Reconciler:
         self._forget(name, monitors)
         references = await self._load(monitors)
         state = self._watches.state(name, monitors, references)
+        state = state._replace(mirrors=await self._shadows.settle(state, self.loaded_in(name)))
         made = plan(state, self._installation(), self._now())
         self._plans[name] = made._replace(objects=(), webhooks=None)  # profiles in base64: not to be kept
         if not made.monitors:

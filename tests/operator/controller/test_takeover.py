@@ -18,6 +18,7 @@ from driftline_operator.controller.plan.status import FleetView
 from driftline_operator.controller.reconcile import Reconciler
 from driftline_operator.controller.references import Loaded, References
 from driftline_operator.controller.series import Series
+from driftline_operator.controller.shadows import Shadows
 from driftline_operator.controller.tokens import Tokens
 from driftline_operator.injection.sidecars import Settings
 from prometheus_client import CollectorRegistry
@@ -87,15 +88,27 @@ class Replica:
         self.store = MonitorStore(lambda _: None)
         self.store.note("ADDED", body("census"))
         applier = Applier(self.api, lambda: 10.0, lambda *_: None)
+        watches = Unwatched()
+        shadows = Shadows(
+            self.api,
+            applier,
+            watches,
+            allowed=True,
+            needs_policy=False,
+            identity="this",
+            status_interval=30.0,
+            now=lambda: self.now,
+        )
         self.reconciler = Reconciler(
             applier,
-            Unwatched(),
+            watches,
             self.store,
             Captures(),
             Tokens(self.api, applier),
             Series(CollectorRegistry()),
             lambda: Installation(sidecar=Settings(image="sidecar:test"), bundle=b"PEM"),
             lambda _: Opinion(),
+            shadows,
             identity="this",
             status_interval=30.0,
             now=lambda: self.now,
