@@ -88,7 +88,9 @@ class Hub:
             return self.registry.find(namespace, name)
 
     async def grant(self, authorization: str) -> Grant:
-        """What a request's token may do. Raises Refusal (401)."""
+        """What a request's token may do. Raises Refusal (401); 503 until monitors and tokens were read."""
+        if self.registry.revision < 0:  # a 404 or 401 would be taken as final
+            raise Refusal(503, "the hub is starting: its monitors were not read yet", retry=1.0)
         try:
             return find(authorization, self._grants())
         except Refusal:

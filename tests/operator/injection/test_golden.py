@@ -206,10 +206,8 @@ CASES: dict[str, Case] = {
     ),
     "port-swap-below-1024": case(pod(container(ports=[port(80, "http")])), watching(injection=SWAP)),
     "the-sidecars-port-is-taken": case(pod(container(ports=[port(8080, "http"), port(15080)]))),
-    "the-sidecars-health-port-is-taken": case(
-        pod(container(ports=[port(8080, "http")]), container("other", ports=[port(15081)]))
-    ),
-    "port-swap-where-the-sidecars-port-is-taken": case(
+    "the-sidecars-health-port-is-taken": case(pod(container(ports=[port(8080, "http"), port(15081)]))),
+    "port-swap-where-the-analyzers-port-is-taken": case(
         pod(container(ports=[port(8080, "http"), port(15082)])), watching(injection=SWAP)
     ),
     "redirect": case(pod(serving()), watching(injection=REDIRECT)),

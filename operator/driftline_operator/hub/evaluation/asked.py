@@ -11,6 +11,8 @@ from driftline.quantity import Duration
 from driftline.spec import MonitorSpec
 from driftline.windows import step
 
+from driftline_operator.hub.outcomes import class_name
+
 BUCKETS: Final = 240
 """Buckets of the error that the detector of concept drift is given, over `SPAN` windows."""
 SPAN: Final = 10
@@ -71,11 +73,11 @@ def positive_class(spec: MonitorSpec) -> str | None:
     prediction = spec.schema.prediction
     declared, classes = prediction.positive, prediction.classes
     if isinstance(declared, str):
-        return declared
+        return class_name(declared)
     if declared is not None:
-        return classes[declared] if classes else str(declared)
+        return class_name(classes[declared]) if classes else str(declared)
     if len(classes) == 2:
-        return classes[-1]
+        return class_name(classes[-1])
     return "1" if prediction.score is not None and not classes else None
 
 
