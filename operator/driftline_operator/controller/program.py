@@ -30,6 +30,7 @@ from driftline_operator.controller.gather import Watches
 from driftline_operator.controller.hub.access import HubAccess
 from driftline_operator.controller.hub.client import HubClient
 from driftline_operator.controller.hub.follow import HubFollower
+from driftline_operator.controller.hub.history import PaneHistory
 from driftline_operator.controller.hub.trust import HubTls
 from driftline_operator.controller.monitors import Key, MonitorStore
 from driftline_operator.controller.observed import Installation, Reference
@@ -120,7 +121,8 @@ class Controller:
         )
         self._puller = Puller(settings.pull_concurrency)
         fleet = Fleet(self._puller, settings.pull_interval)
-        self._rounds = Rounds(api, self._applier, self._reconciler, self._tokens, fleet, utc_now)
+        history = PaneHistory(self._hub_client)
+        self._rounds = Rounds(api, self._applier, self._reconciler, self._tokens, fleet, history, utc_now)
         self._registry.register(FleetSeries(fleet.figures, lambda: self._rounds.seconds))
         self._intake: web.AppRunner | None = None
         self._series.cache_age.set_function(
