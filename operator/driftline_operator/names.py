@@ -39,6 +39,8 @@ SUSPENDED_ANNOTATION: Final = "driftline.io/suspended"
 PROFILE_HASH_ANNOTATION: Final = "driftline.io/profile-hash"
 MADE_ANNOTATION: Final = "driftline.io/made"
 """On a profile's immutable copy: when it came into force."""
+CAPTURED_ANNOTATION: Final = "driftline.io/captured"
+"""Beside it: `true` where it was made of captured rows."""
 PART_LABEL: Final = "driftline.io/profile-part"
 """On a ConfigMap that holds a further part of a profile: its number, from 2 on."""
 

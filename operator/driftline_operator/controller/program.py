@@ -80,6 +80,7 @@ class Controller:
         self._dirty = DirtyNamespaces(time.monotonic)
         self._store = MonitorStore(self._dirty.add)
         self._listed = False
+        self._taken_over = False
         self._turned = time.monotonic()
         self._watches = Watches(
             settings.namespace,
@@ -91,7 +92,9 @@ class Controller:
         self._lease = Leadership(
             api, settings.namespace, names.LEASE, settings.identity, time.monotonic, settings.lease_duration
         )
-        self._applier = Applier(api, lambda: self._lease.held, self._watches.version, self._series.writes.inc)
+        self._applier = Applier(
+            api, lambda: self._lease.remaining, self._watches.version, self._series.writes.inc
+        )
         self._tokens = Tokens(api, self._applier)
         self._announced = pod_monitors
         self._hub_access = HubAccess(api, settings.namespace, lambda: self._lease.held)
@@ -216,6 +219,7 @@ class Controller:
         while True:
             try:
                 bodies = []
+                self._store.listing()
                 for place in self._settings.watch_namespaces or (None,):
                     bodies += (await self._api.list(MODEL_MONITORS, place))[0]
                 self._store.replace(bodies)
@@ -247,24 +251,30 @@ class Controller:
         return time.monotonic() - self._turned < _STUCK
 
     async def _follow_lease(self) -> None:
-        held = False
         while True:
-            if self._lease.held != held:
+            if self._lease.held != self._taken_over:
                 held = self._lease.held
                 self._series.leader.set(held)
                 if held:  # another may have acted meanwhile
                     self._applier.forget()
+                    self._reconciler.take_over()
                     self._tokens.forget()
                     self._rounds.forget()
                     self._hub.forget()
                     self._hub_access.forget()
                     self._all()
+                self._taken_over = held
             await asyncio.sleep(0.2)
+
+    @property
+    def _acts(self) -> bool:
+        """Nothing is begun between the lease's coming and what was known before being forgotten."""
+        return self._taken_over and self._lease.held and self._synced
 
     async def _work(self) -> None:
         while True:
             self._turned = time.monotonic()
-            if not (self._lease.held and self._synced):
+            if not self._acts:
                 await asyncio.sleep(0.1)
                 continue
             try:
@@ -304,7 +314,7 @@ class Controller:
         async with self._puller:
             while True:
                 began = time.monotonic()
-                if self._lease.held and self._synced:
+                if self._acts:
                     try:
                         async with asyncio.timeout(max(60.0, 4 * self._settings.pull_interval)):
                             await self._rounds.turn()
@@ -324,7 +334,7 @@ class Controller:
         async with self._hub_client:
             while True:
                 began = time.monotonic()
-                if self._lease.held and self._synced:
+                if self._acts:
                     await self._ask_hub()
                 await asyncio.sleep(max(0.5, self._settings.pull_interval - (time.monotonic() - began)))
 
@@ -349,7 +359,11 @@ class Controller:
         def take(push: Push) -> Taken:
             if not self._lease.held:
                 return Taken.NOT_LEADING
-            return self._rounds.fleet.accept(push, time.time())
+            taken = self._rounds.fleet.accept(push, time.time())
+            known = self._store.get((push.namespace, push.monitor))
+            if taken is Taken.UNKNOWN_MONITOR and known is not None and known.monitor is not None:
+                return Taken.NOT_YET
+            return taken
 
         def token_of(namespace: str) -> str | None:
             return self._tokens.of(namespace) if self._lease.held else None

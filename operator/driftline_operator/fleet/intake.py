@@ -21,6 +21,14 @@ class Taken(StrEnum):
     TAKEN = "taken"
     UNKNOWN_MONITOR = "unknown_monitor"
     NOT_LEADING = "not_leading"
+    NOT_YET = "not_yet"
+    """There is such a monitor, and this controller has only just taken over."""
+
+
+_LATER: Final = {
+    Taken.NOT_LEADING: "another replica acts",
+    Taken.NOT_YET: "that monitor's windows are not read yet",
+}
 
 
 class Push(NamedTuple):
@@ -63,13 +71,12 @@ def application(token_of: Callable[[str], str | None], take: Callable[[Push], Ta
             return _said(400, f"the query lacks {error}")
         except (DataError, ValueError) as error:
             return _said(400, str(error))
-        match take(push):
-            case Taken.TAKEN:
-                return web.Response(status=204)
-            case Taken.UNKNOWN_MONITOR:
-                return _said(404, f"no such monitor: {namespace}/{monitor}"[:300])
-            case Taken.NOT_LEADING:
-                return _said(503, "another replica acts", retry=True)
+        taken = take(push)
+        if taken is Taken.TAKEN:
+            return web.Response(status=204)
+        if taken is Taken.UNKNOWN_MONITOR:
+            return _said(404, f"no such monitor: {namespace}/{monitor}"[:300])
+        return _said(503, _LATER[taken], retry=True)
 
     app = web.Application(client_max_size=MOST_BYTES)
     app.router.add_post("/v1/panes", panes)
