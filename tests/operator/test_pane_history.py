@@ -17,8 +17,10 @@ from driftline.pane_codec import encode_pane, inflate
 from driftline.profile import Profile
 from driftline.quantity import Duration
 from driftline.spec import MonitorSpec
+from driftline_operator.conditions import HubReason
 from driftline_operator.controller.hub.client import HubClient
 from driftline_operator.controller.hub.history import PaneHistory
+from driftline_operator.controller.hub.opinions import Away
 from driftline_operator.fleet import checkpoint
 from driftline_operator.fleet.book import Book, Seen
 from driftline_operator.fleet.checkpoint import LeftOut
@@ -115,7 +117,8 @@ async def test_what_a_checkpoint_has_no_room_for_comes_back_from_the_hub(
     assert second.store.dump() == first.store.dump()
     assert second.coverage(month) == first.coverage(month)
     assert second.windows == first.windows
-    assert second.windows[DAYS * 86_400].report.rows == 600 * DAYS * 12
+    # It ended a day ago: a window of thirty days ends at multiples of some days.
+    assert second.windows[DAYS * 86_400].report.rows == 600 * 12 * (DAYS - 1)
 
 
 async def test_panes_that_are_lacking_or_not_as_they_were_leave_their_time_uncovered(
@@ -148,3 +151,19 @@ async def test_only_what_changed_is_sent_again(profile: Profile) -> None:
         assert await history.keep(KEY, "a", change)
     assert sent == [5, 1]
     assert not await PaneHistory(None).keep(KEY, "a", panes)
+
+
+async def test_a_hub_that_is_away_is_left_in_peace_for_a_minute() -> None:
+    now = [0.0]
+    asked: list[float] = []
+
+    class Gone(HubClient):
+        async def put_panes(self, key, profile, panes):  # type: ignore[no-untyped-def]
+            asked.append(now[0])
+            return Away(HubReason.UNREACHABLE, "gone")
+
+    history = PaneHistory(Gone("http://nowhere", lambda: None, lambda: "token"), lambda: now[0])
+    for second in range(0, 130, 10):
+        now[0] = float(second)
+        assert not await history.keep(KEY, "a", [(0, 300, b"x")])
+    assert asked == [0.0, 60.0, 120.0]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import time
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from driftline_operator.controller.hub.client import HubClient, SentPane
@@ -18,6 +19,9 @@ _log = logging.getLogger(__name__)
 _AT_ONCE: Final = 512 << 10
 """Bytes of panes in a request."""
 
+_AGAIN: Final = 60.0
+"""Seconds in which nothing is sent after the hub didn't take it."""
+
 Pane = tuple[int, int, bytes]
 """Start, length (seconds) and what is packed there."""
 
@@ -25,8 +29,10 @@ Pane = tuple[int, int, bytes]
 class PaneHistory:
     """For one replica, while it acts. `client` None: Driftline is installed without its hub."""
 
-    def __init__(self, client: HubClient | None) -> None:
-        self._client = client
+    def __init__(self, client: HubClient | None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._client, self._clock = client, clock
+        self._quiet_until = 0.0
+        """A hub that hangs must not hold up the rounds for each monitor."""
         self._sent: dict[Key, tuple[str, dict[Place, int]]] = {}
 
     def forget(self) -> None:
@@ -35,7 +41,7 @@ class PaneHistory:
 
     async def keep(self, key: Key, profile: str, panes: Sequence[Pane]) -> bool:
         """Send what the hub hasn't yet; False: it couldn't be sent, and will be the next time."""
-        if self._client is None:
+        if self._client is None or self._clock() < self._quiet_until:
             return False
         known, sent = self._sent.get(key, (profile, {}))
         if known != profile:
@@ -45,6 +51,7 @@ class PaneHistory:
         for part in _parts(fresh):
             away = await self._client.put_panes(key, profile, part)
             if away is not None:
+                self._quiet_until = self._clock() + _AGAIN
                 _log.warning("%s/%s: pane history isn't kept: %s", *key, away.message)
                 return False
         self._sent[key] = profile, present
