@@ -30,6 +30,7 @@ from driftline_operator.controller.gather import Watches
 from driftline_operator.controller.hub.access import HubAccess
 from driftline_operator.controller.hub.client import HubClient
 from driftline_operator.controller.hub.follow import HubFollower
+from driftline_operator.controller.hub.history import PaneHistory
 from driftline_operator.controller.hub.trust import HubTls
 from driftline_operator.controller.monitors import Key, MonitorStore
 from driftline_operator.controller.observed import Installation, Reference
@@ -139,7 +140,8 @@ class Controller:
         )
         self._puller = Puller(settings.pull_concurrency)
         fleet = Fleet(self._puller, settings.pull_interval)
-        self._rounds = Rounds(api, self._applier, self._reconciler, self._tokens, fleet, utc_now)
+        history = PaneHistory(self._hub_client)
+        self._rounds = Rounds(api, self._applier, self._reconciler, self._tokens, fleet, history, utc_now)
         self._shadow_rounds = ShadowRounds(
             self._shadows,
             self._puller,
