@@ -102,6 +102,11 @@ class Fleet:
                 known.pop(key)
         return begun
 
+    def drop(self, key: Key) -> None:
+        """Leave that monitor out of this round; the next `keep` begins it anew."""
+        self._members.pop(key, None)
+        self._books.pop(key, None)
+
     def figures(self) -> Iterable[Figures]:
         """For the series."""
         for key, member in self._members.items():
@@ -183,7 +188,7 @@ class Fleet:
             known = book.pods.get(push.uid)
             started = push.began if known is None else known.started
             book.take(Seen(push.pod, push.uid, started), push.cursor, push.began, push.panes, now)
-            if known is None:
+            if known is None and push.uid in book.pods:  # no room for it otherwise
                 book.pods[push.uid].left = now
         return Taken.TAKEN
 
@@ -204,6 +209,10 @@ class Fleet:
             return None
         self._saved[key] = book.changes, book.stepped
         return checkpoint.encode(book)
+
+    def not_saved(self, key: Key) -> None:
+        """The last checkpoint couldn't be written."""
+        self._saved.pop(key, None)
 
     def restore(self, key: Key, data: bytes) -> str:
         """Go on from a checkpoint; empty, or why it can't be used: then the pods are asked from anew."""
