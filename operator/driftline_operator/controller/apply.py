@@ -10,11 +10,10 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable
-from typing import Any
 
 import msgspec
 
-from driftline_operator.cluster.api import Api, ApiError
+from driftline_operator.cluster.api import MERGE, Api, ApiError
 from driftline_operator.cluster.resources import Object, Resource
 from driftline_operator.controller.plan.objects import Desired
 
@@ -88,7 +87,9 @@ class Applier:
             if error.status != 409:
                 raise
 
-    async def patch(self, resource: Resource, namespace: str, name: str, body: dict[str, Any]) -> None:
-        """A merge patch."""
+    async def patch(
+        self, resource: Resource, namespace: str, name: str, body: object, *, kind: str = MERGE
+    ) -> None:
+        """A merge patch, or of that kind."""
         self.check()
-        await self._api.patch(resource, namespace, name, body)
+        await self._api.patch(resource, namespace, name, body, kind=kind)

@@ -42,6 +42,8 @@ class Wanted(NamedTuple):
     """The workload that it is compared with."""
     port: int
     """The live model's own, in its pods."""
+    model: str
+    """The container that it is in."""
 
 
 def live_workload(monitor: ModelMonitor, state: NamespaceState) -> Object:
@@ -77,7 +79,7 @@ def wanted(
     entry = _port(template_pod(live), monitor)
     port, model = entry.number, pods.containers(template_pod(live))[entry.container]["name"]
     if spec.candidate.service is not None:
-        return Wanted((), _service_url(spec.candidate.service, state), live, port)
+        return Wanted((), _service_url(spec.candidate.service, state), live, port, model)
     try:
         made = templates.template(live["spec"]["template"], spec.candidate, model, observed.uid)
     except BadPatch as error:
@@ -88,7 +90,7 @@ def wanted(
     name = names.candidate(observed.name)
     url = f"http://{name}.{observed.namespace}.svc:{target}"
     objects = _deployment(observed, spec, name, made), _service(observed, name, target)
-    return Wanted(objects, url, live, port)
+    return Wanted(objects, url, live, port, model)
 
 
 def _port(pod: Mapping[str, Any], monitor: ModelMonitor) -> pods.PortEntry:
