@@ -8,10 +8,11 @@ BIN := $(VENV)/bin
 BENCH_VENV := .bench/venv
 PIP_VERSION := 26.3
 PYTEST_WORKERS ?= 2
+E2E_WORKERS ?= 3
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow e2e cluster cluster-down lint bench bench-quick crds clean
+.PHONY: help install demo test test-oldest test-slow e2e cluster cluster-down lint bench bench-quick crds clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,13 +27,17 @@ test: $(VENV)/.development ## run the tests that take seconds (minutes more the 
 	@$(BIN)/python -m e2e.cluster build >/dev/null || [ -z "$$CI" ]
 	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) -m "not slow"
 
+test-oldest: $(VENV)/.development ## the tests against an API server, of the oldest Kubernetes that is supported
+	@scripts/bootstrap test
+	DRIFTLINE_KUBERNETES=oldest $(BIN)/python -m pytest -n $(PYTEST_WORKERS) -m "not slow" tests/integration
+
 test-slow: $(VENV)/.development ## run the slow tests: simulations, faults under load, large bodies
 	@scripts/bootstrap test
 	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) -m slow
 
 e2e: $(VENV)/.development ## the end-to-end tests on a real Kubernetes: one of its own, or KUBECONFIG=FILE names yours
 	@scripts/bootstrap test
-	$(BIN)/python -m pytest e2e -p no:cacheprovider
+	$(BIN)/python -m pytest e2e -p no:cacheprovider -n $(E2E_WORKERS) --maxschedchunk 1 --durations 8
 
 cluster: $(VENV)/.development ## start a Kubernetes on this machine with the project's images in it (needs root)
 	@scripts/bootstrap test

@@ -46,7 +46,7 @@ class Accepted(NamedTuple):
 
     database: str
     events: str
-    count: int
+    number: int
     seconds: float
     hub_cpu: float
     """Processor seconds of the hub; on SQLite that is the database too."""
@@ -58,12 +58,12 @@ class Accepted(NamedTuple):
 
     @property
     def rate(self) -> float:
-        return self.count / self.seconds
+        return self.number / self.seconds
 
     @property
     def alone(self) -> float:
         """What two cores of their own would do at most: the slower of hub and database has one core."""
-        return self.count / max(self.hub_cpu, self.database_cpu)
+        return self.number / max(self.hub_cpu, self.database_cpu)
 
 
 class Joined(NamedTuple):
@@ -219,9 +219,11 @@ def fill(url: str, first: int, last: int, window: int) -> None:
         INSERT INTO predictions
         SELECT monitor_id, source_id, n, 0, {start} + 86400.0 * n / {window},
             md5(n::text) || lpad(n::text, 4, '0'),
-            least + mod(n, 48), CASE WHEN score > 0.5 THEN 'yes' ELSE 'no' END, NULL, score, 1.0, NULL
+            strata[1 + mod(n, cardinality(strata))],
+            CASE WHEN score > 0.5 THEN 'yes' ELSE 'no' END, NULL, score, 1.0, NULL
         FROM (SELECT n, random() ^ 3 AS score FROM generate_series({first}, {last - 1}) AS n) AS made,
-            (SELECT monitor_id, source_id, min(stratum_id) AS least FROM predictions GROUP BY 1, 2) AS sent
+            (SELECT DISTINCT monitor_id, source_id FROM predictions) AS sent,
+            (SELECT array_agg(id) AS strata FROM strata) AS them
     """
     labels = """
         INSERT INTO labels
@@ -282,11 +284,11 @@ def main() -> None:
     lines: list[Any] = []
     try:
         url = f"sqlite:///{folder}/hub.db"
-        small = window // 10
+        small = window // 20
         lines += accepted("SQLite", url, folder, small, small)
         lines.append(joined("SQLite", url, small, small))
         with postgres() as (url, postmaster):
-            stored, sent = window * 3 // 2, window // 5
+            stored, sent = window * 3 // 2, window // 10
             lines += accepted("PostgreSQL", url, folder, sent, window, postmaster)
             fill(url, sent, stored, window)
             lines.append(joined("PostgreSQL", url, window, stored))
@@ -318,8 +320,8 @@ def report(lines: list[Any]) -> str:
         "|---|---|---|---|---|---|---|---|",
     ]
     out += [
-        f"| {each.database} | {each.events} | {each.count:,} | {each.rate:,.0f} "
-        f"| {each.hub_cpu / each.count * 1e6:.0f} µs | {each.database_cpu / each.count * 1e6:.0f} µs "
+        f"| {each.database} | {each.events} | {each.number:,} | {each.rate:,.0f} "
+        f"| {each.hub_cpu / each.number * 1e6:.0f} µs | {each.database_cpu / each.number * 1e6:.0f} µs "
         f"| {each.alone:,.0f} | {each.resident_first:.0f}, {each.resident_last:.0f} MiB |"
         for each in lines
         if isinstance(each, Accepted)

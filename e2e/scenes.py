@@ -66,32 +66,46 @@ def container(**fields: Any) -> Json:
     }
 
 
-def deployment(replicas: int = 3, **fields: Any) -> Json:
-    """Three pods behind the Service."""
-    rolling = {"rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}
+LASTING: Json = {"lifecycle": {"preStop": {"sleep": {"seconds": 5}}}}
+"""A model that goes on serving until the Service has forgotten it, as rollouts without loss need anyway."""
+
+
+def template(labels: dict[str, str] | None = None, **fields: Any) -> Json:
+    """A pod of the model. `labels` beside the one that the monitor selects by; `fields` of its spec."""
+    spec = {"containers": [container()], "terminationGracePeriodSeconds": 20, **fields}
+    return {"metadata": {"labels": {"app": "flights", **(labels or {})}}, "spec": spec}
+
+
+def deployment(
+    replicas: int = 3, name: str = "flights", labels: dict[str, str] | None = None, **fields: Any
+) -> Json:
+    """Pods behind the Service of that name; `labels` and `fields` as a template has them."""
+    selecting = part(name)
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": {"name": "flights"},
+        "metadata": {"name": name},
         "spec": {
             "replicas": replicas,
-            "strategy": rolling,
-            "selector": {"matchLabels": {"app": "flights"}},
-            "template": {
-                "metadata": {"labels": {"app": "flights"}},
-                "spec": {"containers": [container()], "terminationGracePeriodSeconds": 20, **fields},
-            },
+            "strategy": {"rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
+            "selector": {"matchLabels": selecting},
+            "template": template({**(labels or {}), **selecting}, **fields),
         },
     }
 
 
-def service(port: str | int = "http") -> Json:
+def part(name: str) -> dict[str, str]:
+    """The labels by which a Service finds its Deployment's pods."""
+    return {"app": "flights"} if name == "flights" else {"app": "flights", "part": name}
+
+
+def service(port: str | int = "http", name: str = "flights") -> Json:
     """By the port's name, or its number."""
     return {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": {"name": "flights"},
-        "spec": {"selector": {"app": "flights"}, "ports": [{"port": 80, "targetPort": port}]},
+        "metadata": {"name": name},
+        "spec": {"selector": part(name), "ports": [{"port": 80, "targetPort": port}]},
     }
 
 
@@ -118,9 +132,9 @@ def profile(given: Json) -> Json:
     }
 
 
-def load(name: str, rate: float, seconds: float, shift: float = 0.0) -> Json:
-    """A pod that sends traffic through the Service and then says how it went."""
-    command = ["python", "/opt/model/load.py", "http://flights/predict", str(rate), str(seconds), str(shift)]
+def load(name: str, rate: float, seconds: float = 400.0, shift: float = 0.0, to: str = "flights") -> Json:
+    """A pod that sends traffic through the Service `to`, and says at its end how it went."""
+    command = ["python", "/opt/model/load.py", f"http://{to}/predict", str(rate), str(seconds), str(shift)]
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -141,7 +155,7 @@ def load(name: str, rate: float, seconds: float, shift: float = 0.0) -> Json:
     }
 
 
-def loaded(cluster: Cluster, namespace: str, name: str, seconds: float) -> Json:
+def loaded(cluster: Cluster, namespace: str, name: str, seconds: float = 60.0) -> Json:
     """What a load pod says at its end."""
     cluster.kubectl(
         "-n", namespace, "wait", f"pod/{name}", "--for=jsonpath={.status.phase}=Succeeded",
@@ -151,9 +165,9 @@ def loaded(cluster: Cluster, namespace: str, name: str, seconds: float) -> Json:
     return found
 
 
-def sidecars(cluster: Cluster, namespace: str) -> list[bool]:
+def sidecars(cluster: Cluster, namespace: str, selector: str = "app=flights") -> list[bool]:
     """Of each model pod that isn't ending: has it a sidecar?"""
-    found = cluster.get(namespace, "pods", "-l", "app=flights")["items"]
+    found = cluster.get(namespace, "pods", "-l", selector)["items"]
     return [
         any(each["name"] == "driftline-proxy" for each in pod["spec"].get("initContainers", []))
         for pod in found

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -19,8 +20,12 @@ from pathlib import Path
 from e2e.cluster.report import ClusterError, step
 
 SOURCE = Path(__file__).parent
+OLDEST = SOURCE / "oldest"
+"""The control plane of the oldest minor that the chart supports, a module of its own."""
 INPUTS = ("go.mod", "go.sum", "main.go")
 HELM_VERSION = "v3.22.0"
+PROMETHEUS_VERSION = "v0.313.0"
+"""Of the module; the program calls itself 3.13.0."""
 
 
 def cache() -> Path:
@@ -32,24 +37,32 @@ def cache() -> Path:
     return found
 
 
-def kubernetes_version() -> str:
+def kubernetes_version(source: Path = SOURCE) -> str:
     """The version in go.mod, such as v1.36.3."""
-    match = re.search(r"k8s\.io/kubernetes (v[0-9.]+)", (SOURCE / "go.mod").read_text())
+    match = re.search(r"k8s\.io/kubernetes (v[0-9.]+)", (source / "go.mod").read_text())
     if match is None:
-        raise ClusterError(f"{SOURCE / 'go.mod'}: requires no k8s.io/kubernetes")
+        raise ClusterError(f"{source / 'go.mod'}: requires no k8s.io/kubernetes")
     return match[1]
 
 
-def binary() -> Path:
+def binary(source: Path = SOURCE) -> Path:
     """The program, built if need be (minutes the first time). Raises ClusterError where it can't be built."""
-    digest = hashlib.sha256(b"".join((SOURCE / name).read_bytes() for name in INPUTS)).hexdigest()[:16]
-    path = cache() / f"kube-{kubernetes_version()}-{digest}"
+    digest = hashlib.sha256(b"".join((source / name).read_bytes() for name in INPUTS)).hexdigest()[:16]
+    path = cache() / f"kube-{kubernetes_version(source)}-{digest}"
     if path.exists():
         return path
     with locked(cache() / "build.lock"):
         if not path.exists():
-            _build(path)
+            _build(source, path)
     return path
+
+
+def control_plane() -> Path:
+    """What API server and controller-manager run of; DRIFTLINE_KUBERNETES=oldest: the oldest minor."""
+    wanted = os.environ.get("DRIFTLINE_KUBERNETES", "newest")
+    if wanted not in ("newest", "oldest"):
+        raise ClusterError(f"DRIFTLINE_KUBERNETES is newest or oldest, not {wanted!r}")
+    return binary(OLDEST if wanted == "oldest" else SOURCE)
 
 
 def helm() -> Path:
@@ -61,13 +74,39 @@ def helm() -> Path:
         if not path.exists():
             folder = cache() / "helm.part"
             environment = {**os.environ, "CGO_ENABLED": "0", "GOBIN": str(folder)}
-            _go(["install", f"helm.sh/helm/v3/cmd/helm@{HELM_VERSION}"], environment)
+            go(["install", f"helm.sh/helm/v3/cmd/helm@{HELM_VERSION}"], environment)
             (folder / "helm").rename(path)
     return path
 
 
-def _build(path: Path) -> None:
-    version = kubernetes_version()
+def prometheus() -> Path:
+    """Prometheus, built if need be: Debian's can't find pods by the API. Raises ClusterError."""
+    path = cache() / f"prometheus-{PROMETHEUS_VERSION}"
+    if path.exists():
+        return path
+    with (
+        locked(cache() / "prometheus.lock"),
+        step(f"building Prometheus {PROMETHEUS_VERSION} (minutes, once)"),
+    ):
+        if not path.exists():
+            _build_prometheus(path)
+    return path
+
+
+def _build_prometheus(path: Path) -> None:
+    """In the module's own folder, for it replaces modules; of all ways to find targets only Kubernetes'."""
+    environment = {**os.environ, "CGO_ENABLED": "0", "GOWORK": "off", "GOFLAGS": "-mod=readonly"}
+    module = f"github.com/prometheus/prometheus@{PROMETHEUS_VERSION}"
+    folder = json.loads(go(["mod", "download", "-json", module], environment))["Dir"]
+    made = path.with_suffix(".part")
+    tags = "netgo,remove_all_sd,enable_kubernetes_sd"
+    options = ["-trimpath", "-tags", tags, "-ldflags", "-s -w", "-o", str(made)]
+    go(["build", "-C", folder, *options, "./cmd/prometheus"], environment)
+    made.rename(path)
+
+
+def _build(source: Path, path: Path) -> None:
+    version = kubernetes_version(source)
     _, minor, _ = version.split(".")
     flags = ["-s", "-w"]
     for package in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version"):
@@ -76,19 +115,21 @@ def _build(path: Path) -> None:
     made = path.with_suffix(".part")
     with step(f"building Kubernetes {version} (about 8 minutes on two cores, once)"):
         environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly"}
-        _go(["build", "-trimpath", "-ldflags", " ".join(flags), "-o", str(made), "."], environment)
+        go(["build", "-trimpath", "-ldflags", " ".join(flags), "-o", str(made), "."], environment, source)
         made.rename(path)
 
 
-def _go(arguments: list[str], environment: dict[str, str]) -> None:
-    go = shutil.which("go")
-    if go is None:
+def go(arguments: list[str], environment: dict[str, str], source: Path = SOURCE) -> str:
+    """Go's command; what it prints. Raises ClusterError where it fails."""
+    program = shutil.which("go")
+    if program is None:
         raise ClusterError("Go is not on the path; the cluster's programs are built with Go 1.26 or newer")
     ended = subprocess.run(
-        [go, *arguments], cwd=SOURCE, env=environment, capture_output=True, text=True, check=False
+        [program, *arguments], cwd=source, env=environment, capture_output=True, text=True, check=False
     )
     if ended.returncode:
         raise ClusterError(f"go {arguments[0]} ended with {ended.returncode}:\n{ended.stderr[-3000:]}")
+    return ended.stdout
 
 
 @contextmanager

@@ -6,6 +6,7 @@ All that it has lies in one directory, and its processes die with the one that s
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import ssl
 import subprocess
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from e2e.cluster import pki
-from e2e.cluster.build import binary
+from e2e.cluster.build import binary, control_plane
 from e2e.cluster.report import ClusterError, step
 
 READY_SECONDS = 60.0
@@ -25,6 +26,13 @@ _CLIENTS = (
     ("admin", "admin", "system:masters"),
     ("controller-manager", "system:kube-controller-manager", None),
 )
+
+_AUDIT = {
+    "apiVersion": "audit.k8s.io/v1",
+    "kind": "Policy",
+    "omitStages": ["RequestReceived"],
+    "rules": [{"level": "Metadata", "users": ["admin"]}, {"level": "None"}],
+}
 
 
 @dataclass(frozen=True)
@@ -35,11 +43,16 @@ class ControlPlane:
     server: str
     kubeconfig: Path
 
+    @property
+    def audit(self) -> Path:
+        """The administrator's requests, one JSON object a line."""
+        return self.directory / "audit.log"
+
 
 @contextlib.contextmanager
 def running(directory: Path) -> Iterator[ControlPlane]:
     """A new, empty control plane with its files in `directory`; ended with the block."""
-    program = binary()
+    etcd, components = binary(), control_plane()
     directory.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack, step("starting etcd, API server and controller-manager"):
         peer, client, api = (_free_port() for _ in range(3))
@@ -50,6 +63,7 @@ def running(directory: Path) -> Iterator[ControlPlane]:
             ("kube-controller-manager", _controller_manager(directory), lambda: True),
         ]
         for name, arguments, ready in commands:
+            program = etcd if name == "etcd" else components
             log = directory / f"{name}.log"
             process = stack.enter_context(_child([str(program), name, *arguments], log))
             _await(name, process, log, ready)
@@ -62,6 +76,7 @@ def _prepare(directory: Path, server: str) -> ControlPlane:
     authority = pki.authority(directory)
     authority.server("apiserver")
     pki.service_account_keys(directory)
+    (directory / "audit-policy.json").write_text(json.dumps(_AUDIT))
     for name, user, group in _CLIENTS:
         authority.client(name, user, group)
         authority.kubeconfig(name, server)
@@ -97,6 +112,8 @@ def _api_server(directory: Path, etcd: int, port: int) -> list[str]:
         f"--service-account-key-file={directory / 'sa.pub'}",
         f"--service-account-signing-key-file={directory / 'sa.key'}",
         "--endpoint-reconciler-type=none",
+        f"--audit-policy-file={directory / 'audit-policy.json'}",
+        f"--audit-log-path={directory / 'audit.log'}",
     ]
 
 

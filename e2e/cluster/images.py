@@ -10,7 +10,6 @@ import gzip
 import hashlib
 import os
 import shutil
-import subprocess
 import sys
 import tarfile
 import tempfile
@@ -18,7 +17,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
-from e2e.cluster.build import cache, locked
+from e2e.cluster.build import cache, go, locked
 from e2e.cluster.node import Node, require
 from e2e.cluster.processes import run
 from e2e.cluster.report import ClusterError, say, step
@@ -29,6 +28,7 @@ SIDECAR: Final = f"docker.io/driftline/driftline-sidecar:{VERSION}"
 OPERATOR: Final = f"docker.io/driftline/driftline-operator:{VERSION}"
 MODEL: Final = "localhost/model:1"
 COREDNS_VERSION: Final = "v1.12.4"
+METRICS_SERVER_VERSION: Final = "v0.9.0"
 _BASE: Final = "localhost/base:2"
 _SUITE: Final = "bookworm"
 
@@ -37,6 +37,11 @@ def load_basic(node: Node) -> None:
     """What every cluster needs: the pause image and cluster DNS."""
     for name, archive in (("localhost/pause:1", _pause()), ("localhost/coredns:1", _coredns())):
         _import(node, name, archive)
+
+
+def load_metrics_server(node: Node) -> None:
+    """For the tests that scale by resource metrics."""
+    _import(node, "localhost/metrics-server:1", _metrics_server())
 
 
 def load_project(node: Node) -> dict[str, int]:
@@ -49,7 +54,10 @@ def load_project(node: Node) -> dict[str, int]:
     ):
         _import(node, name, archive)
         sizes[name] = archive.stat().st_size
-        say(f"{name}: {sizes[name] / 1e6:.0f} MB as an archive, {_unpacked(archive) / 1e6:.0f} MB unpacked")
+        unpacked = (
+            int(_size_file(archive).read_text()) if _size_file(archive).exists() else _unpacked(archive)
+        )
+        say(f"{name}: {sizes[name] / 1e6:.0f} MB as an archive, {unpacked / 1e6:.0f} MB unpacked")
     return sizes
 
 
@@ -68,42 +76,67 @@ def _pause() -> Path:
 
 
 def _coredns() -> Path:
-    def build(to: Path) -> None:
-        with tempfile.TemporaryDirectory() as folder, step("building CoreDNS (minutes, once)"):
-            environment = {**os.environ, "CGO_ENABLED": "0", "GOBIN": folder}
-            module = f"github.com/coredns/coredns@{COREDNS_VERSION}"
-            _go(["install", "-trimpath", "-ldflags", "-s -w", module], environment)
-            shutil.copy(Path(folder, "coredns"), to)
+    return _installed("coredns", "github.com/coredns/coredns", COREDNS_VERSION)
 
-    return _static("localhost/coredns:1", COREDNS_VERSION, build)
+
+def _metrics_server() -> Path:
+    module = "sigs.k8s.io/metrics-server/cmd/metrics-server"
+    return _installed("metrics-server", module, METRICS_SERVER_VERSION)
+
+
+def _installed(name: str, package: str, version: str) -> Path:
+    """A program of another's Go module."""
+
+    def build(to: Path) -> None:
+        with tempfile.TemporaryDirectory() as folder, step(f"building {name} {version} (minutes, once)"):
+            environment = {**os.environ, "CGO_ENABLED": "0", "GOBIN": folder}
+            go(["install", "-trimpath", "-ldflags", "-s -w", f"{package}@{version}"], environment)
+            shutil.copy(Path(folder, name), to)
+
+    return _static(f"localhost/{name}:1", version, build)
 
 
 def _go_build(source: Path, to: Path) -> None:
     environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=mod", "GO111MODULE": "off"}
-    _go(["build", "-trimpath", "-ldflags", "-s -w", "-o", str(to), str(source)], environment)
-
-
-def _go(arguments: list[str], environment: dict[str, str]) -> None:
-    ended = subprocess.run(["go", *arguments], env=environment, capture_output=True, text=True, check=False)
-    if ended.returncode:
-        raise ClusterError(f"go {arguments[0]} fails:\n{ended.stderr[-3000:]}")
+    go(["build", "-trimpath", "-ldflags", "-s -w", "-o", str(to), str(source)], environment)
 
 
 def _static(name: str, digest: str, build: Callable[[Path], None]) -> Path:
-    program = name.rpartition("/")[2].partition(":")[0]
+    program = _short(name)
+
+    def make(archive: Path) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, program)
+            build(path)
+            path.chmod(0o755)
+            container = _buildah("from", "scratch").strip()
+            _buildah("copy", container, path, f"/{program}")
+            _buildah("config", "--entrypoint", f'["/{program}"]', "--user", "65532:65532", container)
+            _commit(container, name, archive)
+
+    return _once(program, digest, make)
+
+
+def _once(program: str, digest: str, make: Callable[[Path], None]) -> Path:
+    """The archive of an image: the one that is there, else made, by one at a time."""
     archive = cache() / "images" / f"{program}-{digest}.tar"
+    if archive.exists():
+        return archive
     with locked(cache() / "images.lock"):
         if not archive.exists():
             archive.parent.mkdir(exist_ok=True)
-            with tempfile.TemporaryDirectory() as folder:
-                path = Path(folder, program)
-                build(path)
-                path.chmod(0o755)
-                container = _buildah("from", "scratch").strip()
-                _buildah("copy", container, path, f"/{program}")
-                _buildah("config", "--entrypoint", f'["/{program}"]', "--user", "65532:65532", container)
-                _commit(container, name, archive)
+            make(archive)
+            _size_file(archive).write_text(str(_unpacked(archive)))
     return archive
+
+
+def _size_file(archive: Path) -> Path:
+    """Holds an image's unpacked size in bytes: inflating it takes seconds."""
+    return archive.with_suffix(".size")
+
+
+def _short(name: str) -> str:
+    return name.rpartition("/")[2].partition(":")[0]
 
 
 # ---- images with Python ----
@@ -131,38 +164,34 @@ def _project(name: str, dockerfile: str, extra: str, sources: Iterable[str]) -> 
     inputs = [REPO / each for each in ("pyproject.toml", "constraints.txt", "README.md", dockerfile)]
     for folder in sources:
         inputs += sorted((REPO / folder).rglob("*.py"))
-    short = name.rpartition("/")[2].partition(":")[0]
-    archive = cache() / "images" / f"{short}-{_digest(inputs)}.tar"
-    with locked(cache() / "images.lock"):
-        if not archive.exists():
-            archive.parent.mkdir(exist_ok=True)
-            base = _base()
-            with step(f"image {name}"), tempfile.TemporaryDirectory() as folder:
-                context = Path(folder)
-                files = ("constraints.txt", "pyproject.toml", "README.md", "LICENSE")
-                for each in files:
-                    shutil.copy(REPO / each, context / each)
-                for each in ("sidecar", "operator"):
-                    shutil.copytree(REPO / each, context / each, ignore=shutil.ignore_patterns("__pycache__"))
-                _copy_dependencies(extra, context / "wheels")
-                _wheels(context / "wheels", "--no-deps", str(REPO))
-                _build_image(context, context / dockerfile, name, base, archive)
-    return archive
+
+    def make(archive: Path) -> None:
+        base = _base()
+        with step(f"image {name}"), tempfile.TemporaryDirectory() as folder:
+            context = Path(folder)
+            for each in ("constraints.txt", "pyproject.toml", "README.md", "LICENSE"):
+                shutil.copy(REPO / each, context / each)
+            for each in ("sidecar", "operator"):
+                shutil.copytree(REPO / each, context / each, ignore=shutil.ignore_patterns("__pycache__"))
+            _copy_dependencies(extra, context / "wheels")
+            _wheels(context / "wheels", "--no-deps", str(REPO))
+            _build_image(context, context / dockerfile, name, base, archive)
+
+    return _once(_short(name), _digest(inputs), make)
 
 
 def _model() -> Path:
-    folder = REPO / "e2e" / "model"
-    archive = cache() / "images" / f"model-{_digest(sorted(folder.iterdir()))}.tar"
-    with locked(cache() / "images.lock"):
-        if not archive.exists():
-            archive.parent.mkdir(exist_ok=True)
-            base = _base()
-            with step("the tests' model server"), tempfile.TemporaryDirectory() as made:
-                context = Path(made)
-                shutil.copytree(folder, context, dirs_exist_ok=True)
-                _wheels(context / "wheels", "-r", str(context / "requirements.txt"))
-                _build_image(context, context / "Dockerfile", MODEL, base, archive)
-    return archive
+    source = REPO / "e2e" / "model"
+
+    def make(archive: Path) -> None:
+        base = _base()
+        with step("the tests' model server"), tempfile.TemporaryDirectory() as folder:
+            context = Path(folder)
+            shutil.copytree(source, context, dirs_exist_ok=True)
+            _wheels(context / "wheels", "-r", str(context / "requirements.txt"))
+            _build_image(context, context / "Dockerfile", MODEL, base, archive)
+
+    return _once("model", _digest(sorted(source.iterdir())), make)
 
 
 def _copy_dependencies(extra: str, to: Path) -> None:

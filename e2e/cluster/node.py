@@ -25,6 +25,8 @@ from e2e.cluster.processes import Processes, run
 from e2e.cluster.report import ClusterError, say, step
 
 NAMESPACE: Final = "driftline-e2e"
+INSIDE: Final = ("nsenter", f"--net=/run/netns/{NAMESPACE}")
+"""Before a command that is to run in the cluster's network."""
 HOST_ADDRESS, NODE_ADDRESS = "10.200.77.1", "10.200.77.2"
 DNS_ADDRESS: Final = "10.96.0.10"
 SERVER: Final = f"https://{NODE_ADDRESS}:6443"
@@ -53,6 +55,7 @@ _CLIENTS: Final = (
     ("proxy", "system:kube-proxy", None),
     ("kubelet", "system:node:node1", "system:nodes"),
     ("apiserver-kubelet", "kube-apiserver", "system:masters"),
+    ("front-proxy", "front-proxy-client", None),
 )
 
 
@@ -146,19 +149,17 @@ def _start(node: Node, program: Path) -> None:
         (node.directory / "sysctls.json").write_text(json.dumps(saved))
     _prepare(node)
     processes = node.processes
-    inside = ["nsenter", f"--net=/run/netns/{NAMESPACE}"]
     with step("etcd, API server, controller-manager, scheduler"):
-        processes.start("etcd", [*inside, program, "etcd", *_etcd(node)])
-        processes.start("kube-apiserver", [*inside, program, "kube-apiserver", *_api_server(node)])
-        _await("the API server", lambda: node.kubectl("get", "--raw=/readyz", check=False) == "ok")
+        processes.start("etcd", [*INSIDE, program, "etcd", *_etcd(node)])
+        start_api_server(node)
         for name, more in (
             ("controller-manager", _controller_manager(node)),
             ("scheduler", ["--leader-elect=false"]),
         ):
             kubeconfig = f"--kubeconfig={node.directory / name}.kubeconfig"
-            processes.start(f"kube-{name}", [*inside, program, f"kube-{name}", kubeconfig, *more])
+            processes.start(f"kube-{name}", [*INSIDE, program, f"kube-{name}", kubeconfig, *more])
     with step("containerd"):
-        processes.start("containerd", [*inside, "containerd", "--config", node.directory / "containerd.toml"])
+        processes.start("containerd", [*INSIDE, "containerd", "--config", node.directory / "containerd.toml"])
         _await("containerd", lambda: node.socket.exists() and "ctr" not in node.ctr("version", check=False))
         from e2e.cluster import images
 
@@ -168,17 +169,34 @@ def _start(node: Node, program: Path) -> None:
         processes.start(
             "kubelet",
             [
-                *inside, program, "kubelet", f"--config={node.directory / 'kubelet.yaml'}",
+                *INSIDE, program, "kubelet", f"--config={node.directory / 'kubelet.yaml'}",
                 f"--kubeconfig={node.directory / 'kubelet.kubeconfig'}", f"--root-dir={kubelet}",
                 f"--node-ip={NODE_ADDRESS}", "--hostname-override=node1", f"--cert-dir={kubelet / 'pki'}",
             ],
         )  # fmt: skip
         processes.start(
-            "kube-proxy", [*inside, program, "kube-proxy", f"--config={node.directory / 'proxy.yaml'}"]
+            "kube-proxy", [*INSIDE, program, "kube-proxy", f"--config={node.directory / 'proxy.yaml'}"]
         )
         _await("the node", lambda: status().startswith("running, the node is Ready"))
     with step("cluster DNS"):
         node.kubectl("apply", "-f", "-", stdin=_dns().encode())
+
+
+def start_api_server(node: Node) -> None:
+    """With etcd there. After `node.processes.end("kube-apiserver")` it is a restart."""
+    node.processes.start("kube-apiserver", [*INSIDE, binary(), "kube-apiserver", *_api_server(node)])
+    _await("the API server", lambda: node.kubectl("get", "--raw=/readyz", check=False) == "ok")
+
+
+def add_metrics_server(node: Node) -> None:
+    """The resource metrics API, which only some tests need: metrics-server behind the API server."""
+    from e2e.cluster import images
+
+    images.load_metrics_server(node)
+    node.kubectl("apply", "-f", "-", stdin=Path(__file__).with_name("metrics-server.yaml").read_bytes())
+    usage = "--raw=/apis/metrics.k8s.io/v1beta1/nodes/node1"
+    with step("metrics-server"):
+        _await("metrics-server", lambda: '"usage"' in node.kubectl("get", usage, check=False))
 
 
 def down() -> None:
@@ -217,12 +235,11 @@ def _network() -> None:
     run("ip", "link", "add", "dl-e2e-host", "type", "veth", "peer", "name", "eth0", "netns", NAMESPACE)
     run("ip", "addr", "add", f"{HOST_ADDRESS}/24", "dev", "dl-e2e-host")
     run("ip", "link", "set", "dl-e2e-host", "up")
-    inside = ("nsenter", f"--net=/run/netns/{NAMESPACE}")
-    run(*inside, "ip", "addr", "add", f"{NODE_ADDRESS}/24", "dev", "eth0")
+    run(*INSIDE, "ip", "addr", "add", f"{NODE_ADDRESS}/24", "dev", "eth0")
     for device in ("lo", "eth0"):
-        run(*inside, "ip", "link", "set", device, "up")
-    run(*inside, "ip", "route", "add", "default", "via", HOST_ADDRESS)
-    run(*inside, "sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward")
+        run(*INSIDE, "ip", "link", "set", device, "up")
+    run(*INSIDE, "ip", "route", "add", "default", "via", HOST_ADDRESS)
+    run(*INSIDE, "sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward")
 
 
 def _prepare(node: Node) -> None:
@@ -280,6 +297,15 @@ def _api_server(node: Node) -> list[str]:
         "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
         f"--service-account-key-file={at / 'sa.pub'}",
         f"--service-account-signing-key-file={at / 'sa.key'}",
+        # The aggregation layer: how an API server behind this one knows who asks.
+        f"--requestheader-client-ca-file={at / 'ca.crt'}",
+        "--requestheader-allowed-names=front-proxy-client",
+        "--requestheader-username-headers=X-Remote-User",
+        "--requestheader-group-headers=X-Remote-Group",
+        "--requestheader-extra-headers-prefix=X-Remote-Extra-",
+        f"--proxy-client-cert-file={at / 'front-proxy.crt'}",
+        f"--proxy-client-key-file={at / 'front-proxy.key'}",
+        "--enable-aggregator-routing",
     ]
 
 
@@ -291,6 +317,10 @@ def _controller_manager(node: Node) -> list[str]:
         "--leader-elect=false",
         "--controllers=*,-nodeipam,-cloud-node-lifecycle",
         f"--cert-dir={node.directory / 'controller-manager-certificates'}",
+        # A test doesn't wait five minutes until an autoscaler believes what a new pod uses.
+        "--horizontal-pod-autoscaler-sync-period=5s",
+        "--horizontal-pod-autoscaler-cpu-initialization-period=5s",
+        "--horizontal-pod-autoscaler-initial-readiness-delay=5s",
     ]
 
 

@@ -1,8 +1,9 @@
-"""Traffic for the model of the end-to-end tests: rows at a rate, until told to stop; then what came back.
+"""Traffic for the model of the end-to-end tests: rows at a rate, for a while or until told to stop.
 
     python load.py URL RATE SECONDS [SHIFT]
 
-Every request is a connection of its own, as through a load balancer. Prints one JSON line at the end.
+Every request is a connection of its own, as through a load balancer, and one at a time. At the end, or on
+SIGTERM, one JSON line says how it went, `failures` with the unix time of each.
 """
 
 from __future__ import annotations
@@ -13,16 +14,52 @@ import signal
 import sys
 import time
 import urllib.request
+from collections import Counter
+from typing import Any
 
 ROWS = 10
 
 
-def row(generator: random.Random, shift: float) -> dict[str, object]:
-    """One flight."""
-    return {
-        "delay": round(generator.gauss(8 + shift, 15), 1),
-        "carrier": generator.choice(["AA", "DL", "UA"]),
-    }
+class Load:
+    """What was sent, and what became of it."""
+
+    def __init__(self, url: str, shift: float) -> None:
+        self.url, self.shift = url, shift
+        self.generator = random.Random(int(time.time()))
+        self.sent = 0
+        self.failures: list[tuple[float, str]] = []
+        self.pods: Counter[str] = Counter()
+        self.stopped = False
+
+    def stop(self, *_: object) -> None:
+        self.stopped = True
+
+    def row(self) -> dict[str, object]:
+        """One flight."""
+        delay = round(self.generator.gauss(8 + self.shift, 15), 1)
+        return {"delay": delay, "carrier": self.generator.choice(["AA", "DL", "UA"])}
+
+    def ask(self) -> None:
+        """One request."""
+        body = json.dumps({"instances": [self.row() for _ in range(ROWS)]}).encode()
+        request = urllib.request.Request(self.url, body, {"Content-Type": "application/json"})
+        began = time.time()
+        self.sent += 1
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                said = json.load(answer)
+            if len(said["predictions"]) != ROWS:
+                raise ValueError("short answer")
+            self.pods[said["pod"]] += 1
+        except Exception as error:  # noqa: BLE001 - whatever it is, the request failed
+            self.failures.append((began, f"{type(error).__name__}: {error}"[:120]))
+
+    def summary(self) -> dict[str, Any]:
+        errors = Counter(word for _, word in self.failures)
+        return {
+            "sent": self.sent, "failed": len(self.failures), "errors": errors, "pods": self.pods,
+            "failures": self.failures[:200],
+        }  # fmt: skip
 
 
 def answers(url: str) -> None:
@@ -39,27 +76,15 @@ def answers(url: str) -> None:
 def main() -> None:
     """Run."""
     url, rate, seconds = sys.argv[1], float(sys.argv[2]), float(sys.argv[3])
-    shift = float(sys.argv[4]) if len(sys.argv) > 4 else 0.0
-    generator = random.Random(int(time.time()))
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    load = Load(url, float(sys.argv[4]) if len(sys.argv) > 4 else 0.0)
+    signal.signal(signal.SIGTERM, load.stop)
     answers(url)
-    sent = failed = 0
-    errors: dict[str, int] = {}
+    print("begins", flush=True)
     began = time.monotonic()
-    while (now := time.monotonic()) - began < seconds:
-        body = json.dumps({"instances": [row(generator, shift) for _ in range(ROWS)]}).encode()
-        request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
-        sent += 1
-        try:
-            with urllib.request.urlopen(request, timeout=10) as answer:
-                if len(json.load(answer)["predictions"]) != ROWS:
-                    raise ValueError("short answer")
-        except Exception as error:  # noqa: BLE001 - whatever it is, the request failed
-            failed += 1
-            key = f"{type(error).__name__}: {error}"[:120]
-            errors[key] = errors.get(key, 0) + 1
-        time.sleep(max(0.0, sent / rate - (now - began)))
-    print(json.dumps({"sent": sent, "failed": failed, "errors": errors}), flush=True)
+    while not load.stopped and (now := time.monotonic()) - began < seconds:
+        load.ask()
+        time.sleep(max(0.0, load.sent / rate - (now - began)))
+    print(json.dumps(load.summary()), flush=True)
 
 
 if __name__ == "__main__":

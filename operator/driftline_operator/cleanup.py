@@ -1,8 +1,8 @@
 """`driftline-operator cleanup`: before an uninstall, what the controller made outside of its release goes.
 
 The webhook configurations, which are the cluster's, so that no pod waits for an injector that has gone;
-the certificates and the Lease. Monitors, their ConfigMaps and running sidecars stay: the models go on being
-served.
+the certificates, the hub's token and the Lease. Monitors, their ConfigMaps and running sidecars stay: the
+models go on being served.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ async def cleanup(api: Api, namespace: str, controller: str, namespaces: Sequenc
         if not wanted or name in wanted:
             await api.delete(WEBHOOKS, None, name)
             _log.info("deleted MutatingWebhookConfiguration %s", name)
-    for name in (names.CERTIFICATE_SECRET, names.CA_SECRET):
+    for name in (names.CERTIFICATE_SECRET, names.CA_SECRET, names.HUB_SECRET):
         await api.delete(SECRETS, namespace, name)
     await api.delete(LEASES, namespace, names.LEASE)
     _log.info("deleted the certificates and the lease")

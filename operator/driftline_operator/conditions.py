@@ -27,6 +27,9 @@ class Aspect(StrEnum):
     DATA_DRIFT = "DataDrift"
     PREDICTION_DRIFT = "PredictionDrift"
     DATA_QUALITY = "DataQuality"
+    PERFORMANCE = "Performance"
+    CONCEPT_DRIFT = "ConceptDrift"
+    FAIRNESS = "Fairness"
 
 
 class ShadowAspect(StrEnum):
@@ -87,7 +90,7 @@ class ReferenceReason(StrEnum):
     PROFILE_INVALID = "ProfileInvalid"
     PROFILE_TOO_LARGE = "ProfileTooLarge"
     PROFILE_OUTSIDE = "ProfileOutside"
-    """A file or volume: the sidecars read it, the controller can't."""
+    """`reference.profile.file` is of one machine: in a cluster a ConfigMap holds it."""
     CAPTURE_FAILED = "CaptureFailed"
     """Rows came, but make no profile; the message says why."""
     INVALID_SPEC = "InvalidSpec"
@@ -108,6 +111,37 @@ class DriftReason(StrEnum):
     LOW_COVERAGE = "LowCoverage"
     """Of too large a share of the pods' time the counts couldn't be had."""
     INVALID_SPEC = "InvalidSpec"
+
+
+class HubReason(StrEnum):
+    """Performance, ConceptDrift and Fairness: what the hub found, or why there is no word of it."""
+
+    WITHIN_THRESHOLDS = "WithinThresholds"
+    THRESHOLD_CROSSED = "ThresholdCrossed"
+    """Performance: a metric with its whole interval; Fairness: a difference of groups. It lasts."""
+    CONCEPT_CHANGED = "ConceptChanged"
+    NO_CHANGE = "NoChange"
+    NO_THRESHOLDS = "NoThresholds"
+    """The spec sets none: figures are said, nothing is judged."""
+    NO_DATA = "NoData"
+    NO_LABELS = "NoLabels"
+    INSUFFICIENT_LABELS = "InsufficientLabels"
+    INSUFFICIENT_WINDOWS = "InsufficientWindows"
+    NO_REFERENCE = "NoReference"
+    """The comparison needs a reference profile with labels."""
+    TOO_FEW_GROUPS = "TooFewGroups"
+    UNCERTAIN = "Uncertain"
+    """A value is beyond a threshold, its interval reaches across: neither pass nor fail."""
+    UNDEFINED = "Undefined"
+    """The metric has no value of these rows; the message says why."""
+    UNREADABLE_REFERENCE = "UnreadableReference"
+    NO_HUB = "NoHub"
+    UNREACHABLE = "HubUnreachable"
+    REFUSED = "HubRefused"
+    """The hub doesn't take this controller's token, or the monitor; the message says which."""
+    NOT_TOLD = "HubNotTold"
+    """The hub doesn't know the monitor yet."""
+    STALE = "StaleReport"
 
 
 class Finding(NamedTuple):

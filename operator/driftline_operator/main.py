@@ -17,7 +17,6 @@ import msgspec
 
 from driftline_operator.cleanup import cleanup
 from driftline_operator.cluster.api import Api, ApiError, load
-from driftline_operator.controller import program as controller
 from driftline_operator.controller.settings import ControllerSettings
 from driftline_operator.hub.limits import Limits
 from driftline_operator.injection.sidecars import Resources, Settings
@@ -116,6 +115,7 @@ def _controller(parser: argparse.ArgumentParser) -> None:
     add("--status-interval", type=seconds, default=30.0, metavar="TIME", help="between status writes (30s)")
     add("--pull-interval", type=seconds, default=30.0, metavar="TIME", help="between rounds over pods (30s)")
     add("--pull-concurrency", type=int, default=32, metavar="N", help="pods asked at once (32)")
+    add("--hub-service", default="", metavar="NAME", help="the hub's Service, for its certificate")
     add("--lease-duration", type=seconds, default=15.0, metavar="TIME", help="of the leader's lease (15s)")
 
 
@@ -132,13 +132,14 @@ def _hub(parser: argparse.ArgumentParser) -> None:
     add(
         "--metrics", type=address, default=("127.0.0.1", 8091), metavar="ADDR", help="health, series (…:8091)"
     )
-    add("--tokens", type=Path, metavar="FILE", help="who may do what; read again when it changes")
+    add("--tokens", type=Path, metavar="FILE", help="who may do what: a file, or a folder of *.yaml")
     add(
         "--tls-cert", type=Path, metavar="FILE", help="certificate and chain, PEM; read again when it changes"
     )
     add("--tls-key", type=Path, metavar="FILE", help="its key, PEM")
     add("-f", "--monitor", type=Path, action="append", metavar="FILE", help="monitors to know from the start")
     add("--profile", type=Path, metavar="FILE", help="the reference of the one monitor of -f")
+    add("--evaluate-every", type=seconds, default=60.0, metavar="TIME", help="between two looks (1m)")
     limits = Limits()
     add("--max-body", type=int, default=limits.body, metavar="BYTES", help="of a request (%(default)s)")
     add(
@@ -177,7 +178,7 @@ async def _program(given: argparse.Namespace) -> int:
         case "injector":
             return await injector.run(injector_settings(given))
         case "controller":
-            return await controller.run(controller_settings(given))
+            return await _run_controller(given)
         case "hub":
             return await _run_hub(given)
         case "cleanup":
@@ -187,7 +188,15 @@ async def _program(given: argparse.Namespace) -> int:
             return await probe(given.urls)
 
 
+async def _run_controller(given: argparse.Namespace) -> int:
+    # kopf and SciPy are the controller's alone: injector and hub start without them.
+    from driftline_operator.controller import program as controller
+
+    return await controller.run(controller_settings(given))
+
+
 async def _run_hub(given: argparse.Namespace) -> int:
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # it lists its plug-ins as it is imported
     # Its libraries are the hub's alone: controller and injector start without them.
     from driftline_operator.hub import program as hub
 
@@ -201,6 +210,7 @@ async def _run_hub(given: argparse.Namespace) -> int:
             tls_key=given.tls_key,
             monitors=tuple(given.monitor or ()),
             profile=given.profile,
+            evaluate_seconds=given.evaluate_every,
             limits=Limits(
                 body=given.max_body, upload=given.max_upload, rate=given.rate, burst=10 * given.rate
             ),
@@ -252,7 +262,7 @@ def controller_settings(given: argparse.Namespace) -> ControllerSettings:
         "namespace", "identity", "metrics", "intake", "injector_service", "injector_url",
         "controller_service", "certificates", "certificate_secret", "failure_policy", "scrape",
         "watch_namespaces", "resync", "status_interval", "pull_interval", "pull_concurrency",
-        "lease_duration", "kubeconfig",
+        "lease_duration", "kubeconfig", "hub_service",
     )  # fmt: skip
     fields = {name: getattr(given, name) for name in plain}
     return ControllerSettings(

@@ -41,6 +41,8 @@ SUSPENDED_ANNOTATION: Final = "driftline.io/suspended"
 PROFILE_HASH_ANNOTATION: Final = "driftline.io/profile-hash"
 MADE_ANNOTATION: Final = "driftline.io/made"
 """On a profile's immutable copy: when it came into force."""
+CAPTURED_ANNOTATION: Final = "driftline.io/captured"
+"""Beside it: `true` where it was made of captured rows."""
 PART_LABEL: Final = "driftline.io/profile-part"
 """On a ConfigMap that holds a further part of a profile: its number, from 2 on."""
 
@@ -145,6 +147,8 @@ SETTINGS_CONFIG_MAP: Final = "driftline-settings"
 SETTINGS_INJECTION_KEY: Final = "injection"
 """`enabled`; anything else is the kill switch."""
 CERTIFICATE_SECRET: Final = "driftline-webhook-certs"  # noqa: S105 - a Secret's name
+HUB_SECRET: Final = "driftline-hub-access"  # noqa: S105 - a Secret's name
+HUB_TOKENS_KEY: Final = "controller.yaml"
 CA_SECRET: Final = "driftline-webhook-ca"  # noqa: S105 - a Secret's name
 
 

@@ -15,7 +15,9 @@ from __future__ import annotations
 
 import math
 import operator
+import zlib
 from bisect import bisect_right
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -132,11 +134,44 @@ class Calibration(msgspec.Struct, frozen=True, gc=False):
         blocks (traffic fell) or the rows carry no times, those of the nearest size not above its own
         rows. Smaller blocks show larger values, so a missing scale costs power, not false alarms.
         """
-        timed = [s for s in self.scales if s.seconds and s.seconds <= seconds and s.least_rows <= rows]
-        if timed:
-            return max(timed, key=lambda scale: scale.seconds)
-        sized = [s for s in self.scales if not s.seconds and s.rows <= rows]
-        return max(sized, key=lambda scale: scale.rows, default=None)
+        place = _choose([(s.seconds, s.rows, s.least_rows) for s in self.scales], seconds, rows)
+        return None if place is None else self.scales[place]
+
+
+class PackedCalibration(Calibration, frozen=True, gc=False, kw_only=True):
+    """The same for who judges many monitors: scales are decoded when they are asked for, some 50 us each."""
+
+    heads: tuple[tuple[int, int, int], ...]
+    """Seconds, rows and least rows of each scale."""
+    packed: tuple[bytes, ...]
+
+    @classmethod
+    def of(cls, calibration: Calibration) -> PackedCalibration:
+        """Packed."""
+        found = calibration.scales
+        return cls(
+            scales=(),
+            period=calibration.period,
+            heads=tuple((each.seconds, each.rows, each.least_rows) for each in found),
+            packed=tuple(zlib.compress(msgspec.msgpack.encode(each), 6) for each in found),
+        )
+
+    def scale(self, seconds: float, rows: int) -> BlockScale | None:
+        """As `Calibration.scale`."""
+        place = _choose(self.heads, seconds, rows)
+        return None if place is None else _scale.decode(zlib.decompress(self.packed[place]))
+
+
+_scale = msgspec.msgpack.Decoder(BlockScale)
+
+
+def _choose(heads: Sequence[tuple[int, int, int]], seconds: float, rows: int) -> int | None:
+    """Which of the scales, by their seconds, rows and least rows."""
+    timed = [n for n, (s, _, least) in enumerate(heads) if s and s <= seconds and least <= rows]
+    if timed:
+        return max(timed, key=lambda n: heads[n][0])
+    sized = [n for n, (s, size, _) in enumerate(heads) if not s and size <= rows]
+    return max(sized, key=lambda n: heads[n][1], default=None)
 
 
 def _deviation(d: BlockDistribution, value: float, slot: int, slot_blocks: int) -> float:
@@ -176,12 +211,12 @@ def _rounded(value: float) -> float:
     return float(np.float32(value))
 
 
-@lru_cache(maxsize=32768)
+@lru_cache(maxsize=4096)
 def _float32(raw: bytes) -> tuple[float, ...]:
     return tuple(np.frombuffer(raw, dtype="<f4").tolist())
 
 
-@lru_cache(maxsize=32768)
+@lru_cache(maxsize=4096)
 def _uint32(raw: bytes) -> tuple[int, ...]:
     return tuple(np.frombuffer(raw, dtype="<u4").tolist())
 

@@ -53,8 +53,12 @@ class NumericCounts(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     @property
     def rows(self) -> int:
         """Rows counted, whatever they held."""
+        return self.rows_with(self.valid)
+
+    def rows_with(self, valid: int) -> int:
+        """The same where `valid` is known: adding it up is all that this costs."""
         other = self.nan + self.pos_inf + self.neg_inf + self.missing + self.null + self.wrong_type
-        return self.valid + other
+        return valid + other
 
     def __add__(self, other: NumericCounts) -> NumericCounts:
         """Both together. Raises IncompatiblePanes where the grids differ in size."""
@@ -140,7 +144,11 @@ class CategoricalCounts(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     @property
     def rows(self) -> int:
         """Rows counted, whatever they held."""
-        return self.valid + self.missing + self.null + self.wrong_type
+        return self.rows_with(self.valid)
+
+    def rows_with(self, valid: int) -> int:
+        """The same where `valid` is known."""
+        return valid + self.missing + self.null + self.wrong_type
 
     def __add__(self, other: CategoricalCounts) -> CategoricalCounts:
         """Both together. Raises IncompatiblePanes where the numbers of known categories differ."""

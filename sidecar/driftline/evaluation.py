@@ -7,17 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from driftline.counts import CategoricalCounts, ColumnCounts
+from driftline.counts import ColumnCounts
 from driftline.episode import Verdicts, VerdictsState, dataset, label, transition_report
 from driftline.judge import OUTPUTS, Window, judge
 from driftline.measure import Measurer
 from driftline.pane import PaneCounts
 from driftline.profile import FeatureProfile, Profile
-from driftline.quality import check
+from driftline.quality import check, ratios
 from driftline.report import FeatureReport, QualityReport, TransitionReport, VerdictReport, WindowReport
 from driftline.spec import MonitorSpec
 from driftline.stats import Statistic, statistics
-from driftline.verdict import FeatureJudgement, Reason, WindowJudgement
+from driftline.verdict import FeatureJudgement, Reason, State, WindowJudgement
 
 FILLING = "Filling"
 """A window that began before counting did: shown, but no verdict is built on it."""
@@ -98,9 +98,14 @@ class Evaluator:
         *,
         whole: bool,
     ) -> WindowReport:
+        judged = {feature.name: feature for feature in judgement.features}
         features = {
             feature.name: self._feature(
-                feature, judgement, counts.features[feature.name], found[feature.name]
+                feature,
+                judged.get(feature.name),
+                judgement.state,
+                counts.features[feature.name],
+                found[feature.name],
             )
             for feature in self._profile.features
         }
@@ -125,19 +130,18 @@ class Evaluator:
     def _feature(
         self,
         feature: FeatureProfile,
-        window: WindowJudgement,
+        judged: FeatureJudgement | None,
+        state: State,
         counts: ColumnCounts,
         found: Mapping[str, Statistic],
     ) -> FeatureReport:
         role = feature.role.value
-        judged = window.feature(feature.name) or FeatureJudgement(
-            feature.name, role, Reason(window.state.value)
-        )
+        judged = judged or FeatureJudgement(feature.name, role, Reason(state.value))
         shown = {name: statistic for name, statistic in found.items() if name not in _NOT_SHOWN}
         values = {name: statistic.value for name, statistic in shown.items()}
         if self._wanted is not None and judged.psi is not None:
             values["psi"] = judged.psi
-        new = counts.new_rows if isinstance(counts, CategoricalCounts) else None
+        now = ratios(counts)
         return FeatureReport(
             type=feature.type.value,
             role=role,
@@ -146,12 +150,12 @@ class Evaluator:
             p_adjusted=judged.p_adjusted,
             extrapolated=judged.extrapolated,
             effective_rows=judged.effective_rows,
-            missing_ratio=_ratio(counts.missing + counts.null, counts.rows),
-            out_of_range_ratio=_ratio(counts.out_of_range, counts.valid),
-            new_category_ratio=None if new is None else _ratio(new, counts.valid),
+            missing_ratio=now.missing,
+            out_of_range_ratio=now.out_of_range,
+            new_category_ratio=now.new_category,
             quality=tuple(
                 QualityReport(reason=finding.reason, value=finding.value, limit=finding.limit)
-                for finding in check(feature.counts, counts, self._spec.quality)
+                for finding in check(feature.counts, counts, now, self._spec.quality)
             ),
             effect=judged.effect,
             large=judged.large,
@@ -165,7 +169,3 @@ class Evaluator:
                 if statistic.reason is not None
             },
         )
-
-
-def _ratio(part: int, whole: int) -> float | None:
-    return part / whole if whole else None

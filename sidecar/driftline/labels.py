@@ -32,6 +32,9 @@ GROUPS = 50
 
 Counts = NDArray[np.int64]
 
+_CLASS_MEASURES = 5
+"""Sums of a classifier's group: by label, by label of those called positive, rows without an answer."""
+
 
 @dataclass(frozen=True, slots=True)
 class Group:
@@ -48,6 +51,8 @@ class ScoreGroup:
     group: Group
     negatives: Counts
     positives: Counts
+    said: tuple[Counts, Counts] | None = None
+    """Those of them that the model called positive: (negatives, positives). None: a row has no answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +123,17 @@ class LabelsBuilder:
         self._regression = regression
         self._sums: dict[Group, Floats] = {}
 
-    def add(self, predictions: Floats, labels: Floats, segments: Mapping[str, Column]) -> None:
-        """Add rows: `predictions`, `labels` float64 (rows,); a row without both being finite is left out."""
+    def add(
+        self, predictions: Floats, labels: Floats, segments: Mapping[str, Column], said: Floats | None = None
+    ) -> None:
+        """Add rows: `predictions`, `labels` float64 (rows,); a row without both being finite is left out.
+
+        `said`: of a classifier, float64 (rows,): 1.0 where it answered the positive class, 0.0 another, NaN
+        where there is no answer.
+        """
         finite = np.isfinite(predictions) & np.isfinite(labels)
         bins = np.searchsorted(self._edges, predictions, side="left")
-        measures = self._measures(predictions, labels)
+        measures = self._measures(predictions, labels, said)
         for group, rows in _groups(predictions.size, segments):
             chosen = rows & finite
             sums = self._sums.setdefault(group, np.zeros((len(measures), self._edges.size + 1)))
@@ -138,16 +149,20 @@ class LabelsBuilder:
             return ResidualLabels(self._edges, tuple(_residuals(*item) for item in kept.items()))
         return ScoreLabels(self._edges, tuple(_scores(*item) for item in kept.items()))
 
-    def _measures(self, predictions: Floats, labels: Floats) -> list[Floats]:
+    def _measures(self, predictions: Floats, labels: Floats, said: Floats | None) -> list[Floats]:
         if not self._regression:
-            return [(labels == 0.0).astype(np.float64), (labels == 1.0).astype(np.float64)]
+            classes = [(labels == 0.0).astype(np.float64), (labels == 1.0).astype(np.float64)]
+            answers = np.full(labels.size, np.nan) if said is None else said
+            answered = [each * (answers == 1.0) for each in classes]
+            return [*classes, *answered, np.isnan(answers).astype(np.float64)]
         residuals = labels - predictions
         return [np.ones(labels.size), residuals, np.abs(residuals), residuals * residuals]
 
 
 def _scores(group: Group, sums: Floats) -> ScoreGroup:
-    negatives, positives = sums.astype(np.int64)
-    return ScoreGroup(group, negatives, positives)
+    negatives, positives, said_negatives, said_positives, silent = sums.astype(np.int64)
+    said = None if silent.any() else (said_negatives, said_positives)
+    return ScoreGroup(group, negatives, positives, said)
 
 
 def _residuals(group: Group, sums: Floats) -> ResidualGroup:
@@ -158,7 +173,7 @@ def _residuals(group: Group, sums: Floats) -> ResidualGroup:
 def _largest(sums: Mapping[Group, Floats]) -> list[Group]:
     """All rows first, then by segment the `GROUPS` with most rows; groups without rows are none."""
     rows = {
-        group: float(total[0].sum() + (total[1].sum() if len(total) == 2 else 0))
+        group: float(total[0].sum() + (total[1].sum() if len(total) == _CLASS_MEASURES else 0))
         for group, total in sums.items()
     }
     by_size = sorted((group for group in sums if rows[group] > 0), key=lambda group: -rows[group])

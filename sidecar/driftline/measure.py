@@ -6,7 +6,8 @@ column.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -35,6 +36,8 @@ _NOISE = np.log(1e-3)
 class _Column:
     feature: FeatureProfile
     bins: Ints
+    rows: int
+    """Values in the bins."""
     pooled: bool
     score: Score | None
     mean: float
@@ -43,9 +46,11 @@ class _Column:
     @classmethod
     def of(cls, feature: FeatureProfile) -> _Column:
         score = Score.of(feature.axis) if isinstance(feature.axis, Grid) else None
+        bins = bin_counts(feature.axis, feature.counts)
         return cls(
             feature,
-            bin_counts(feature.axis, feature.counts),
+            bins,
+            int(bins.sum()),
             pooled=not isinstance(feature.axis, Grid),
             score=score,
             mean=_mean(score, feature, feature.counts) or 0.0,
@@ -79,15 +84,19 @@ class Measurer:
         `statistics` per column by name, for the thresholds other than PSI that the user gave.
         """
         found = []
-        for column in self._columns:
+        every = [self._current(column, window) for column in self._columns]
+        for column, current, psi in zip(self._columns, every, _psi(self._columns, every), strict=True):
             name = column.feature.name
             counts = window.features.get(name)
-            current = None if counts is None else bin_counts(column.feature.axis, counts)
             effective = 0.0 if counts is None else column.effective_rows(counts, window.clusters.get(name))
             large = _large((statistics or {}).get(name, {}), thresholds)
             shift = None if counts is None else column.shift(counts)
-            found.append(_measure(column, current, effective, shift, large_elsewhere=large))
+            found.append(_measure(column, current, psi, effective, shift, large_elsewhere=large))
         return tuple(found)
+
+    def _current(self, column: _Column, window: PaneCounts) -> Ints | None:
+        counts = window.features.get(column.feature.name)
+        return None if counts is None else bin_counts(column.feature.axis, counts)
 
     def unmeasured(self) -> tuple[Measurement, ...]:
         """Every column without a value: of a window that can't be judged."""
@@ -112,7 +121,7 @@ def bin_counts(axis: FeatureAxis, counts: NumericCounts | CategoricalCounts) -> 
     starts = np.append(0, 2 * at + 2)
     if len(at) == 1:
         starts = np.array([0, 2 * at[0] + 1, 2 * at[0] + 2])
-    found: Ints = np.add.reduceat(counts.counts, starts)
+    found: Ints = np.add.reduceat(counts.counts, starts, dtype=np.int64)
     return found
 
 
@@ -124,20 +133,39 @@ def _mean(
     return score.mean(counts, feature.axis)
 
 
+def _psi(columns: Sequence[_Column], every: Sequence[Ints | None]) -> list[float]:
+    """The PSI of each column, NaN where it has none. Columns with as many bins are computed at once."""
+    groups: dict[tuple[int, bool], list[int]] = {}
+    for index, (column, current) in enumerate(zip(columns, every, strict=True)):
+        if current is not None:
+            groups.setdefault((len(column.bins), column.pooled), []).append(index)
+    found = [math.nan] * len(columns)
+    for (_, pooled), group in groups.items():
+        reference = np.stack([columns[index].bins for index in group])
+        current = np.stack([bins for index in group if (bins := every[index]) is not None])
+        for index, psi in zip(group, shares_psi(reference, current, pooled=pooled).tolist(), strict=True):
+            found[index] = psi
+    return found
+
+
 def _measure(
-    column: _Column, current: Ints | None, effective: float, shift: float | None, *, large_elsewhere: bool
+    column: _Column,
+    current: Ints | None,
+    psi: float,
+    effective: float,
+    shift: float | None,
+    *,
+    large_elsewhere: bool,
 ) -> Measurement:
     feature = column.feature
     rows = 0 if current is None else int(current.sum())
-    reference = column.bins
-    reference_rows = int(reference.sum())
+    reference, reference_rows = column.bins, column.rows
     if current is None or rows == 0 or reference_rows == 0:
         return Measurement(feature.name, feature.role.value, None, 0, rows, 0.0, reference_rows)
     bins = len(reference)
     if column.pooled:
         pooled, _ = pool(reference[None, :], current[None, :])
         bins = max(1, int(np.count_nonzero(pooled)))
-    psi = float(shares_psi(reference[None, :], current[None, :], pooled=column.pooled)[0])
     weight = 1 / rows + 1 / reference_rows
     floor = noise_quantile(bins - 1) * weight if column.pooled else 0.0
     return Measurement(

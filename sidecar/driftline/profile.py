@@ -7,10 +7,13 @@ itself show, so that a verdict can tell drift from this reference's own unrest.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from driftline.calibration import Calibration
+import msgspec
+import numpy as np
+
+from driftline.calibration import Calibration, PackedCalibration
 from driftline.categories import Categories
 from driftline.columns import Floats
 from driftline.counts import CategoricalCounts, NumericCounts
@@ -134,7 +137,25 @@ class Profile:
             },
         )
 
+    def for_judging(self) -> Profile:
+        """With what verdicts need, in half of the memory. Not to be stored: its hash is the whole's."""
+        packed = None if self.calibration is None else PackedCalibration.of(self.calibration)
+        return replace(
+            self, calibration=packed, diagnostics=Diagnostics(), labels=None,
+            features=tuple(replace(each, counts=_narrow(each.counts)) for each in self.features),
+        )  # fmt: skip
+
     def age(self, now: float) -> float | None:
         """Seconds since the last row (or since `created`, where rows have no time); None if unknown."""
         latest = self.span.end if self.span is not None else self.created
         return None if latest is None else now - latest
+
+
+def _narrow(counts: NumericCounts | CategoricalCounts) -> NumericCounts | CategoricalCounts:
+    """Counts as int32 where all of them fit; sums as float32, which is what a stored profile has of them."""
+    if isinstance(counts, CategoricalCounts):
+        return counts
+    kind = np.int32 if counts.valid <= np.iinfo(np.int32).max else np.int64
+    return msgspec.structs.replace(
+        counts, counts=counts.counts.astype(kind), sums=counts.sums.astype(np.float32)
+    )

@@ -74,7 +74,8 @@ class ReferenceColumn:
 class LabelPlan:
     """Where labels are: the column `label` against the score (classification) or prediction `predicted`.
 
-    `positive`: the positive class as it is written; a numeric label is compared as a number.
+    `positive`: the positive class as it is written; a numeric label is compared as a number. `said`: the
+    column of a classifier's answers, where there is one.
     """
 
     label: str
@@ -82,6 +83,7 @@ class LabelPlan:
     regression: bool = False
     positive: str = "1"
     segments: tuple[str, ...] = ()
+    said: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,7 +299,8 @@ def _labels(reference: ReferenceRows, plan: LabelPlan | None) -> Labels | None:
     builder = LabelsBuilder(edges, regression=plan.regression)
     for batch, _ in reference.batches():
         segments = {name: batch.columns[name] for name in plan.segments}
-        builder.add(_numbers(batch.columns[plan.predicted]), _label_values(batch, plan), segments)
+        said = None if plan.said is None else _is_positive(batch.columns[plan.said], plan.positive)
+        builder.add(_numbers(batch.columns[plan.predicted]), _label_values(batch, plan), segments, said)
     return builder.build()
 
 
@@ -316,14 +319,16 @@ def _label_edges(reference: ReferenceRows, plan: LabelPlan) -> Floats:
 def _label_values(batch: Batch, plan: LabelPlan) -> Floats:
     """A regression's target; else 1 for the positive class, 0 for others, NaN without label."""
     column = batch.columns[plan.label]
-    if isinstance(column, CategoricalColumn):
-        positive = np.array([*(float(value == plan.positive) for value in column.dictionary), np.nan])
-        return positive[column.codes]
-    if plan.regression:
+    if plan.regression and isinstance(column, NumericColumn):
         return column.values
-    return np.where(
-        np.isnan(column.values), np.nan, (column.values == float(plan.positive)).astype(np.float64)
-    )
+    return _is_positive(column, plan.positive)
+
+
+def _is_positive(column: Column, positive: str) -> Floats:
+    """1.0 for the positive class, 0.0 for others, NaN where there is no value."""
+    if isinstance(column, CategoricalColumn):
+        return np.array([*(float(value == positive) for value in column.dictionary), np.nan])[column.codes]
+    return np.where(np.isnan(column.values), np.nan, (column.values == float(positive)).astype(np.float64))
 
 
 def _numbers(column: Column) -> Floats:

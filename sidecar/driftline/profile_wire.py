@@ -243,7 +243,8 @@ def _labels_to_wire(labels: Labels) -> LabelsWire:
     groups: list[tuple[str | None, str | None, tuple[bytes, ...]]] = []
     for of in labels.groups:
         if isinstance(of, ScoreGroup):
-            measures: tuple[bytes, ...] = (pack_integers(of.negatives), pack_integers(of.positives))
+            counts = (of.negatives, of.positives, *(of.said or ()))
+            measures: tuple[bytes, ...] = tuple(map(pack_integers, counts))
         else:
             sums = (of.sums, of.absolute, of.squares)
             measures = (pack_integers(of.rows), *(pack_floats(each) for each in sums))
@@ -256,10 +257,11 @@ def _labels_from_wire(wire: LabelsWire) -> Labels:
     if not wire.regression:
         scores = []
         for segment, value, measures in wire.groups:
-            _fits(len(measures) == 2)
-            negatives, positives = (unpack_integers(measure) for measure in measures)
-            _fits(len(negatives) == len(positives) == len(edges) + 1)
-            scores.append(ScoreGroup(Group(segment, value), negatives, positives))
+            _fits(len(measures) in (2, 4))
+            negatives, positives, *said = (unpack_integers(measure) for measure in measures)
+            _fits(all(len(each) == len(edges) + 1 for each in (negatives, positives, *said)))
+            answered = (said[0], said[1]) if said else None
+            scores.append(ScoreGroup(Group(segment, value), negatives, positives, answered))
         return ScoreLabels(edges, tuple(scores))
     residuals = []
     for segment, value, measures in wire.groups:

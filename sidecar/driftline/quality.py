@@ -62,7 +62,8 @@ class Finding:
 
 def ratios(counts: ColumnCounts) -> QualityRatios:
     """The shares of a column's window."""
-    rows, valid = counts.rows, counts.valid
+    valid = counts.valid
+    rows = counts.rows_with(valid)
     non_finite = 0 if isinstance(counts, CategoricalCounts) else counts.nan + counts.pos_inf + counts.neg_inf
     return QualityRatios(
         missing=_share(counts.missing + counts.null, rows),
@@ -74,11 +75,15 @@ def ratios(counts: ColumnCounts) -> QualityRatios:
     )
 
 
-def check(reference: ColumnCounts, current: ColumnCounts, limits: Quality) -> tuple[Finding, ...]:
-    """Everything wrong with a column's window; () where all is well. Both counted on the same axis."""
-    if current.rows == 0:
+def check(
+    reference: ColumnCounts, current: ColumnCounts, now: QualityRatios, limits: Quality
+) -> tuple[Finding, ...]:
+    """Everything wrong with a column's window, whose ratios are `now`; () where all is well.
+
+    Both counted on the same axis.
+    """
+    if now.missing is None:
         return (Finding(QualityReason.NO_DATA),)
-    now = ratios(current)
     checks = (
         (QualityReason.MISSING, now.missing, limits.missing_ratio),
         (QualityReason.NON_FINITE, now.non_finite, limits.missing_ratio),

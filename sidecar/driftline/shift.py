@@ -63,6 +63,12 @@ class Score:
             return None
         open_cells = counts.counts[::2]
         with np.errstate(over="ignore", invalid="ignore"):
-            means = grid.centres + counts.sums / np.maximum(open_cells, 1)
-        total = self.scores(means) @ open_cells + self.scores(grid.edges) @ counts.counts[1::2]
-        return float(total) / valid
+            means = counts.sums / np.maximum(open_cells, 1)
+            if len(grid.edges):  # `grid.centres`, which isn't made here: kept, it takes as much as the grid
+                means[0] += grid.edges[0]
+                means[1:] += grid.edges
+        total = float(self.scores(means) @ open_cells)
+        on_edges = counts.counts[1::2]
+        if on_edges.any():
+            total += float(self.scores(grid.edges) @ on_edges)
+        return total / valid

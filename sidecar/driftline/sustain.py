@@ -10,9 +10,10 @@ Windows that couldn't be judged are neither pass nor fail: they leave no mark.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import NamedTuple, Protocol, TypeVar
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 from driftline import detector
 from driftline.spec import Drift
@@ -46,12 +47,38 @@ class Transition:
 class FeatureCourse:
     """What is remembered of one feature between windows. `since`: when it was found to have drifted."""
 
-    marks: list[Mark] = field(default_factory=list)
+    marks: bytes = b""
+    """One `_MARK` for each window, oldest first: as objects they would be a megabyte a monitor."""
     log_evidence: float = -math.inf
     evidence_end: float = -math.inf
     reason: Reason = Reason.STABLE
     since: float | None = None
     last: FeatureJudgement | None = None
+
+
+_MARK: Final = struct.Struct("<dB")
+"""A window's end, and effect and unusual in one byte; its start is its length before."""
+_EFFECTS: Final = tuple(Effect)
+
+
+def pack_mark(end: float, effect: Effect, *, unusual: bool) -> bytes:
+    """What `newest_first` reads."""
+    return _MARK.pack(end, 2 * _EFFECTS.index(effect) + unusual)
+
+
+def newest_first(marks: bytes, seconds: int) -> Iterator[Mark]:
+    """Packed marks of windows of that length, from the last one on."""
+    for at in range(len(marks) - _MARK.size, -1, -_MARK.size):
+        end, code = _MARK.unpack_from(marks, at)
+        yield Mark(end - seconds, end, _EFFECTS[code >> 1], unusual=bool(code & 1))
+
+
+def _since(marks: bytes, oldest: float) -> bytes:
+    """Those that end after `oldest`."""
+    at = 0
+    while at < len(marks) and _MARK.unpack_from(marks, at)[0] <= oldest:
+        at += _MARK.size
+    return marks[at:]
 
 
 class Spanned(Protocol):
@@ -73,8 +100,13 @@ Span = TypeVar("Span", bound=Spanned)
 
 def disjoint(marks: Sequence[Span], of: int) -> list[Span]:
     """The last `of` marks that don't overlap, newest first: of sliding windows each row counts once."""
+    return first_disjoint(reversed(marks), of)
+
+
+def first_disjoint(marks: Iterable[Span], of: int) -> list[Span]:
+    """The same of marks that are given newest first."""
     chosen: list[Span] = []
-    for mark in reversed(marks):
+    for mark in marks:
         if len(chosen) == of:
             break
         if not chosen or mark.end <= chosen[-1].start:
@@ -151,10 +183,10 @@ class WindowCourse:
     def _remember(
         self, course: FeatureCourse, window: WindowJudgement, feature: FeatureJudgement, threshold: float
     ) -> None:
-        course.marks.append(Mark(window.start, window.end, feature.effect, feature.unusual))
         # Twice the span that k of m needs, so that windows without data don't hide what came before them.
         oldest = window.end - 2 * self._policy.sustain.of * self.seconds
-        course.marks = [mark for mark in course.marks if mark.end > oldest]
+        mark = pack_mark(window.end, feature.effect, unusual=feature.unusual)
+        course.marks = _since(course.marks, oldest) + mark
         if feature.p is not None and window.start >= course.evidence_end:
             grown = detector.advance(course.log_evidence, feature.p)
             course.log_evidence = min(grown, threshold + detector.HEADROOM)
@@ -162,7 +194,7 @@ class WindowCourse:
 
     def _reason(self, course: FeatureCourse, feature: FeatureJudgement, threshold: float) -> Reason:
         enough = self._policy.sustain.windows
-        last = disjoint(course.marks, self._policy.sustain.of)
+        last = first_disjoint(newest_first(course.marks, self.seconds), self._policy.sustain.of)
         large = [mark for mark in last if mark.effect is Effect.LARGE]
         moderate = [mark for mark in last if mark.effect is not Effect.SMALL]
         # Drift once found stays found until its evidence is used up: no flapping at the threshold.

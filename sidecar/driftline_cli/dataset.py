@@ -211,7 +211,9 @@ def _labels(
     if score is not None:
         positive = roles.positive or "1"
         as_number = numeric and _is_number(positive)
-        plan = LabelPlan(roles.label, score.name, False, positive, tuple(segments))
+        answers = prediction is not None and (_is_number(positive) or not prediction.numeric)
+        said = prediction.name if prediction is not None and answers else None
+        plan = LabelPlan(roles.label, score.name, False, positive, tuple(segments), said)
         return plan, ((roles.label, Kind.NUMERIC if as_number else Kind.CATEGORICAL),)
     if prediction is not None and prediction.numeric:
         plan = LabelPlan(roles.label, prediction.name, True, segments=tuple(segments))

@@ -37,8 +37,12 @@ def letters(text: str) -> ColumnCounts:
     return counts(LETTERS, CategoricalColumn(codes, dictionary), len(text))
 
 
+def findings(reference: ColumnCounts, current: ColumnCounts) -> tuple[Finding, ...]:
+    return check(reference, current, ratios(current), Quality())
+
+
 def reasons(reference: ColumnCounts, current: ColumnCounts) -> list[QualityReason]:
-    return [finding.reason for finding in check(reference, current, Quality())]
+    return [finding.reason for finding in findings(reference, current)]
 
 
 def test_a_window_like_the_reference_has_no_findings() -> None:
@@ -57,7 +61,7 @@ def test_a_window_like_the_reference_has_no_findings() -> None:
 def test_what_is_no_value_is_found_above_its_limit(state: State, reason: QualityReason) -> None:
     limit = Quality().missing_ratio if reason is QualityReason.MISSING else Quality().wrong_type_ratio
     assert reasons(numeric(NORMAL), numeric(NORMAL, state, limit)) == []
-    found = check(numeric(NORMAL), numeric(NORMAL, state, 0.25), Quality())
+    found = findings(numeric(NORMAL), numeric(NORMAL, state, 0.25))
     assert found == (Finding(reason, 0.25, limit),)
 
 
@@ -73,7 +77,7 @@ def test_nan_infinities_and_values_out_of_range_are_found() -> None:
     values[:100] = np.nan
     values[100:150] = np.inf
     values[150:200] = 11.0
-    found = check(numeric(NORMAL), numeric(values), Quality())
+    found = findings(numeric(NORMAL), numeric(values))
     assert [finding.reason for finding in found] == [QualityReason.NON_FINITE, QualityReason.OUT_OF_RANGE]
     assert [finding.value for finding in found] == [0.15, pytest.approx(50 / 850)]
 

@@ -20,13 +20,13 @@ from driftline_operator.hub.api import application
 from driftline_operator.hub.database import Database
 from driftline_operator.hub.hub import Hub
 from driftline_operator.hub.limits import Limits
-from driftline_operator.hub.tokens import Grant, TokenFile, sha256_of
+from driftline_operator.hub.tokens import Grant, Scope, TokenFile, sha256_of
 from prometheus_client import CollectorRegistry, generate_latest
 from pyarrow import parquet
 
 from tests.support.hubs import NOW, document
 
-ALL = ("admin", "intake", "label", "read")
+ALL: tuple[Scope, ...] = ("admin", "intake", "label", "read")
 GRANTS = [
     Grant(sha256=sha256_of("all"), namespace="*", scopes=ALL),
     Grant(sha256=sha256_of("ml"), namespace="ml", scopes=ALL),
@@ -50,7 +50,7 @@ class Api:
         assert response.status == status, await response.text()
         return await response.json()
 
-    async def label(self, body: bytes | str, kind: str, status: int = 200, **query: str) -> Any:
+    async def label(self, body: bytes | str, kind: str, status: int = 200, **query: Any) -> Any:
         fields = {"data": body, "headers": {"Content-Type": kind}}
         return await self.answer("POST", "/v1/labels", status, params=CENSUS | query, **fields)
 
@@ -131,8 +131,8 @@ async def test_lines_and_lists_without_an_envelope(api: Api) -> None:
 
 async def test_files_of_labels(api: Api) -> None:
     text = 'who,what,when\r\n1,yes,1750000000\r\n"2,x",no,2025-06-15T15:06:40+00:00\r\n'
-    columns = {"id-column": "who", "label-column": "what"}
-    assert await api.label(text, "text/csv", **columns, **{"time-column": "when"}) == {
+    timed: dict[str, Any] = {"id-column": "who", "label-column": "what", "time-column": "when"}
+    assert await api.label(text, "text/csv", **timed) == {
         "accepted": 2,
         "new": 2,
     }
@@ -141,9 +141,7 @@ async def test_files_of_labels(api: Api) -> None:
     table = pa.table({"who": [3, 4], "what": [True, False], "when": pa.array([1, 2], pa.timestamp("s"))})
     file = io.BytesIO()
     parquet.write_table(table, file)
-    sent = await api.label(
-        file.getvalue(), "application/vnd.apache.parquet", **columns, **{"time-column": "when"}
-    )
+    sent = await api.label(file.getvalue(), "application/vnd.apache.parquet", **timed)
     assert sent == {"accepted": 2, "new": 2}
     found = await api.answer("GET", "/v1/predictions/4", params=CENSUS)
     assert found["labels"] == [{"at": 2.0, "label": "false", "received": NOW}]
@@ -167,7 +165,7 @@ async def test_files_that_are_refused_as_a_whole(api: Api, text: Any, field: str
 
 
 async def test_a_file_is_no_parquet_or_too_long(api: Api) -> None:
-    columns = {"id-column": "who", "label-column": "what"}
+    columns: dict[str, Any] = {"id-column": "who", "label-column": "what"}
     refused = await api.label(b"PAR1", "application/vnd.apache.parquet", 400, **columns)
     assert "no Parquet" in refused["error"]
     long = "who,what\n" + "".join(f"{n},x\n" for n in range(51))

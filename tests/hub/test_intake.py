@@ -7,13 +7,13 @@ from collections.abc import Callable
 import pytest
 from driftline.events import Feedback, Kpi, Label, Prediction
 from driftline_operator.hub import intake, reading, registry
-from driftline_operator.hub.reading import Found, FoundFeedback, FoundKpi, FoundLabel, FoundPrediction
+from driftline_operator.hub.reading import FoundFeedback, FoundId, FoundKpi, FoundLabel, FoundPrediction
 from driftline_operator.hub.refusal import Refusal
 
 from tests.support.hubs import NOW, Store
 
 
-def found(store: Store, identity: str) -> Found:
+def found(store: Store, identity: str) -> FoundId:
     with store.database.reading() as connection:
         return reading.find(connection, store.monitor, identity)
 
@@ -47,7 +47,18 @@ def test_another_boot_sends_others(store: Store) -> None:
 
 
 @pytest.mark.parametrize(
-    ("outcome", "kept"), [("x", "x"), (True, "true"), (1.0, "1"), (0.5, "0.5"), (-0.0, "0")]
+    ("outcome", "kept"),
+    [
+        ("x", "x"),
+        (True, "true"),
+        (1.0, "1"),
+        (0.5, "0.5"),
+        (-0.0, "0"),
+        ("1.0", "1"),
+        ("-2.00", "-2"),
+        ("1.5", "1.5"),
+        ("v1.0", "v1.0"),
+    ],
 )
 def test_classes_go_by_their_name(store: Store, outcome: str | float | bool, kept: str) -> None:
     store.label(Label(id="a", label=outcome, at=NOW))

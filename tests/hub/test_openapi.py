@@ -8,6 +8,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import schemathesis
@@ -28,10 +29,13 @@ from tests.support.hubs import Store
 TOKEN = "all"
 
 
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def address(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A hub in a thread of its own: schemathesis is synchronous."""
-    database = Database(f"sqlite:///{tmp_path_factory.mktemp('hub')}/hub.db")
+    url = f"sqlite:///{tmp_path_factory.mktemp('hub')}/hub.db"
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgres").create()
+    database = Database(url)
     migrate(database)
     Store(database)
     tokens = TokenFile(None)
@@ -66,7 +70,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 OPERATIONS = [(path, method) for path, methods in openapi.document()["paths"].items() for method in methods]
 
-MORE_THAN_A_SCHEMA = {
+MORE_THAN_A_SCHEMA: dict[tuple[str, str], list[Any]] = {
     # An envelope, or events with `boot` in the query: a schema can't tie a body to a parameter.
     ("/v1/predictions", "post"): [positive_data_acceptance],
     # A monitor has rules of its own, which `build_monitor` checks.
@@ -79,9 +83,9 @@ MORE_THAN_A_SCHEMA = {
 def test_the_hub_does_what_its_document_says(address: str, path: str, method: str) -> None:
     served = schemathesis.openapi.from_url(f"{address}/openapi.json")
 
-    @settings(max_examples=30, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=15, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(case=served[path][method.upper()].as_strategy())
-    def check(case: schemathesis.Case) -> None:
+    def check(case: schemathesis.Case[Any]) -> None:
         headers = {"Authorization": f"Bearer {TOKEN}"}
         case.call_and_validate(headers=headers, excluded_checks=MORE_THAN_A_SCHEMA.get((path, method), []))
 

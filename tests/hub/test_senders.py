@@ -144,6 +144,7 @@ def test_the_async_client_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)  # five starts of a hub, and the pauses between tries grow meanwhile
 def test_a_hub_killed_under_load_has_everything_it_acknowledged_and_once(tmp_path: Path) -> None:
     port, sent = free_port(), 0
     with analyzer(tmp_path, port) as running:

@@ -121,7 +121,7 @@ def judged(*thresholds: PerformanceThreshold, **fields: Any) -> ModelMonitor:
         ),
         (
             lambda: ProfileSource(file="a", config_map="b"),
-            "must have exactly one of file, configMap and volume (file and configMap given)",
+            "must have exactly one of file and configMap (both given)",
         ),
         (
             lambda: Reference(profile=ProfileSource(file="a"), capture=CaptureReference()),

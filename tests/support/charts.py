@@ -87,6 +87,38 @@ VALUES: dict[str, Json] = {
         "controller": {"podAnnotations": {"a": "b"}, "serviceAccount": {"annotations": {"role": "x"}}},
         "injector": {"podAnnotations": {"c": "d"}, "serviceAccount": {"annotations": {"role": "y"}}},
     },
+    "hub": {"hub": {"enabled": True}},
+    "hub-on-a-volume-of-yours": {
+        "hub": {
+            "enabled": True,
+            "persistence": {"existingClaim": "fast", "storageClass": "ssd", "size": "100Gi"},
+            "tokens": {"existingSecret": "hub-tokens"},
+            "evaluateEvery": "5m",
+            "logLevel": "debug",
+            "resources": {"requests": {"cpu": "1"}},
+            "podAnnotations": {"a": "b"},
+            "nodeSelector": {"disk": "ssd"},
+            "tolerations": [{"key": "ml", "operator": "Exists"}],
+            "affinity": {"nodeAffinity": {}},
+            "topologySpreadConstraints": [
+                {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"}
+            ],
+            "priorityClassName": "system-cluster-critical",
+            "extraArgs": ["--rate=1000"],
+        }
+    },
+    "hub-without-a-volume": {"hub": {"enabled": True, "persistence": {"enabled": False}}},
+    "hubs-on-postgresql": {
+        "hub": {
+            "enabled": True,
+            "replicas": 3,
+            "database": {"existingSecret": "postgresql", "key": "uri"},
+            "podDisruptionBudget": {"enabled": True, "minAvailable": 2},
+        },
+        "certificates": {"issuer": "cert-manager"},
+        "networkPolicy": {"enabled": True},
+    },
+    "hub-by-url": {"hub": {"enabled": True, "database": {"url": "postgresql://hub@db.ml.svc/driftline"}}},
     "names": {"nameOverride": "drift", "fullnameOverride": "ml-drift"},
     "scheduling": {"injector": {"hostNetwork": True, "port": 10250, **SCHEDULED}, "controller": SCHEDULED},
     "resources": {

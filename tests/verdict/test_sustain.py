@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 from driftline.spec import Drift
-from driftline.sustain import Mark, WindowCourse, disjoint
+from driftline.sustain import Mark, WindowCourse, disjoint, newest_first, pack_mark
 from driftline.verdict import Effect, Reason, State
 
 from tests.support.verdicts import HOUR, said
@@ -53,6 +53,15 @@ def test_sliding_windows_count_once() -> None:
 def test_disjoint_takes_the_newest_first() -> None:
     marks = [Mark(end - 10.0, float(end), LARGE, unusual=True) for end in (10, 15, 20, 25, 30)]
     assert [mark.end for mark in disjoint(marks, 3)] == [30, 20, 10]
+
+
+def test_marks_are_read_as_they_were_packed() -> None:
+    given = [
+        (float(end), effect, end % 20 == 0) for end, effect in zip(range(10, 40, 10), Effect, strict=True)
+    ]
+    packed = b"".join(pack_mark(end, effect, unusual=unusual) for end, effect, unusual in given)
+    expected = [Mark(end - 10, end, effect, unusual) for end, effect, unusual in reversed(given)]
+    assert list(newest_first(packed, 10)) == expected
 
 
 def test_windows_that_could_not_be_judged_leave_no_mark() -> None:

@@ -43,6 +43,7 @@ annotations:
 {{- end -}}
 
 {{- define "driftline.controller" -}}{{ include "driftline.fullname" . }}-controller{{- end -}}
+{{- define "driftline.hub" -}}{{ include "driftline.fullname" . }}-hub{{- end -}}
 {{- define "driftline.injector" -}}{{ include "driftline.fullname" . }}-injector{{- end -}}
 
 {{/* An image's reference: (dict "root" . "image" .Values.operator.image) */}}
@@ -60,8 +61,13 @@ annotations:
 
 {{/* What both programs' pods share, fit for the restricted level. (dict "root" . "part" PART "values" .Values.PART) */}}
 {{- define "driftline.podTop" -}}
+{{- if .stranger }}
+# It never asks the API server.
+automountServiceAccountToken: false
+{{- else }}
 serviceAccountName: {{ include "driftline.fullname" .root }}-{{ .part }}
 automountServiceAccountToken: true
+{{- end }}
 {{- with .root.Values.image.pullSecrets }}
 imagePullSecrets:
   {{- toYaml . | nindent 2 }}
@@ -125,6 +131,9 @@ env:
 - --sidecar-image={{ include "driftline.image" (dict "root" . "image" .Values.sidecar.image) }}
 - --sidecar-image-pull-policy={{ .Values.image.pullPolicy }}
 - --push-url=https://{{ include "driftline.controller" . }}.{{ .Release.Namespace }}.svc:8443
+{{- if .Values.hub.enabled }}
+- --hub-url=https://{{ include "driftline.hub" . }}.{{ .Release.Namespace }}.svc:8090
+{{- end }}
 - --scrape={{ .Values.metrics.scrape }}
 - {{ printf "--proxy-resources=%s" (toJson .Values.sidecar.proxy.resources) | quote }}
 - {{ printf "--analyzer-resources=%s" (toJson .Values.sidecar.analyzer.resources) | quote }}

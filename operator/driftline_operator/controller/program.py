@@ -27,8 +27,12 @@ from driftline_operator.cluster.resources import MODEL_MONITORS, POD_MONITORS
 from driftline_operator.controller import handlers
 from driftline_operator.controller.apply import Applier, NotLeading
 from driftline_operator.controller.gather import Watches
-from driftline_operator.controller.monitors import MonitorStore
-from driftline_operator.controller.observed import Installation
+from driftline_operator.controller.hub.access import HubAccess
+from driftline_operator.controller.hub.client import HubClient
+from driftline_operator.controller.hub.follow import HubFollower
+from driftline_operator.controller.hub.trust import HubTls
+from driftline_operator.controller.monitors import Key, MonitorStore
+from driftline_operator.controller.observed import Installation, Reference
 from driftline_operator.controller.queue import DirtyNamespaces
 from driftline_operator.controller.reconcile import Reconciler
 from driftline_operator.controller.references import References
@@ -78,6 +82,7 @@ class Controller:
         self._dirty = DirtyNamespaces(time.monotonic)
         self._store = MonitorStore(self._dirty.add)
         self._listed = False
+        self._taken_over = False
         self._turned = time.monotonic()
         self._watches = Watches(
             settings.namespace,
@@ -89,9 +94,21 @@ class Controller:
         self._lease = Leadership(
             api, settings.namespace, names.LEASE, settings.identity, time.monotonic, settings.lease_duration
         )
-        self._applier = Applier(api, lambda: self._lease.held, self._watches.version, self._series.writes.inc)
+        self._applier = Applier(
+            api, lambda: self._lease.remaining, self._watches.version, self._series.writes.inc
+        )
         self._tokens = Tokens(api, self._applier)
         self._announced = pod_monitors
+        self._hub_access = HubAccess(api, settings.namespace, lambda: self._lease.held)
+        self._hub_tls = HubTls(self._bundle)
+        self._hub_client = (
+            HubClient(settings.sidecar.hub_url, self._hub_tls.context, lambda: self._hub_access.token)
+            if settings.sidecar.hub_url
+            else None
+        )
+        self._hub = HubFollower(
+            self._hub_client, self._store, self._reference, self._tokens.of, lambda: utc_now().timestamp()
+        )
         self._certified_once = False
         self._tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         self._shadows = Shadows(
@@ -113,6 +130,7 @@ class Controller:
             self._tokens,
             self._series,
             self._installation,
+            self._hub.opinion,
             self._shadows,
             identity=settings.identity,
             status_interval=settings.status_interval,
@@ -139,18 +157,26 @@ class Controller:
         """As it is now: the kill switch and the certificate's authorities may change at any time."""
         settings = self._settings
         switch = self._watches.settings.get(settings.namespace, names.SETTINGS_CONFIG_MAP)
-        certificate = self._watches.certificate.get(settings.namespace, settings.certificate_secret)
-        bundle = "" if certificate is None else (certificate.get("data") or {}).get("ca.crt", "")
         return Installation(
             sidecar=settings.sidecar,
             enabled=switch is None or is_enabled(switch),
-            bundle=base64.b64decode(bundle),
+            bundle=self._bundle(),
             service=(settings.namespace, settings.injector_service),
             url=settings.injector_url,
             failure_policy=settings.failure_policy,
             pod_monitors=self._announced,
             may_restart=settings.may_restart,
         )
+
+    def _bundle(self) -> bytes:
+        """The certificate's authorities, PEM; empty while there is none."""
+        settings = self._settings
+        found = self._watches.certificate.get(settings.namespace, settings.certificate_secret)
+        return base64.b64decode("" if found is None else (found.get("data") or {}).get("ca.crt", ""))
+
+    def _reference(self, key: Key) -> Reference | None:
+        loaded = self._reconciler.loaded(key)
+        return None if loaded is None else loaded.reference
 
     async def run(self) -> int:
         """Run until SIGTERM or SIGINT; the exit status."""
@@ -172,6 +198,7 @@ class Controller:
             asyncio.create_task(self._renew_certificates(), name="certificates"),
             asyncio.create_task(self._go_round(), name="fleet"),
             asyncio.create_task(self._serve_intake(), name="intake"),
+            asyncio.create_task(self._follow_hub(), name="hub"),
         ]
         await self._listening(kopf_ready, tasks)
         for number in (signal.SIGTERM, signal.SIGINT):  # kopf has set its own by now
@@ -213,6 +240,7 @@ class Controller:
         while True:
             try:
                 bodies = []
+                self._store.listing()
                 for place in self._settings.watch_namespaces or (None,):
                     bodies += (await self._api.list(MODEL_MONITORS, place))[0]
                 self._store.replace(bodies)
@@ -244,23 +272,31 @@ class Controller:
         return time.monotonic() - self._turned < _STUCK
 
     async def _follow_lease(self) -> None:
-        held = False
         while True:
-            if self._lease.held != held:
+            if self._lease.held != self._taken_over:
                 held = self._lease.held
                 self._series.leader.set(held)
                 if held:  # another may have acted meanwhile
                     self._applier.forget()
+                    self._reconciler.take_over()
                     self._tokens.forget()
                     self._rounds.forget()
+                    self._hub.forget()
+                    self._hub_access.forget()
                     self._shadows.forget()
                     self._all()
+                self._taken_over = held
             await asyncio.sleep(0.2)
+
+    @property
+    def _acts(self) -> bool:
+        """Nothing is begun between the lease's coming and what was known before being forgotten."""
+        return self._taken_over and self._lease.held and self._synced
 
     async def _work(self) -> None:
         while True:
             self._turned = time.monotonic()
-            if not (self._lease.held and self._synced):
+            if not self._acts:
                 await asyncio.sleep(0.1)
                 continue
             try:
@@ -300,7 +336,7 @@ class Controller:
         async with self._puller:
             while True:
                 began = time.monotonic()
-                if self._lease.held and self._synced:
+                if self._acts:
                     try:
                         async with asyncio.timeout(max(60.0, 4 * self._settings.pull_interval)):
                             await self._rounds.turn()
@@ -314,6 +350,30 @@ class Controller:
                 spent = time.monotonic() - began
                 await asyncio.sleep(max(0.5, self._settings.pull_interval - spent))
 
+    async def _follow_hub(self) -> None:
+        """Tell the hub of monitors, and the monitors what it says, while this replica acts."""
+        if self._hub_client is None:
+            return await self._for_ever()
+        async with self._hub_client:
+            while True:
+                began = time.monotonic()
+                if self._acts:
+                    await self._ask_hub()
+                await asyncio.sleep(max(0.5, self._settings.pull_interval - (time.monotonic() - began)))
+
+    async def _ask_hub(self) -> None:
+        try:
+            async with asyncio.timeout(max(60.0, 4 * self._settings.pull_interval)):
+                await self._hub_access.ensure()
+                for namespace in sorted(await self._hub.turn()):
+                    await self._reconciler.statuses(namespace)
+        except NotLeading:
+            pass
+        except (ApiError, TimeoutError) as error:
+            _log.warning("hub: %s", str(error) or "not ended in time")
+        except Exception:  # noqa: BLE001 - logged with its trace; the next turn comes
+            _log.exception("hub")
+
     async def _serve_intake(self) -> None:
         """As soon as there is a certificate, in every replica: who doesn't act says so."""
         while not self._certified_once:  # noqa: ASYNC110 - of a watch
@@ -322,7 +382,11 @@ class Controller:
         def take(push: Push) -> Taken:
             if not self._lease.held:
                 return Taken.NOT_LEADING
-            return self._rounds.fleet.accept(push, time.time())
+            taken = self._rounds.fleet.accept(push, time.time())
+            known = self._store.get((push.namespace, push.monitor))
+            if taken is Taken.UNKNOWN_MONITOR and known is not None and known.monitor is not None:
+                return Taken.NOT_YET
+            return taken
 
         def token_of(namespace: str) -> str | None:
             return self._tokens.of(namespace) if self._lease.held else None
@@ -337,8 +401,9 @@ class Controller:
     async def _renew_certificates(self) -> None:
         if self._settings.certificates != "self":
             return await self._for_ever()
-        services = (self._settings.injector_service, self._settings.controller_service)
-        dns_names = [f"{each}.{self._settings.namespace}.svc" for each in services]
+        given = self._settings
+        services = (given.injector_service, given.controller_service, given.hub_service)
+        dns_names = [f"{each}.{given.namespace}.svc" for each in services if each]
         if self._settings.injector_url:
             dns_names.append("localhost")
         while True:

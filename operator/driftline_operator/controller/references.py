@@ -1,7 +1,7 @@
 """Where the monitors' profiles come from: a ConfigMap of the user's, or the copies of captured ones.
 
 A ConfigMap is read when the monitor names it, and again when its version changes; its content is held
-by the API server and the sidecars, here only one encoded copy and the decoded profile.
+by the API server and the sidecars, here only one encoded copy and what verdicts need of it.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ from driftline_operator.controller.observed import Observed, Reference
 
 _log = logging.getLogger(__name__)
 
+CAPTURING = (ReferenceReason.CAPTURING, ReferenceReason.CAPTURE_FAILED)
+"""There is no reference yet, and rows for one are gathered."""
+
 
 class Loaded(NamedTuple):
     """A monitor's reference; `profile` where there is one."""
@@ -41,6 +44,8 @@ class Copy(NamedTuple):
     made: str
     further: tuple[str, ...] = ()
     """The ConfigMaps of its further parts."""
+    captured: bool = False
+    """Made of captured rows, not of a profile that the spec named."""
 
 
 def copies(config_maps: Sequence[Object]) -> list[Copy]:
@@ -52,7 +57,8 @@ def copies(config_maps: Sequence[Object]) -> list[Copy]:
         if names.MADE_ANNOTATION in marks and names.PROFILE_HASH_ANNOTATION in marks:
             profile_hash, made = marks[names.PROFILE_HASH_ANNOTATION], marks[names.MADE_ANNOTATION]
             further = _parts_of(f"{metadata['name']}-", config_maps)
-            found.append(Copy(metadata["name"], profile_hash, made, further))
+            captured = names.CAPTURED_ANNOTATION in marks
+            found.append(Copy(metadata["name"], profile_hash, made, further, captured))
     return sorted(found, key=lambda each: each.made, reverse=True)
 
 
@@ -92,7 +98,8 @@ class References:
         reference = observed.monitor.spec.reference
         key = observed.namespace, observed.name
         if reference.capture is not None:
-            newest = next(iter(copies(self._owned(observed.namespace, observed))), None)
+            known = copies(self._owned(observed.namespace, observed))
+            newest = next((each for each in known if each.captured), None)
             source = ("capture", observed.uid, newest)
             if newest is None:
                 rows = reference.capture.rows
@@ -109,7 +116,7 @@ class References:
             return Loaded(Reference(ReferenceReason.NO_REFERENCE, said))
         name = reference.profile.config_map
         if name is None:
-            said = "reference.profile is no ConfigMap: sidecars read it, fleet verdicts need a ConfigMap"
+            said = "reference.profile.file is of one machine: put it there with `driftline profile apply`"
             return Loaded(Reference(ReferenceReason.PROFILE_OUTSIDE, said))
         version = self._version(CONFIG_MAPS.plural, observed.namespace, name)
         if version is None:
@@ -192,7 +199,7 @@ def decoded(raw: bytes, name: str, good: ReferenceReason) -> Loaded:
         said = too_large(f"the profile in ConfigMap {name}", len(raw))
         return Loaded(Reference(ReferenceReason.PROFILE_TOO_LARGE, said))
     said = f"{profile.rows:,} rows, {len(profile.features)} columns, {profile.hash[:12]}"
-    return Loaded(Reference(good, said, raw, profile.hash), profile)
+    return Loaded(Reference(good, said, raw, profile.hash), profile.for_judging())
 
 
 def too_large(what: str, size: int) -> str:

@@ -43,4 +43,6 @@ class ControllerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds between two rounds over all pods."""
     pull_concurrency: int = 32
     lease_duration: float = 15.0
+    hub_service: str = ""
+    """The hub's Service, whose name the certificate must have too; where the hub is, `sidecar` says."""
     kubeconfig: str | None = None

@@ -44,8 +44,7 @@ class Tokens:
         token = await self._present(namespace)
         made = token or secrets.token_urlsafe(_BYTES)
         desired = token_secret(monitors, made)
-        self._applier.check()
-        await self._api.apply(SECRETS, namespace, desired.body)
+        await self._applier.write(lambda: self._api.apply(SECRETS, namespace, desired.body))
         self._known[namespace], self._owners[namespace] = made, owners
 
     async def _present(self, namespace: str) -> str | None:

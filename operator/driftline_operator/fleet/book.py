@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
+import msgspec
 from driftline.errors import DataError
 from driftline.evaluation import Evaluator
 from driftline.judge import Window
@@ -18,7 +19,7 @@ from driftline.report import TransitionReport, WindowReport
 from driftline.spec import MonitorSpec
 from driftline.windows import step
 
-from driftline_operator.fleet.flat import Flat, Layout
+from driftline_operator.fleet.flat import Layout, pack_pane
 from driftline_operator.fleet.peers import Deviation, Peers
 from driftline_operator.fleet.pods import Place, PodBook, Span
 from driftline_operator.fleet.store import FlatWindow, FleetStore
@@ -49,6 +50,17 @@ class Judged(NamedTuple):
     coverage: float
 
 
+class _Judged(NamedTuple):
+    """The same at rest: a report's thirty features are a hundred objects a window."""
+
+    end: int
+    report: bytes
+    coverage: float
+
+
+_report = msgspec.msgpack.Decoder(WindowReport)
+
+
 class Book:
     """From `began` (unix seconds) on, against one profile."""
 
@@ -64,7 +76,9 @@ class Book:
         self.evaluator = Evaluator(spec, profile, _wanted(spec))
         self.peers = Peers(self._layout, spec)
         self.pods: dict[str, PodBook] = {}
-        self.windows: dict[int, Judged] = {}
+        self._judged: dict[int, _Judged] = {}
+        self.judgements = 0
+        """Grows with whatever the status or the series could say otherwise."""
         self.refused: dict[str, int] = {}
         """Panes that were not taken, by the reason."""
         self.outliers: list[Deviation] = []
@@ -83,6 +97,7 @@ class Book:
         self.spec = spec
         self.evaluator = Evaluator(spec, self.profile, _wanted(spec))
         self.peers.replace_policy(spec)
+        self.judgements += 1
 
     # ---- in ----
 
@@ -130,9 +145,7 @@ class Book:
             pane = inflate(data)
             reason = self._why_not(pane, through)
             if not reason and pane.start + pane.length > through - self._reach:
-                flat = Flat(self._layout)
-                flat.add(pane)
-                into[pane.start, pane.length] = flat.pack(0)  # not for long
+                into[pane.start, pane.length] = pack_pane(self._layout, pane)
         except DataError:
             return "unreadable"
         return reason
@@ -187,6 +200,7 @@ class Book:
         turn = int(settled / (self.pane * _COMPARED_EVERY) + self._phase)
         if turn > self._compared:
             self._compared, self.outliers = turn, self.peers.deviations()
+            self.judgements += 1
 
     def _judge(
         self, found: FlatWindow, *, shown: bool = False, again: bool = False
@@ -197,8 +211,17 @@ class Book:
         coverage = self.coverage((float(found.start), float(found.end)))
         whole = not shown and found.start >= self._counted_since and coverage >= LOW_COVERAGE
         report, changed = self.evaluator.evaluate(window, counts, whole=whole, again=again)
-        self.windows[found.seconds] = Judged(report, coverage)
+        self._judged[found.seconds] = _Judged(found.end, msgspec.msgpack.encode(report), coverage)
+        self.judgements += 1
         return changed
+
+    @property
+    def windows(self) -> dict[int, Judged]:
+        """As they were judged last, by length; unpacked for each call."""
+        return {
+            seconds: Judged(_report.decode(each.report), each.coverage)
+            for seconds, each in self._judged.items()
+        }
 
     @property
     def _counted_since(self) -> float:
@@ -218,9 +241,9 @@ class Book:
             return
         self._previewed = end
         for seconds in self.store.windows:
-            known = self.windows.get(seconds)
+            known = self._judged.get(seconds)
             early = end < self._counted_since + step(seconds, self.pane)
-            if (known is None or known.report.end < end) and (known is None or early):
+            if (known is None or known.end < end) and (known is None or early):
                 self._judge(self.store.window(seconds, end), shown=True)
 
     def _forget(self, now: float) -> None:

@@ -10,7 +10,8 @@ How often rows repeat (`RowSketch`) isn't kept: it is each pod's own.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -65,21 +66,23 @@ class Layout:
             if isinstance(axis, Categories):
                 self._squares[name] = slice(at, at + len(axis.known) + 2)
                 at += len(axis.known) + 2
-        floats, places = 2 * columns, []
+        floats = 2 * columns
         for name, axis in axes.items():
             size = axis.cells if isinstance(axis, Grid) else len(axis.known)
             self.cells[name] = slice(at, at + size)
             if isinstance(axis, Grid):
                 self._sums[name] = slice(floats, floats + size // 2 + 1)
-                places.append((np.arange(at, at + size, 2), np.arange(floats, floats + size // 2 + 1)))
                 floats += size // 2 + 1
             at += size
         self.size, self.floats = at, floats
-        self.sum_of = places_of(at, floats)
-        """By place among the ints: where the cell's sum is; -1 where it has none."""
-        for cells, sums in places:
-            self.sum_of[cells] = sums
+        self.head = min((part.start for part in self.cells.values()), default=at)
+        """Where the cells begin among the ints."""
         self._order = {name: index for index, name in enumerate(self.names)}
+
+    @property
+    def sum_of(self) -> Places:
+        """By place among the ints: where the cell's sum is; -1 where it has none."""
+        return _sum_of(self)
 
     def others(self, name: str) -> slice:
         """A column's seven counters."""
@@ -103,6 +106,21 @@ class Layout:
         """A numeric column's sums."""
         return self._sums[name]
 
+    @property
+    def numeric(self) -> Iterable[str]:
+        """The numeric columns, in the order of their sums."""
+        return self._sums
+
+
+@lru_cache(maxsize=16)
+def _sum_of(layout: Layout) -> Places:
+    """Made when a monitor's turn comes: kept for all, these would be a tenth of the memory."""
+    found = places_of(layout.size, layout.floats)
+    for name in layout.numeric:
+        cells, sums = layout.cells[name], layout.sums(name)
+        found[cells.start : cells.stop : 2] = np.arange(sums.start, sums.stop)
+    return found
+
 
 def places_of(size: int, values: int) -> Places:
     """An index of that many places, all -1, for values below `values`."""
@@ -116,10 +134,11 @@ class Flat:
 
     __slots__ = ("floats", "high", "ints", "layout", "low", "new")
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, *, cells: bool = True) -> None:
+        """`cells`: False where only what stands before them is to be added."""
         self.layout = layout
-        self.ints: Ints = np.zeros(layout.size, np.int64)
-        self.floats: Floats = np.zeros(layout.floats)
+        self.ints: Ints = np.zeros(layout.size if cells else layout.head, np.int64)
+        self.floats: Floats = np.zeros(layout.floats if cells else 2 * len(layout.names))
         self.low: Floats = np.full(len(layout.names), np.inf)
         self.high: Floats = np.full(len(layout.names), -np.inf)
         self.new: dict[str, Mapping[str, int]] = {}
@@ -136,22 +155,13 @@ class Flat:
 
     # ---- in ----
 
-    def add(self, pane: PackedPane) -> None:
-        """Add a pane as a pod gave it. Raises DataError where it isn't of these axes, and adds nothing."""
+    def _add_head(self, pane: PackedPane) -> None:
+        """All of a pane but its cells. Raises ValueError and the like where it is damaged."""
         layout = self.layout
-        if pane.features.keys() != layout.cells.keys() or pane.rows < 0 or pane.requests < 0:
-            raise DataError("a pane of other columns than the reference's")
-        try:
-            places, counts, sums = _cells_of(layout, pane)
-            clusters = [(name, pane.clusters[name]) for name in pane.clusters if name in layout.cells]
-            squares = [_square(layout, name, each) for name, each in clusters]
-        except (ValueError, IndexError, TypeError, KeyError) as error:
-            raise DataError(f"a pane is damaged: {error}") from error
+        clusters = [(name, pane.clusters[name]) for name in pane.clusters if name in layout.cells]
+        squares = [_square(layout, name, each) for name, each in clusters]
         self.ints[ROWS] += pane.rows
         self.ints[REQUESTS] += pane.requests
-        self.ints[places] += counts
-        at = layout.sum_of[places]
-        self.floats[at[at >= 0]] += sums
         for name, column in pane.features.items():
             self._others(name, column)
         for (name, each), found in zip(clusters, squares, strict=True):
@@ -184,10 +194,9 @@ class Flat:
 
     def add_bytes(self, data: bytes) -> None:
         """Add what `pack` made on the same layout. Raises DataError."""
-        places, counts, sums, rest = unpack(self.layout, data)
+        places, counts, at, sums, rest = unpack(self.layout, data)
         self.ints[places] += counts
-        at = self.layout.sum_of[places]
-        self.floats[at[at >= 0]] += sums
+        self.floats[at] += sums
         if rest.clusters:
             self.floats[: 2 * len(self.low)] += np.frombuffer(rest.clusters, "<f8")
         np.minimum(self.low, np.frombuffer(rest.low, "<f8"), out=self.low)
@@ -200,9 +209,11 @@ class Flat:
     def pack(self, level: int = 1) -> bytes:
         """As bytes: only what counts something, a sum as the upper half of its float32. `level`: zlib's."""
         places = np.flatnonzero(self.ints)
-        counts = self.ints[places]
         at = self.layout.sum_of[places]
-        sums = self.floats[at[at >= 0]]
+        return self._packed(places, self.ints[places], self.floats[at[at >= 0]], level)
+
+    def _packed(self, places: NDArray[np.intp], counts: Ints, sums: Floats, level: int) -> bytes:
+        """Those cells, with all else as it is here."""
         clusters = self.floats[: 2 * len(self.low)]
         width = next(each for each in _WIDTHS if int(counts.max(initial=0)) < 1 << 8 * each)
         small = np.minimum(counts, 255).astype(np.uint8)
@@ -281,8 +292,23 @@ class _Packed(msgspec.Struct, array_like=True, frozen=True):
 _decoder = msgspec.msgpack.Decoder(_Packed)
 
 
-def unpack(layout: Layout, data: bytes) -> tuple[NDArray[np.intp], Ints, Floats, _Packed]:
-    """Places, counts, sums and the rest of what `Flat.pack` made. Raises DataError."""
+def pack_pane(layout: Layout, pane: PackedPane) -> bytes:
+    """A pane as a pod gave it, as `Flat.pack` packs. Raises DataError where it isn't of these axes."""
+    if pane.features.keys() != layout.cells.keys() or pane.rows < 0 or pane.requests < 0:
+        raise DataError("a pane of other columns than the reference's")
+    head = Flat(layout, cells=False)
+    try:
+        cells, counts, sums = _cells_of(layout, pane)
+        head._add_head(pane)
+    except (ValueError, IndexError, TypeError, KeyError) as error:
+        raise DataError(f"a pane is damaged: {error}") from error
+    places = np.flatnonzero(head.ints)
+    every = np.concatenate([places, cells]), np.concatenate([head.ints[places], counts])
+    return head._packed(*every, sums, 0)  # not for long
+
+
+def unpack(layout: Layout, data: bytes) -> tuple[NDArray[np.intp], Ints, Places, Floats, _Packed]:
+    """Places, counts, places of the sums, sums and the rest of what `Flat.pack` made. Raises DataError."""
     try:
         engine = zlib.decompressobj()
         raw = engine.decompress(data, _MOST_INFLATED)
@@ -297,11 +323,13 @@ def unpack(layout: Layout, data: bytes) -> tuple[NDArray[np.intp], Ints, Floats,
         if len(counts) != len(places) or (len(places) and places[-1] >= layout.size):
             raise DataError("packed counts of another layout")
         sums = _from_planes(packed.sums)
-        if len(sums) != int((layout.sum_of[places] >= 0).sum()):
+        at = layout.sum_of[places]
+        at = at[at >= 0]
+        if len(sums) != len(at):
             raise DataError("packed sums of another layout")
     except (zlib.error, msgspec.DecodeError, ValueError, KeyError, IndexError) as error:
         raise DataError(f"packed counts are damaged: {error}") from error
-    return places, counts, sums, packed
+    return places, counts, at, sums, packed
 
 
 def _planes(values: Floats) -> bytes:

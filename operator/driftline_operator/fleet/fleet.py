@@ -69,6 +69,7 @@ class Fleet:
         self._books: dict[Key, Book] = {}
         self._answered: dict[Key, int] = {}
         self._missed: dict[Key, Counter[str]] = {}
+        self._views: dict[Key, tuple[tuple[int, int | None], FleetView]] = {}
         self._patience = Patience(interval)
         self._trim = trimmer()
         self._saved: dict[Key, tuple[int, float]] = {}
@@ -86,6 +87,7 @@ class Fleet:
             elif book is None or _counts_otherwise(book, member):
                 self._books[key] = Book(member.spec, member.profile, now, self._interval, _phase(key))
                 self._saved.pop(key, None)
+                self._views.pop(key, None)
                 begun.append(key)
             elif any(getattr(book.spec, part) != getattr(member.spec, part) for part in ("drift", "quality")):
                 book.replace_policy(member.spec)
@@ -95,10 +97,15 @@ class Fleet:
                 self._books[key].see([Seen(p.name, p.uid, p.started) for p in member.pods], now)
         self._members = dict(members)
         self._patience.keep({("/".join(key), pod.uid) for key, each in members.items() for pod in each.pods})
-        for known in (self._books, self._answered, self._missed, self._saved):
+        for known in (self._books, self._answered, self._missed, self._saved, self._views):
             for key in [key for key in known if key not in members]:
                 known.pop(key)
         return begun
+
+    def drop(self, key: Key) -> None:
+        """Leave that monitor out of this round; the next `keep` begins it anew."""
+        self._members.pop(key, None)
+        self._books.pop(key, None)
 
     def figures(self) -> Iterable[Figures]:
         """For the series."""
@@ -127,10 +134,19 @@ class Fleet:
                 made[key] = FleetView(answered=answered)
                 continue
             changed[key] = book.step(clock())
-            made[key] = views.view(book, answered)
+            made[key] = self._view(key, book, answered)
             await asyncio.sleep(0)
         self._trim()
         return Outcome(made, changed)
+
+    def _view(self, key: Key, book: Book, answered: int | None) -> FleetView:
+        """Made anew where a window was judged since."""
+        at = book.judgements, answered
+        seen, view = self._views.get(key, (None, FleetView()))
+        if seen != at:
+            view = views.view(book, answered)
+            self._views[key] = at, view
+        return view
 
     async def _ask(self, key: Key, token_of: Callable[[str], str | None], clock: Callable[[], float]) -> None:
         member = self._members[key]
@@ -172,7 +188,7 @@ class Fleet:
             known = book.pods.get(push.uid)
             started = push.began if known is None else known.started
             book.take(Seen(push.pod, push.uid, started), push.cursor, push.began, push.panes, now)
-            if known is None:
+            if known is None and push.uid in book.pods:  # no room for it otherwise
                 book.pods[push.uid].left = now
         return Taken.TAKEN
 
@@ -193,6 +209,10 @@ class Fleet:
             return None
         self._saved[key] = book.changes, book.stepped
         return checkpoint.encode(book)
+
+    def not_saved(self, key: Key) -> None:
+        """The last checkpoint couldn't be written."""
+        self._saved.pop(key, None)
 
     def restore(self, key: Key, data: bytes) -> str:
         """Go on from a checkpoint; empty, or why it can't be used: then the pods are asked from anew."""

@@ -25,6 +25,14 @@ class Taken(StrEnum):
     TAKEN = "taken"
     UNKNOWN_MONITOR = "unknown_monitor"
     NOT_LEADING = "not_leading"
+    NOT_YET = "not_yet"
+    """There is such a monitor, and this controller has only just taken over."""
+
+
+_LATER: Final = {
+    Taken.NOT_LEADING: "another replica acts",
+    Taken.NOT_YET: "that monitor's windows are not read yet",
+}
 
 
 class Push(NamedTuple):
@@ -102,13 +110,12 @@ def _handler(
             return _said(400, f"the query lacks {error}")
         except (DataError, ValueError) as error:
             return _said(400, str(error))
-        match take(push):
-            case Taken.TAKEN:
-                return web.Response(status=204)
-            case Taken.UNKNOWN_MONITOR:
-                return _said(404, f"no such monitor: {namespace}/{monitor}"[:300])
-            case Taken.NOT_LEADING:
-                return _said(503, "another replica acts", retry=True)
+        taken = take(push)
+        if taken is Taken.TAKEN:
+            return web.Response(status=204)
+        if taken is Taken.UNKNOWN_MONITOR:
+            return _said(404, f"no such monitor: {namespace}/{monitor}"[:300])
+        return _said(503, _LATER[taken], retry=True)
 
     return handle
 

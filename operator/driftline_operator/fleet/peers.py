@@ -9,6 +9,7 @@ of one request are alike.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -65,7 +66,7 @@ class Peers:
 
     def __init__(self, layout: Layout, spec: MonitorSpec) -> None:
         self._layout = layout
-        self._bin_of, self._slices = _bins(layout)
+        self._slices = _bins(layout)[1]
         self._cells = max((part.stop for part in self._slices.values()), default=0)
         self.replace_policy(spec)
         self._pods: dict[str, _Pod] = {}
@@ -82,8 +83,8 @@ class Peers:
         pod = self._pods.get(uid)
         if pod is None:
             pod = self._pods[uid] = _Pod(name, self._cells, place[0])
-        places, counts, _, rest = unpack(self._layout, data)
-        bins = self._bin_of[places]
+        places, counts, _, _, rest = unpack(self._layout, data)
+        bins = _bins(self._layout)[0][places]
         inside = bins >= 0
         found = np.bincount(bins[inside], counts[inside], self._cells).astype(np.int64)
         for feature, new in rest.new.items():
@@ -180,6 +181,7 @@ def compare(counts: Shares, weights: Shares) -> tuple[Shares, Shares]:
     return np.where(usable, psi, 0.0), p
 
 
+@lru_cache(maxsize=16)
 def _bins(layout: Layout) -> tuple[Places, dict[str, slice]]:
     """By place among a layout's ints the bin that it counts in, -1: none; each feature's bins.
 

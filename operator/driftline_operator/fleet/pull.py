@@ -164,7 +164,7 @@ class Puller:
             ):
                 if answer.status != 200:
                     return _STATUS.get(answer.status, Missed.FAILED)
-                body = await _bounded(answer, most)
+                body = await bounded(answer, most)
                 return Missed.TOO_LARGE if body is None else (body, dict(answer.headers))
         except TimeoutError:
             return Missed.TIMEOUT
@@ -175,7 +175,8 @@ class Puller:
 _STATUS: Final = {401: Missed.REFUSED, 404: Missed.UNKNOWN_MONITOR}
 
 
-async def _bounded(answer: aiohttp.ClientResponse, most: int) -> bytes | None:
+async def bounded(answer: aiohttp.ClientResponse, most: int) -> bytes | None:
+    """The body; None where it is larger than `most` bytes."""
     parts, size = [], 0
     async for part in answer.content.iter_chunked(1 << 16):
         size += len(part)

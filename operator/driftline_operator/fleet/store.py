@@ -16,8 +16,10 @@ from driftline.windows import ends_due, step
 from driftline_operator.fleet.flat import Flat, Layout
 
 _FACTORS: Final = (5, 30, 120)
-_MOST_DELAY: Final = 10
-"""Panes, but less than a step, by which a window is judged later, by `phase`: not all monitors at once."""
+_MOST_DELAY: Final = 30
+"""Panes, but less than a step, by which a window is judged later, by `phase`: not all monitors at once.
+
+A quarter of the step that a day's window has."""
 
 _TIGHT: Final = 6
 """zlib's level for panes that stay."""

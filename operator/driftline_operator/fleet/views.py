@@ -8,6 +8,7 @@ pass.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Final
 
 from driftline.report import VerdictReport, WorstFeature
@@ -24,7 +25,7 @@ _NAMED: Final = 3
 def view(book: Book, answered: int | None) -> FleetView:
     """All of it. `answered`: pods whose panes came in the last round."""
     verdict = book.evaluator.verdict()
-    windows = [book.windows[seconds] for seconds in sorted(book.windows)]
+    windows = [judged for _, judged in sorted(book.windows.items())]
     return FleetView(
         findings=(
             _drift(Aspect.DATA_DRIFT, verdict, windows, drifted=bool(verdict.features)),
@@ -120,6 +121,7 @@ def _window(each: Judged) -> WindowStatus:
     )
 
 
+@lru_cache(maxsize=4096)
 def _worst(each: WorstFeature) -> DriftedFeature:
     p = None if each.p is None else float(f"{each.p:.3g}")
     return DriftedFeature(

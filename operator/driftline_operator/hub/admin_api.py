@@ -6,12 +6,12 @@ from aiohttp import web
 from driftline.events import Accepted
 
 from driftline_operator.hub import bodies, panes, registry
-from driftline_operator.hub.answers import Changed, MonitorIs, MonitorTold
+from driftline_operator.hub.answers import Changed, MonitorIs, Monitors, MonitorTold
 from driftline_operator.hub.hub import Hub
 from driftline_operator.hub.panes import Panes
 from driftline_operator.hub.refusal import Refusal
 from driftline_operator.hub.requests import LAST, monitor_of, number, read_body
-from driftline_operator.hub.tokens import Grant
+from driftline_operator.hub.tokens import ALL, Grant
 
 
 async def put_monitor(hub: Hub, request: web.Request, grant: Grant) -> Changed:
@@ -35,6 +35,19 @@ async def get_monitor(hub: Hub, request: web.Request, grant: Grant) -> MonitorIs
     known = await monitor_of(hub, request, grant, "read")
     namespace, name = known.name
     return MonitorIs(namespace=namespace, name=name, changed=known.changed, profile=known.profile_hash)
+
+
+async def list_monitors(hub: Hub, request: web.Request, grant: Grant) -> Monitors:
+    """The monitors that the token may read."""
+    if "read" not in grant.scopes:
+        grant.check("read", grant.namespace)
+    return Monitors(
+        monitors=tuple(
+            MonitorIs(namespace=namespace, name=name, changed=each.changed, profile=each.profile_hash)
+            for (namespace, name), each in sorted(hub.registry.monitors.items())
+            if grant.namespace in (ALL, namespace)
+        )
+    )
 
 
 async def delete_monitor(hub: Hub, request: web.Request, grant: Grant) -> Changed:

@@ -33,7 +33,7 @@ Row = Mapping[str, Any]
 class Database:
     """An engine, and which of the two it is."""
 
-    def __init__(self, url: str, connections: int = 8) -> None:
+    def __init__(self, url: str, connections: int = 10) -> None:
         """Raises ValueError for a URL that is neither's."""
         self.engine = _engine(url, connections)
 

@@ -88,7 +88,9 @@ class Hub:
             return self.registry.find(namespace, name)
 
     async def grant(self, authorization: str) -> Grant:
-        """What a request's token may do. Raises Refusal (401)."""
+        """What a request's token may do. Raises Refusal (401); 503 until monitors and tokens were read."""
+        if self.registry.revision < 0:  # a 404 or 401 would be taken as final
+            raise Refusal(503, "the hub is starting: its monitors were not read yet", retry=1.0)
         try:
             return find(authorization, self._grants())
         except Refusal:
@@ -98,14 +100,15 @@ class Hub:
     async def refresh(self) -> None:
         """Read monitors and tokens again where they have changed; `problem` says how that went."""
 
-        def look(connection: Connection) -> Registry:
-            same = registry.revision(connection) == self.registry.revision
-            return self.registry if same else registry.read(connection)
+        def look() -> Registry:
+            with self.database.reading() as connection:
+                same = registry.revision(connection) == self.registry.revision
+                return self.registry if same else registry.read(connection)
 
         try:
-            self.registry = await self.ask(look)
+            self.registry = await asyncio.to_thread(look)  # not behind what others ask, which may take long
             self.problem = ""
-        except (Refusal, sa.exc.SQLAlchemyError) as error:
+        except sa.exc.SQLAlchemyError as error:
             if not self.problem:
                 _log.warning("the database doesn't answer: %s", str(error)[:300])
             self.problem = "the database"

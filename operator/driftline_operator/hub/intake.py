@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 import sqlalchemy as sa
 from driftline.events import Feedback, Kpi, Label, Prediction
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Connection
 
 from driftline_operator.hub import outcomes, schema
@@ -107,33 +108,52 @@ def add_labels(connection: Connection, monitor: int, rows: Sequence[Row]) -> int
     """
     hold_monitor(connection, monitor)
     lock(connection, _LABELS, monitor)
-    table = schema.labels
-    columns = [*(table.c[name] for name in ("id", "at", "class", "value", "received")), _GIVEN]
-    batch = incoming(connection, columns)
+    several = _have_labels(connection, monitor, rows)
+    adding = _upserting_labels if several else _inserting_labels
+    changed = execute_batch(connection, adding(connection, monitor), rows)
+    if changed and several:
+        _set_until(connection, monitor, rows)
+    return changed
+
+
+def _inserting_labels(connection: Connection, monitor: int) -> sa.Executable:
+    """Of ids that have no label yet."""
+    names, batch = _LABEL_COLUMNS, _labels_of(connection)
+    chosen = sa.select(sa.literal(monitor), *(batch.c[name] for name in names))
+    return sa.insert(schema.labels).from_select(["monitor_id", *names], chosen)
+
+
+def _upserting_labels(connection: Connection, monitor: int) -> sa.Executable:
+    table, names, batch = schema.labels, _LABEL_COLUMNS, _labels_of(connection)
     holds = table.alias("holds")
     same = sa.and_(
         holds.c["class"].is_not_distinct_from(batch.c["class"]),
         holds.c.value.is_not_distinct_from(batch.c.value),
     )
     held = sa.and_(holds.c.monitor_id == monitor, holds.c.id == batch.c.id, holds.c.until.is_(None))
-    repeated = sa.exists().where(held, same, batch.c.given.is_(sa.false()))
-    names = ["id", "at", "class", "value", "received"]
-    chosen = sa.select(sa.literal(monitor), *(batch.c[name] for name in names)).where(~repeated)
+    # A scalar, not EXISTS: PostgreSQL would join, and knows too little of a batch to begin with it.
+    repeated = (
+        sa.select(holds.c.at).where(held, same, batch.c.given.is_(sa.false())).limit(1).scalar_subquery()
+    )
+    chosen = sa.select(sa.literal(monitor), *(batch.c[name] for name in names)).where(repeated.is_(None))
     adding = insert(connection, table).from_select(["monitor_id", *names], chosen)
     new = adding.excluded
     differs = sa.or_(
         table.c["class"].is_distinct_from(new["class"]), table.c.value.is_distinct_from(new.value)
     )
-    upsert = adding.on_conflict_do_update(
+    upsert: sa.Executable = adding.on_conflict_do_update(
         index_elements=["monitor_id", "id", "at"],
         set_={name: new[name] for name in ("class", "value", "received")},
         where=differs,
     )
-    several = _have_labels(connection, monitor, rows)
-    changed = execute_batch(connection, upsert, rows)
-    if changed and several:
-        _set_until(connection, monitor, rows)
-    return changed
+    return upsert
+
+
+_LABEL_COLUMNS: Final = ("id", "at", "class", "value", "received")
+
+
+def _labels_of(connection: Connection) -> sa.FromClause:
+    return incoming(connection, [*(schema.labels.c[name] for name in _LABEL_COLUMNS), _GIVEN])
 
 
 def _have_labels(connection: Connection, monitor: int, rows: Sequence[Row]) -> bool:
@@ -142,10 +162,13 @@ def _have_labels(connection: Connection, monitor: int, rows: Sequence[Row]) -> b
     if len(ids) < len(rows) or connection.dialect.name != "postgresql":
         return True
     table = schema.labels.c
-    batch = incoming(connection, [table.id])
-    query = sa.select(sa.literal(1)).where(table.monitor_id == monitor, table.id == batch.c.id).limit(1)
-    named = msgspec.json.encode([{"id": name} for name in ids]).decode()
-    return connection.execute(query, {"batch": named}).first() is not None
+    known = sa.select(sa.func.count()).where(table.monitor_id == monitor, _one_of(table.id, list(ids)))
+    return connection.execute(known).scalar_one() > 0
+
+
+def _one_of(column: sa.Column[Any], ids: list[str]) -> sa.ColumnElement[bool]:
+    """PostgreSQL: the ids as one array, which it looks up by index, however little it knows of the table."""
+    return column == sa.any_(sa.cast(ids, postgresql.ARRAY(schema.Bytewise)))
 
 
 _GIVEN: Final[sa.Column[Any]] = sa.Column("given", sa.Boolean)
@@ -159,17 +182,14 @@ def _set_until(connection: Connection, monitor: int, rows: Sequence[Row]) -> Non
         .where(later.c.monitor_id == table.c.monitor_id, later.c.id == table.c.id, later.c.at > table.c.at)
         .scalar_subquery()
     )
-    batch = incoming(connection, [table.c.id])
-    setting = (
-        sa.update(table)
-        .values(until=following)
-        .where(
-            table.c.monitor_id == monitor,
-            table.c.id.in_(sa.select(batch.c.id)),
-            table.c.until.is_distinct_from(following),
-        )
-    )
-    execute_batch(connection, setting, [{"id": name} for name in dict.fromkeys(row["id"] for row in rows)])
+    ids = list(dict.fromkeys(row["id"] for row in rows))
+    if connection.dialect.name == "postgresql":
+        its, batch = _one_of(table.c.id, ids), None
+    else:
+        its, batch = table.c.id == sa.bindparam("its"), [{"its": name} for name in ids]
+    differs = table.c.until.is_distinct_from(following)
+    setting = sa.update(table).values(until=following).where(table.c.monitor_id == monitor, its, differs)
+    connection.execute(setting, batch)
 
 
 def feedback_rows(feedback: Iterable[Feedback], now: float) -> list[Row]:

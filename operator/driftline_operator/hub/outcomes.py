@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from math import isnan
 from typing import Final, NamedTuple
 
 from driftline_operator.hub.refusal import Refusal
 
+_WHOLE: Final = re.compile(r"-?[0-9]+\.0+")
 Outcome = str | float | bool | None
 
 MOST: Final = 1e60
@@ -30,12 +32,12 @@ def keep(kind: str, outcome: Outcome, field: str) -> Kept:
 
 
 def class_name(outcome: str | float | bool) -> str:
-    """`true` and `false`, whole numbers without a point (1.0 is `1`, as in a column of text)."""
+    """`true` and `false`; whole numbers without a point, as numbers (1.0) and as text (a CSV's `1.0`)."""
     if isinstance(outcome, bool):
         return "true" if outcome else "false"
     if isinstance(outcome, float | int):
         return str(int(outcome)) if outcome == int(outcome) else repr(outcome)
-    return outcome
+    return outcome.partition(".")[0] if _WHOLE.fullmatch(outcome) else outcome
 
 
 def _number(outcome: str | float | bool, field: str) -> float:

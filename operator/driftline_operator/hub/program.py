@@ -8,7 +8,7 @@ import logging
 import secrets
 import signal
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -17,16 +17,22 @@ import msgspec
 import sqlalchemy as sa
 from aiohttp import web
 from driftline.decoding import decode_monitors, to_wire
+from driftline.performance.report import HubReport
 from prometheus_client import CollectorRegistry
+from sqlalchemy.engine import Connection
 
 from driftline_operator.aside import serve_aside
 from driftline_operator.hub import partitions, registry, retention
 from driftline_operator.hub.api import application
 from driftline_operator.hub.database import Database
+from driftline_operator.hub.evaluation import store as evaluations
+from driftline_operator.hub.evaluation.series import HubSeries
+from driftline_operator.hub.evaluation.turns import Turns
 from driftline_operator.hub.hub import Hub
 from driftline_operator.hub.limits import Limits
 from driftline_operator.hub.migrate import migrate
 from driftline_operator.hub.refusal import Refusal
+from driftline_operator.hub.registry import Known
 from driftline_operator.hub.tokens import ALL, SCOPES, Grant, TokenFile, sha256_of
 
 _log = logging.getLogger(__name__)
@@ -53,17 +59,20 @@ class HubSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Monitors to know from the start, without a controller."""
     profile: Path | None = None
     """The reference of the one monitor given."""
+    evaluate_seconds: float = 60.0
+    """Seconds between two evaluations of a monitor, where they cost less than a tenth of it."""
     limits: Limits = Limits()
 
 
 async def run(settings: HubSettings) -> int:
     """Serve until SIGTERM or SIGINT. Raises ValueError for settings that can't be."""
-    logging.getLogger("alembic").setLevel(logging.WARNING)
     stop = asyncio.Event()
     for each in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(each, stop.set)
     numbers = CollectorRegistry()
-    hub = Hub(Database(settings.database), _tokens(settings), settings.limits)
+    hub = Hub(Database(settings.database), _tokens(settings), settings.limits, report)
+    turns = Turns(hub.database, settings.evaluate_seconds, hub.clock)
+    numbers.register(HubSeries(lambda: _reports(hub, turns)))
     tls = _Tls(settings)
     aside = await serve_aside(settings.metrics, numbers, lambda: [hub.problem] if hub.problem else [])
     runner = web.AppRunner(
@@ -74,7 +83,7 @@ async def run(settings: HubSettings) -> int:
         host, port = settings.listen
         await web.TCPSite(runner, host or None, port, ssl_context=tls.context).start()
         _log.info("listening on %s", runner.addresses)
-        await _until(stop, hub, settings, tls)
+        await _until(stop, hub, settings, tls, turns)
         return 0
     finally:
         await runner.cleanup()
@@ -82,12 +91,26 @@ async def run(settings: HubSettings) -> int:
         await asyncio.to_thread(hub.close)
 
 
-async def _until(stop: asyncio.Event, hub: Hub, settings: HubSettings, tls: _Tls) -> None:
+def report(connection: Connection, known: Known) -> msgspec.Raw | None:
+    """A monitor's report, as it was kept."""
+    found = evaluations.read(connection, known.id)
+    return None if found is None else msgspec.Raw(found)
+
+
+def _reports(hub: Hub, turns: Turns) -> Iterator[tuple[HubReport, int]]:
+    for name, each in list(turns.reports.items()):
+        known = hub.registry.monitors.get(name)
+        if known is not None:
+            yield each, known.monitor.spec.metrics.max_series
+
+
+async def _until(stop: asyncio.Event, hub: Hub, settings: HubSettings, tls: _Tls, turns: Turns) -> None:
     """What goes on beside the API; what fails for good ends the hub."""
     await _prepared(stop, hub, settings)
     beside = [
         asyncio.create_task(_every(_LOOK, hub.refresh)),
         asyncio.create_task(_every(_LOOK, tls.renew)),
+        asyncio.create_task(_every(_LOOK, lambda: _evaluate(hub, turns))),
         asyncio.create_task(_every(_CLEAN, lambda: asyncio.to_thread(upkeep, hub.database, hub.clock()))),
     ]
     waiting = asyncio.create_task(stop.wait())
@@ -98,6 +121,10 @@ async def _until(stop: asyncio.Event, hub: Hub, settings: HubSettings, tls: _Tls
             await task
     for task in done - {waiting}:
         task.result()
+
+
+async def _evaluate(hub: Hub, turns: Turns) -> None:
+    await asyncio.to_thread(turns.turn, hub.registry.monitors)
 
 
 async def _prepared(stop: asyncio.Event, hub: Hub, settings: HubSettings) -> None:

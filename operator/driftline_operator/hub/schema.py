@@ -172,5 +172,14 @@ panes: Final = Table(
     PrimaryKeyConstraint("monitor_id", "profile_hash", "start", "seconds", name="panes_pkey"),
 )
 
-OF_MONITOR: Final = (predictions, labels, feedback, kpis, panes, sources, strata)
+evaluations: Final = Table(
+    "evaluations",
+    metadata,
+    Column("monitor_id", Integer, primary_key=True, autoincrement=False),
+    Column("due", Exact, nullable=False),  # not to be evaluated before that time
+    Column("at", Exact),
+    Column("report", LargeBinary),  # JSON
+)
+
+OF_MONITOR: Final = (predictions, labels, feedback, kpis, panes, sources, strata, evaluations)
 """What goes with a monitor."""

@@ -1,6 +1,6 @@
-"""Who may do what: tokens by their SHA-256, from a file that is read again when it changes, and the database.
+"""Who may do what: tokens by their SHA-256, from files, read again when they change, and the database.
 
-The file (a mounted Secret) is YAML or JSON:
+A file, or each `*.yaml` of a directory (mounted Secrets), is YAML or JSON:
 
     tokens:
       - {sha256: 9f86d0…, namespace: ml, scopes: [label, read]}
@@ -30,6 +30,7 @@ SCOPES: Final[dict[Scope, str]] = {
     "read": "what is stored and what it adds up to",
     "admin": "monitors, pane history, erasure",
 }
+_State = tuple[tuple[int, int, int], ...]
 ALL: Final = "*"
 """The namespace of a token that is good for all."""
 
@@ -82,12 +83,12 @@ def of_sidecars(tokens: Mapping[str, str]) -> list[Grant]:
 
 
 class TokenFile:
-    """The file's tokens; while a changed file can't be read, those of the last one that could."""
+    """The tokens of a file or directory; while a change can't be read, those that could be read last."""
 
     def __init__(self, path: Path | None) -> None:
         """Raises ValueError where it can't be read."""
         self._path = path
-        self._seen: tuple[int, int, int] | None = None
+        self._seen: _State | None = None
         self._grants: tuple[Grant, ...] = ()
         if path is not None:
             self._seen = _state(path)
@@ -113,13 +114,20 @@ class TokenFile:
         return self._grants
 
 
-def _state(path: Path) -> tuple[int, int, int]:
-    found = path.stat()
-    return found.st_mtime_ns, found.st_size, found.st_ino
+def _files(path: Path) -> list[Path]:
+    return sorted(path.glob("*.yaml")) if path.is_dir() else [path]
+
+
+def _state(path: Path) -> _State:
+    found = [each.stat() for each in _files(path)]
+    return tuple((each.st_mtime_ns, each.st_size, each.st_ino) for each in found)
 
 
 def _read(path: Path) -> tuple[Grant, ...]:
-    try:
-        return msgspec.yaml.decode(path.read_bytes(), type=_File).tokens
-    except msgspec.DecodeError as error:
-        raise ValueError(f"{path}: {error}") from error
+    grants: list[Grant] = []
+    for each in _files(path):
+        try:
+            grants += msgspec.yaml.decode(each.read_bytes(), type=_File).tokens
+        except msgspec.DecodeError as error:
+            raise ValueError(f"{each}: {error}") from error
+    return tuple(grants)

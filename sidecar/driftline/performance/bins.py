@@ -1,4 +1,4 @@
-"""Score bins: a row's score becomes one integer when it comes in, and GROUP BY does the rest.
+"""Score bins: a row's score becomes one integer, and GROUP BY does the rest.
 
 AUC and average precision from bins are off by what ties within a bin hide: half the sum of the products of
 class masses in a bin for the AUC (`curves.auc_bound`). Equal-width bins fail where positives are rare: of
@@ -69,8 +69,11 @@ class ScoreBins:
 
     @classmethod
     def default(cls) -> ScoreBins:
-        """The logit scale alone, where there is no reference: the AUC's bound is exported, and larger."""
-        return cls(score_edges(np.array([0.5])))
+        """Where there is no reference: the logit scale for the ends, equal widths for the middle.
+
+        The AUC's bound is exported, and larger than with a reference's quantiles.
+        """
+        return cls(np.unique(np.concatenate([score_edges(np.array([0.5])), np.arange(1, 500) / 500])))
 
     @classmethod
     def for_profile(cls, profile: Profile, score: str) -> ScoreBins:

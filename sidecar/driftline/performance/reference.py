@@ -1,7 +1,8 @@
 """What the reference's labels say of its own performance: what relative thresholds and tests compare with.
 
-A profile keeps labels by score bin, not what was predicted. A classifier decides by its score, so the share
-of positive predictions in each bin, as live predictions show it, is applied to the reference's rows.
+A profile keeps labels by score bin, and what the model answered where the reference rows had it. Where they
+had not: a classifier decides by its score, so the share of positive predictions in each bin, as live
+predictions show it, is applied to the reference's rows.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def reference_metrics(
         return _residual_metrics(held)
     counts = ScoreCounts(ScoreBins(labels.edges), held.negatives, held.positives)
     found = {"auc": auc(counts).value, "average_precision": average_precision(counts).value}
-    confusion = _confusion(counts, predictions)
+    confusion = _confusion(counts, held, predictions)
     if confusion is not None:
         of = confusion_metrics(confusion)
         found |= {name: of[name].value for name in ("accuracy", "precision", "recall", "specificity", "f1")}
@@ -59,7 +60,7 @@ def reference_errors(
     if held is None:
         return None
     counts = ScoreCounts(ScoreBins(labels.edges), held.negatives, held.positives)
-    confusion = _confusion(counts, predictions)
+    confusion = _confusion(counts, held, predictions)
     if confusion is None or not confusion.rows:
         return None
     wrong = float(confusion.fp + confusion.fn)
@@ -83,8 +84,12 @@ def _residual_metrics(held: ResidualGroup) -> dict[str, float]:
     }
 
 
-def _confusion(counts: ScoreCounts, predictions: PredictionCounts | None) -> Confusion | None:
-    """The reference's rows decided as live ones are; None where too few bins show how."""
+def _confusion(
+    counts: ScoreCounts, held: ScoreGroup, predictions: PredictionCounts | None
+) -> Confusion | None:
+    """As the model answered; else the rows decided as live ones are, None where too few bins show how."""
+    if held.said is not None:
+        return _of(counts, *(int(of.sum()) for of in held.said))
     if predictions is None or predictions.bins != counts.bins:
         return None
     said = predictions.counts[:2, :-1]
@@ -94,6 +99,10 @@ def _confusion(counts: ScoreCounts, predictions: PredictionCounts | None) -> Con
         return None
     share = _filled(said[POSITIVE] / np.maximum(said[NEGATIVE] + said[POSITIVE], 1), seen)
     tp, fp = round(float(counts.positives @ share)), round(float(counts.negatives @ share))
+    return _of(counts, fp, tp)
+
+
+def _of(counts: ScoreCounts, fp: int, tp: int) -> Confusion:
     return Confusion(int(counts.negatives.sum()) - fp, fp, int(counts.positives.sum()) - tp, tp)
 
 

@@ -48,7 +48,6 @@ from driftline.spec.policy import (
     Season,
     Sustain,
     Thresholds,
-    VolumeProfile,
 )
 from driftline.spec.schema import Feature, FeatureType, Prediction, Range, Schema
 from driftline.spec.shadow import (
@@ -141,5 +140,4 @@ __all__ = [
     "Tolerance",
     "Traffic",
     "Variant",
-    "VolumeProfile",
 ]

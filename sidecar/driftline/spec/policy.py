@@ -22,44 +22,25 @@ ObjectName = Annotated[str, Meta(min_length=1, max_length=253, pattern=r"^[a-z0-
 FilePath = Annotated[str, Meta(min_length=1, max_length=1024)]
 
 
-class VolumeProfile(Part, frozen=True, kw_only=True):
-    """A profile on a volume: for profiles too large for ConfigMaps."""
-
-    claim_name: Annotated[ObjectName, Meta(description="The PersistentVolumeClaim that holds it.")]
-    path: Annotated[FilePath, Meta(description="The profile's path within the volume.")]
-
-
 class ProfileSource(Part, frozen=True, kw_only=True):
-    """Where the reference profile lies: exactly one of the three."""
+    """Where the reference profile lies: exactly one of the two."""
 
     file: Annotated[
         FilePath | None,
-        Meta(description="A file, relative to the monitor file; for `driftline run` on one machine."),
+        Meta(description="A file, relative to the monitor file; for `driftline run`, not in a cluster."),
     ] = None
     config_map: Annotated[
         ObjectName | None,
         Meta(description="A ConfigMap of the monitor's namespace, as `driftline profile apply` makes it."),
     ] = None
-    volume: Annotated[
-        VolumeProfile | None, Meta(description="A file on a volume; for profiles too large for ConfigMaps.")
-    ] = None
-
     RULES: ClassVar = (
-        Rule(
-            "[has(self.file), has(self.configMap), has(self.volume)].filter(x, x).size() == 1",
-            "must have exactly one of file, configMap and volume",
-        ),
+        Rule("has(self.file) != has(self.configMap)", "must have exactly one of file and configMap"),
     )
 
     def _check_one(self) -> Iterator[Problem]:
-        given = [
-            name
-            for name, value in (("file", self.file), ("configMap", self.config_map), ("volume", self.volume))
-            if value is not None
-        ]
-        if len(given) != 1:
-            what = " and ".join(given) or "none"
-            yield Problem("", f"must have exactly one of file, configMap and volume ({what} given)")
+        if (self.file is None) == (self.config_map is None):
+            what = "none" if self.file is None else "both"
+            yield Problem("", f"must have exactly one of file and configMap ({what} given)")
 
 
 class CaptureReference(Part, frozen=True, kw_only=True):

@@ -12,14 +12,14 @@ from driftline.grid import Grid
 def decile_bins(counts: NumericCounts, grid: Grid) -> Integers:
     """Rows per bin (-inf, d1], (d1, d2], ..., (dk, inf): int64 (k + 1,)."""
     starts = np.append(0, 2 * grid.decile_index + 2)
-    return np.add.reduceat(counts.counts, starts)
+    return np.add.reduceat(counts.counts, starts, dtype=np.int64)
 
 
 def decile_cells(counts: NumericCounts, grid: Grid) -> Integers:
     """Rows below, at and between the deciles: int64 (2k + 1,), open bins and single values by turns."""
     at = 2 * grid.decile_index + 1
     starts = np.append(0, np.ravel(np.column_stack([at, at + 1])))
-    return np.add.reduceat(counts.counts, starts)
+    return np.add.reduceat(counts.counts, starts, dtype=np.int64)
 
 
 def category_bins(reference: CategoricalCounts, current: CategoricalCounts) -> tuple[Integers, Integers]:

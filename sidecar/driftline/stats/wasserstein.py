@@ -70,11 +70,12 @@ def _cells(side: NumericCounts, width: Floats) -> tuple[Floats, Floats, Floats]:
     n = side.valid
     distribution = np.cumsum(side.counts) / n
     held = side.counts[2:-1:2] / n
-    return distribution[1:-2:2], distribution[2:-1:2], held * width - side.sums[1:-1] / n
+    return distribution[1:-2:2], distribution[2:-1:2], held * width - side.sums[1:-1].astype(np.float64) / n
 
 
 def _tails(reference: NumericCounts, current: NumericCounts) -> float:
     """Beyond the reference's extremes only the window has values: its mean distance from the edge."""
     ends = [0, -1]
-    difference = reference.sums[ends] / reference.valid - current.sums[ends] / current.valid
+    theirs, ours = (side.sums[ends].astype(np.float64) for side in (reference, current))
+    difference = theirs / reference.valid - ours / current.valid
     return float(np.abs(difference).sum())

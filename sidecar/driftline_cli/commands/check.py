@@ -137,8 +137,7 @@ def _reference(monitor: ModelMonitor, profile: Path | None) -> str:
     if reference.profile is None:
         return f"none here: give `driftline run` a --profile{season}"
     source = reference.profile
-    where = source.file or (source.config_map and f"ConfigMap {source.config_map}")
-    return f"{where or f'volume of {source.volume and source.volume.claim_name}'}{season}"
+    return f"{source.file or f'ConfigMap {source.config_map}'}{season}"
 
 
 def _print_detectable(monitor: ModelMonitor, path: Path, rows_per_day: float) -> None:

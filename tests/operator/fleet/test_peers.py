@@ -11,7 +11,7 @@ from driftline.columns import Batch, CategoricalColumn, Column, NumericColumn
 from driftline.pane_codec import inflate
 from driftline.spec import Drift, MonitorSpec, Thresholds
 from driftline_operator.fleet import peers as module
-from driftline_operator.fleet.flat import Flat, Layout
+from driftline_operator.fleet.flat import Layout, pack_pane
 from driftline_operator.fleet.peers import ALPHA, SPAN_SECONDS, Peers
 
 from tests.support.fleets import DAY_START, SPEC, counted, encoded, plain, reference
@@ -25,9 +25,7 @@ ANY_EFFECT = msgspec.structs.replace(
 
 
 def packed(batch: Batch) -> bytes:
-    flat = Flat(LAYOUT)
-    flat.add(inflate(encoded(PROFILE, counted(AXES, batch), DAY_START)))
-    return flat.pack()
+    return pack_pane(LAYOUT, inflate(encoded(PROFILE, counted(AXES, batch), DAY_START)))
 
 
 def fleet_of(

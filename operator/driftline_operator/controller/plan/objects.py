@@ -16,6 +16,7 @@ from driftline_operator.cluster.resources import (
     Object,
     Resource,
 )
+from driftline_operator.conditions import ReferenceReason
 from driftline_operator.controller.observed import Installation, Observed, Reference
 
 
@@ -116,6 +117,8 @@ def profile_copy(observed: Observed, reference: Reference, made: str) -> list[De
     parts = _parts(reference)
     fixed = {"immutable": True}
     annotations = {names.PROFILE_HASH_ANNOTATION: reference.profile_hash, names.MADE_ANNOTATION: made}
+    if reference.reason is ReferenceReason.CAPTURED:
+        annotations[names.CAPTURED_ANNOTATION] = "true"
     content = {**fixed, **_holding(parts[0])}
     first = _object(CONFIG_MAPS, name, [observed], labels(observed.name), annotations, content)
     return [*_further(observed, reference, further_names(name, parts[0]), parts, fixed), first]

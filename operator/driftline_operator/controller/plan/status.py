@@ -12,6 +12,7 @@ from driftline.spec.status import (
     DriftedFeature,
     MonitorStatus,
     Outlier,
+    PerformanceStatus,
     PodCounts,
     WindowStatus,
 )
@@ -23,7 +24,15 @@ from driftline_operator.controller.observed import Observed
 from driftline_operator.controller.plan.pods import Survey
 
 _MOST_MESSAGE: Final = 1024
-_VERDICTS: Final = (Aspect.DATA_DRIFT, Aspect.PREDICTION_DRIFT, Aspect.DATA_QUALITY)
+_VERDICTS: Final = (
+    Aspect.DATA_DRIFT,
+    Aspect.PREDICTION_DRIFT,
+    Aspect.DATA_QUALITY,
+    Aspect.PERFORMANCE,
+    Aspect.CONCEPT_DRIFT,
+    Aspect.FAIRNESS,
+)
+_BAD_IF_TRUE: Final = (Aspect.DATA_DRIFT, Aspect.PREDICTION_DRIFT, Aspect.CONCEPT_DRIFT)
 
 
 class Subject(Protocol):
@@ -78,9 +87,17 @@ class Transition(NamedTuple):
 
 
 def status(
-    observed: Observed, findings: Sequence[Finding], survey: Survey, fleet: FleetView, now: dt.datetime
+    observed: Observed,
+    findings: Sequence[Finding],
+    survey: Survey,
+    fleet: FleetView,
+    performance: PerformanceStatus | None,
+    now: dt.datetime,
 ) -> Mapping[str, Any]:
-    """The whole status, as JSON. A condition keeps the time of its last transition."""
+    """The whole status, as JSON. A condition keeps the time of its last transition.
+
+    `performance`: the hub's word.
+    """
     written = now.strftime("%Y-%m-%dT%H:%M:%SZ")
     conditions = conditions_of(observed, findings, now)
     before = present_conditions(observed)
@@ -101,9 +118,11 @@ def status(
         windows=fleet.windows,
         worst_features=fleet.worst,
         outliers=fleet.outliers,
+        performance=performance,
         last_change=last,
     )
-    return _with_zeros(msgspec.to_builtins(made))
+    # Lists, not tuples: it is compared with what the API server has, and a difference costs a write.
+    return _with_zeros(msgspec.json.decode(msgspec.json.encode(made)))
 
 
 def conditions_of(observed: Subject, findings: Sequence[Finding], now: dt.datetime) -> tuple[Condition, ...]:
@@ -171,7 +190,7 @@ def body(observed: Subject, wanted: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def is_bad_news(transition: Transition) -> bool:
     """Is it a Warning? Drift that begins, and any of the others that ceases to hold."""
-    if transition.aspect in (Aspect.DATA_DRIFT, Aspect.PREDICTION_DRIFT):
+    if transition.aspect in _BAD_IF_TRUE:
         return transition.status == "True"
     if transition.aspect in (ShadowAspect.MIRRORING, ShadowAspect.FINISHED):
         return False
@@ -213,6 +232,8 @@ def _with_zeros(wire: dict[str, Any]) -> dict[str, Any]:
     wire["pods"] = counts | wire.get("pods", {})
     if "windows" in wire:
         wire["windows"] = [window | each for each in wire["windows"]]
+    if "performance" in wire:
+        wire["performance"] = {"predictions": 0, "labels": 0, "coverage": 0.0} | wire["performance"]
     return {"rows": 0, "observedGeneration": 0} | wire
 
 

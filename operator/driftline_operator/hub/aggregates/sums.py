@@ -34,7 +34,7 @@ def binary(window: Window, positive: str, by: By) -> dict[Cell, BinarySums]:
     said = _said(window, positive)
     keys = {"said": said, "truth": label, "bin": rows.bin}
     numbers = _binary_numbers(window, positive, label)
-    added = {"n": sa.func.count(), "scores": sa.func.sum(rows.score)}
+    added: dict[str, Expression] = {"n": sa.func.count(), "scores": sa.func.sum(rows.score)}
     if window.single:  # their sums come with the counts
         added |= by_row(numbers)
     found: dict[Cell, BinarySums] = {}

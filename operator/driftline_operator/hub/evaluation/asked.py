@@ -1,0 +1,90 @@
+"""What of a monitor is looked at, and when: windows, label ages, which class is the positive one. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from driftline.performance.bins import ScoreBins
+from driftline.profile import Profile
+from driftline.quantity import Duration
+from driftline.spec import MonitorSpec
+from driftline.windows import step
+
+from driftline_operator.hub.outcomes import class_name
+
+BUCKETS: Final = 240
+"""Buckets of the error that the detector of concept drift is given, over `SPAN` windows."""
+SPAN: Final = 10
+"""Windows over which the error is replayed: it needs a past to tell a change from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Of one monitor. Times in seconds."""
+
+    spec: MonitorSpec
+    window: Duration
+    step: int
+    ages: tuple[Duration, ...]
+    judged_age: Duration
+    positive: str | None
+    """The positive class; None: several classes, or a regression."""
+    bins: ScoreBins
+
+    @property
+    def regression(self) -> bool:
+        """Numbers rather than classes."""
+        return self.spec.model.type == "regression"
+
+    def end(self, now: float, age: float) -> float:
+        """Where the newest window ends whose predictions are all that old."""
+        return (now - age) // self.step * self.step
+
+    @property
+    def bucket(self) -> float:
+        """Length of an error's bucket."""
+        return SPAN * float(self.window) / BUCKETS
+
+
+def asked(spec: MonitorSpec, profile: Profile | None) -> Asked | None:
+    """None for a monitor that logs no predictions."""
+    if spec.labels is None or spec.performance_age is None:
+        return None
+    window = spec.performance_window
+    return Asked(
+        spec,
+        window,
+        step(int(window), int(spec.pane)),
+        spec.labels.ages,
+        spec.performance_age,
+        positive_class(spec),
+        bins_of(spec, profile),
+    )
+
+
+def positive_class(spec: MonitorSpec) -> str | None:
+    """The class that scores are the probability of; None where classes are only told apart.
+
+    As declared; of two classes the last; with a score and nothing declared `1`, as in reference data.
+    """
+    if spec.model.type == "regression":
+        return None
+    prediction = spec.schema.prediction
+    declared, classes = prediction.positive, prediction.classes
+    if isinstance(declared, str):
+        return class_name(declared)
+    if declared is not None:
+        return class_name(classes[declared]) if classes else str(declared)
+    if len(classes) == 2:
+        return class_name(classes[-1])
+    return "1" if prediction.score is not None and not classes else None
+
+
+def bins_of(spec: MonitorSpec, profile: Profile | None) -> ScoreBins:
+    """The reference's, of the score or of a regression's prediction; else the default."""
+    prediction = spec.schema.prediction
+    name = prediction.name if spec.model.type == "regression" else prediction.score
+    if profile is None or name is None:
+        return ScoreBins.default()
+    return ScoreBins.for_profile(profile, name)

@@ -1,0 +1,255 @@
+"""Gathered sums in, a report with verdicts out. Pure; `now` in unix seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from driftline.performance.aggregates import BinarySums, MeanSums, PredictionCounts
+from driftline.performance.binary import Metrics
+from driftline.performance.concept import ComparedWindow, Replay, compare_window, concept_verdict, replay
+from driftline.performance.fairness import Fairness
+from driftline.performance.fairness import fairness as compared_groups
+from driftline.performance.intervals import mean_estimate
+from driftline.performance.reference import reference_errors, reference_metrics
+from driftline.performance.report import (
+    AtAge,
+    ConceptChange,
+    Estimated,
+    Found,
+    GroupFigures,
+    HubReport,
+    Metric,
+    SegmentFairness,
+    State,
+    metrics,
+    spec_name,
+)
+from driftline.profile import Profile
+from driftline.quantity import Duration
+from driftline.spec import ModelMonitor
+from driftline.spec import Performance as PerformanceSpec
+
+from driftline_operator.hub.evaluation import figures, verdicts
+from driftline_operator.hub.evaluation.asked import Asked
+from driftline_operator.hub.evaluation.sums import AgedWindow, Gathered, Part
+from driftline_operator.hub.evaluation.verdicts import Past
+
+Estimator = Callable[[PredictionCounts], Metrics]
+
+MOST_VALUES: Final = 50
+"""Of a segment, in a report: the most frequent ones."""
+
+
+def evaluate(
+    monitor: ModelMonitor, asked: Asked, profile: Profile | None, gathered: Gathered, now: float
+) -> HubReport:
+    """All that is said of one monitor."""
+    spec = monitor.spec
+    reference = _reference(profile, gathered)
+    judged = gathered.ages[float(asked.judged_age)]
+    past = _past(asked, judged, gathered)
+    performance = spec.performance or PerformanceSpec()
+    concept, concept_found = _concept(asked, profile, past, gathered)
+    fairness, fairness_found = _fairness(asked, judged)
+    found = [verdicts.performance(performance, past, judged, reference), concept_found]
+    return HubReport(
+        namespace=monitor.metadata.namespace,
+        monitor=monitor.metadata.name,
+        model=spec.model.name,
+        at=now,
+        window=str(asked.window),
+        ages=[_at_age(age, asked, gathered.ages[float(age)], reference) for age in asked.ages],
+        estimated=_estimated(asked, profile, gathered.latest, judged),
+        concept=concept,
+        fairness=fairness,
+        kpis={
+            name: figures.kpi_figures(variants, float(asked.window))
+            for name, variants in gathered.kpis.items()
+        },
+        feedback=figures.feedback_figures(gathered.feedback),
+        found=found if fairness_found is None else [*found, fairness_found],
+    )
+
+
+def _reference(profile: Profile | None, gathered: Gathered) -> dict[str, float]:
+    """The reference's own metrics, as far as its labels tell them."""
+    if profile is None or profile.labels is None:
+        return {}
+    return reference_metrics(profile.labels, gathered.latest.predicted)
+
+
+def _past(asked: Asked, judged: AgedWindow, gathered: Gathered) -> list[Past]:
+    """The disjoint windows at the judged age, oldest first."""
+    length = float(asked.window)
+    older = [
+        Past(judged.start - (place + 1) * length, judged.start - place * length, sums)
+        for place, sums in enumerate(gathered.before)
+    ]
+    return [*reversed(older), Past(judged.start, judged.end, judged.overall.sums)]
+
+
+def _at_age(age: Duration, asked: Asked, window: AgedWindow, reference: Mapping[str, float]) -> AtAge:
+    overall = window.overall
+    calibration, reliability = figures.calibrated(overall.sums)
+    return AtAge(
+        age=str(age),
+        window=str(asked.window),
+        start=window.start,
+        end=window.end,
+        state=_state(asked, window),
+        overall=figures.sliced(overall, reference),
+        versions={name: figures.sliced(part) for name, part in window.versions.items() if name},
+        segments={
+            segment: {value: figures.sliced(part) for value, part in _largest(parts)}
+            for segment, parts in window.segments.items()
+        },
+        coverage=figures.covered(overall),
+        lag_median=_finite(window.lags.quantile(0.5)),
+        lag_p95=_finite(window.lags.quantile(0.95)),
+        calibration=calibration,
+        reliability=reliability,
+        missing=figures.missing(window),
+    )
+
+
+def _largest(parts: Mapping[str, Part]) -> list[tuple[str, Part]]:
+    """The most frequent values of a segment: clients choose them."""
+    return sorted(parts.items(), key=lambda item: -item[1].predictions)[:MOST_VALUES]
+
+
+def _finite(seconds: float | None) -> float | None:
+    return None if seconds is None or seconds == float("inf") else seconds
+
+
+def _state(asked: Asked, window: AgedWindow) -> State:
+    least = (asked.spec.performance or PerformanceSpec()).min_labels
+    if not window.overall.predictions:
+        return State.NO_DATA
+    if not window.overall.labels:
+        return State.NO_LABELS
+    return State.JUDGED if window.overall.labels >= least else State.INSUFFICIENT_LABELS
+
+
+def _estimated(asked: Asked, profile: Profile | None, latest: AgedWindow, judged: AgedWindow) -> Estimated:
+    window, start, end = str(asked.window), latest.start, latest.end
+    if profile is None or profile.labels is None:
+        said = "an estimate needs a reference profile with labels"
+        return Estimated(window, start, end, State.NO_REFERENCE, said)
+    if latest.predicted is None:
+        return Estimated(window, start, end, State.NO_DATA, "no predictions in the window")
+    estimate = figures.estimator(profile)
+    found = estimate(latest.predicted)
+    rows = int(latest.predicted.counts.sum())
+    numbers = metrics(found)
+    if not any(each.value is not None for each in numbers.values()):
+        why = next((each.reason for each in numbers.values()), "")
+        said = f"nothing can be estimated: {why}"
+        return Estimated(window, start, end, State.UNSUPPORTED, said, rows, numbers)
+    blind = "blind to changes of P(y | x): it neither ends nor holds back a verdict on performance"
+    compared, until = _compared(estimate, judged)
+    return Estimated(window, start, end, State.JUDGED, blind, rows, numbers, compared, until)
+
+
+def _compared(estimate: Estimator, judged: AgedWindow) -> tuple[dict[str, tuple[float, float]], float | None]:
+    """Of the window that has its labels: what is estimated for it, and what came true."""
+    if judged.predicted is None or judged.overall.sums is None:
+        return {}, None
+    realised = figures.measured(judged.overall.sums)
+    pairs = {
+        spec_name(name): (each.value, true.value)
+        for name, each in estimate(judged.predicted).items()
+        if each.value is not None and (true := realised.get(name)) is not None and true.value is not None
+    }
+    return pairs, judged.end
+
+
+def _concept(
+    asked: Asked, profile: Profile | None, past: Sequence[Past], gathered: Gathered
+) -> tuple[ConceptChange, Found]:
+    performance = asked.spec.performance or PerformanceSpec()
+    labels = None if profile is None else profile.labels
+    reference = None if labels is None else reference_errors(labels, gathered.latest.predicted)
+    replayed = _replay(asked, reference, gathered, performance.concept.detector)
+    bounded = not asked.regression
+    least = performance.min_labels
+    windows = [
+        ComparedWindow(each.start, each.end, compare_window(errors, reference or MeanSums(), bounded=bounded))
+        for each in past
+        if (errors := verdicts.errors_of(each.sums)).rows >= least
+    ]
+    verdict = None
+    if reference is not None:
+        verdict = concept_verdict(windows, replayed or Replay((), 0, None), performance.sustain)
+    found = verdicts.concept(verdict, replayed, windows)
+    newest = windows[-1].test.difference if windows and reference is not None else None
+    changes = () if replayed is None else replayed.changes
+    change = ConceptChange(
+        State.NO_REFERENCE
+        if verdict is None
+        else State.INSUFFICIENT_LABELS
+        if verdict.drifted is None
+        else State.JUDGED,
+        bool(verdict is not None and verdict.drifted),
+        found.message,
+        performance.concept.detector,
+        changes[-1].at if changes else None,
+        gathered.watermark,
+        Metric.of(mean_estimate(verdicts.errors_of(past[-1].sums))),
+        Metric() if newest is None else Metric.of(newest),
+    )
+    return change, found
+
+
+def _replay(asked: Asked, reference: MeanSums | None, gathered: Gathered, detector: str) -> Replay | None:
+    if gathered.watermark is None:
+        return None
+    scale = 1.0
+    if asked.regression and reference is not None and reference.rows:
+        mean = reference.total / reference.rows
+        scale = max(reference.squares / reference.rows - mean * mean, 0.0) ** 0.5 or 1.0
+    return replay(
+        gathered.errors,
+        gathered.watermark,
+        detector,
+        reference=reference,
+        scale=scale,
+        bounded=not asked.regression,
+    )
+
+
+def _fairness(asked: Asked, judged: AgedWindow) -> tuple[dict[str, SegmentFairness], Found | None]:
+    wanted = asked.spec.fairness
+    if wanted is None:
+        return {}, None
+    overall = judged.overall.sums
+    whole = overall if isinstance(overall, BinarySums) else None
+    compared: dict[str, Fairness] = {}
+    for segment, parts in judged.segments.items():
+        groups = verdicts.groups({value: part.sums for value, part in parts.items()})
+        compared[segment] = compared_groups(groups, whole, wanted.min_group)
+    said = {segment: _segment(each) for segment, each in compared.items()}
+    return said, verdicts.fairness(wanted.thresholds, compared, wanted.min_group)
+
+
+def _segment(found: Fairness) -> SegmentFairness:
+    rates = {
+        value: GroupFigures(
+            group.rows,
+            Metric.of(group.metrics["selection_rate"]),
+            Metric.of(group.metrics["recall"]),
+            _false_positive_rate(group.metrics),
+        )
+        for value, group in found.groups.items()
+    }
+    state = State.JUDGED if len(rates) > 1 else State.TOO_FEW_GROUPS
+    return SegmentFairness(state, rates, dict(found.left_out), metrics(found.metrics))
+
+
+def _false_positive_rate(of: Metrics) -> Metric:
+    specificity = of["specificity"]
+    if specificity.value is None:
+        return Metric.of(specificity)
+    low = None if specificity.high is None else 1 - specificity.high
+    high = None if specificity.low is None else 1 - specificity.low
+    return Metric(1 - specificity.value, low, high, specificity.n, "", specificity.method)

@@ -1,0 +1,133 @@
+"""The sums of a monitor's windows, as the database adds them up. Synchronous: run it in a thread."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+from driftline.performance.aggregates import ErrorBucket, FeedbackCounts, KpiSums
+from driftline.performance.lag import LagCounts, watermark
+from sqlalchemy.engine import Connection
+
+from driftline_operator.hub.aggregates import By, Cell, Window, open_window, outcomes, sums
+from driftline_operator.hub.evaluation.asked import SPAN, Asked
+from driftline_operator.hub.evaluation.sums import AgedWindow, Gathered, Part, Sums, total
+
+_T = TypeVar("_T", KpiSums, FeedbackCounts)
+
+
+def gather(connection: Connection, monitor: int, asked: Asked, now: float) -> Gathered:
+    """All that the report is made of, in one consistent view. `now`: unix seconds."""
+    ages = {float(age): _aged(connection, monitor, asked, now, float(age)) for age in asked.ages}
+    oldest = ages[float(max(asked.ages))]
+    closed = watermark(oldest.lags, now)
+    latest, kpis, feedback = _latest(connection, monitor, asked, now)
+    return Gathered(
+        ages,
+        tuple(_before(connection, monitor, asked, ages[float(asked.judged_age)].start)),
+        latest,
+        tuple(_errors(connection, monitor, asked, closed)),
+        closed,
+        kpis,
+        feedback,
+    )
+
+
+def _aged(connection: Connection, monitor: int, asked: Asked, now: float, age: float) -> AgedWindow:
+    end = asked.end(now, age)
+    start = end - float(asked.window)
+    with open_window(connection, monitor, start, end, asked.bins, regression=asked.regression) as window:
+        by = By(age=age)
+        cells = _parts(window, asked, by)
+        segments = {
+            name: _by(_parts(window, asked, by._replace(segment=name)), "value")
+            for name in asked.spec.schema.segments
+        }
+        return AgedWindow(
+            start,
+            end,
+            _whole(cells),
+            _by(cells, "version"),
+            segments,
+            total(outcomes.lags(window, By()).values()) or LagCounts(),
+            total(sums.predicted(window, By(), asked.positive).values()),
+        )
+
+
+def _sums(window: Window, asked: Asked, by: By) -> Mapping[Cell, Sums]:
+    if asked.regression:
+        return sums.regression(window, by)
+    if asked.positive is None:
+        return sums.multiclass(window, by)
+    return sums.binary(window, asked.positive, by)
+
+
+def _parts(window: Window, asked: Asked, by: By) -> dict[Cell, Part]:
+    found = _sums(window, asked, by)
+    return {cell: Part(found.get(cell), counts) for cell, counts in outcomes.coverage(window, by).items()}
+
+
+def _by(cells: Mapping[Cell, Part], field: str) -> dict[str, Part]:
+    """By the version, or the segment's value, whatever the rest of the cell."""
+    groups: dict[str, dict[Cell, Part]] = {}
+    for cell, part in cells.items():
+        key = getattr(cell, field)
+        if key is not None:
+            groups.setdefault(str(key), {})[cell] = part
+    return {key: _whole(group) for key, group in sorted(groups.items())}
+
+
+def _whole(cells: Mapping[Cell, Part]) -> Part:
+    return Part(
+        total(part.sums for part in cells.values() if part.sums is not None),
+        total(part.coverage for part in cells.values() if part.coverage is not None),
+    )
+
+
+def _before(connection: Connection, monitor: int, asked: Asked, end: float) -> list[Sums | None]:
+    """The disjoint windows before the newest one that has reached the judged age."""
+    performance = asked.spec.performance
+    more = 0 if performance is None else performance.sustain.of - 1
+    found: list[Sums | None] = []
+    for _ in range(more):
+        start = end - float(asked.window)
+        with open_window(connection, monitor, start, end, asked.bins, regression=asked.regression) as window:
+            found.append(total(_sums(window, asked, By(age=float(asked.judged_age))).values()))
+        end = start
+    return found
+
+
+def _latest(
+    connection: Connection, monitor: int, asked: Asked, now: float
+) -> tuple[AgedWindow, dict[str, dict[str, KpiSums]], dict[str, FeedbackCounts]]:
+    end = asked.end(now, 0.0)
+    start = end - float(asked.window)
+    with open_window(connection, monitor, start, end, asked.bins, regression=asked.regression) as window:
+        coverage = total(outcomes.coverage(window, By()).values())
+        predicted = total(sums.predicted(window, By(), asked.positive).values())
+        kpis = {each.name: _variants(outcomes.kpi(window, each.name, By())) for each in asked.spec.kpis}
+        feedback = _variants(outcomes.feedback(window, By()))
+    return AgedWindow(start, end, Part(None, coverage), predicted=predicted), kpis, feedback
+
+
+def _variants(cells: Mapping[Cell, _T]) -> dict[str, _T]:
+    found: dict[str, _T] = {}
+    for cell, each in cells.items():
+        known = found.get(cell.variant)
+        found[cell.variant] = each if known is None else known + each
+    return found
+
+
+def _errors(connection: Connection, monitor: int, asked: Asked, closed: float | None) -> list[ErrorBucket]:
+    """The error by time of prediction, as far as labels are complete."""
+    if closed is None:
+        return []
+    width = asked.bucket
+    end = closed // width * width
+    start = end - SPAN * float(asked.window)
+    with open_window(connection, monitor, start, end, asked.bins, regression=asked.regression) as window:
+        by_time: dict[float, ErrorBucket] = {}
+        for buckets in sums.error_buckets(window, By(bucket=width), asked.positive).values():
+            for each in buckets:
+                by_time[each.start] = each + by_time[each.start] if each.start in by_time else each
+    return [by_time[at] for at in sorted(by_time)]

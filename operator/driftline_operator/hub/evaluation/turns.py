@@ -1,0 +1,101 @@
+"""Goes round the monitors: gather, evaluate, keep. Synchronous: run it in a thread."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import sqlalchemy as sa
+from driftline.errors import DriftlineError
+from driftline.performance.report import HubReport
+from driftline.profile import Profile
+
+from driftline_operator.hub import registry
+from driftline_operator.hub.database import Database
+from driftline_operator.hub.evaluation import store
+from driftline_operator.hub.evaluation.asked import asked
+from driftline_operator.hub.evaluation.evaluate import evaluate
+from driftline_operator.hub.evaluation.gather import gather
+from driftline_operator.hub.registry import Known, Name
+
+_log = logging.getLogger(__name__)
+
+HOLD_SECONDS: Final = 300.0
+"""How long an evaluation is this replica's: after that another takes it to have died."""
+SHARE: Final = 10
+"""An evaluation is due again after so many times its own cost at the earliest."""
+
+
+class Turns:
+    """`interval`: seconds between two evaluations of a monitor. `clock`: unix seconds."""
+
+    def __init__(
+        self,
+        database: Database,
+        interval: float,
+        clock: Callable[[], float],
+        timer: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._database, self._interval = database, interval
+        self._clock, self._timer = clock, timer
+        self._profiles: dict[int, tuple[str | None, Profile | None]] = {}
+        self._seen = 0.0
+        self.reports: dict[Name, HubReport] = {}
+        """The newest of each monitor, whichever replica made it."""
+
+    def turn(self, monitors: Mapping[Name, Known]) -> int:
+        """Evaluate what is due; how many were. What fails is logged, and due again later."""
+        done = sum(self._one(known) for known in monitors.values() if known.monitor.spec.labels is not None)
+        self._read(monitors)
+        return done
+
+    def _one(self, known: Known) -> bool:
+        try:
+            now = self._clock()
+            with self._database.writing() as connection:
+                if not store.claim(connection, known.id, now, now + HOLD_SECONDS):
+                    return False
+            began = self._timer()
+            report = self._report(known, now)
+            if report is None:
+                return False
+            wait = max(self._interval, SHARE * (self._timer() - began))
+            with self._database.writing() as connection:
+                store.keep(connection, known.id, report, now + wait)
+        except (sa.exc.SQLAlchemyError, DriftlineError, ValueError) as error:
+            _log.error("%s/%s could not be evaluated: %s", *known.name, str(error)[:500])
+            return False
+        return True
+
+    def _report(self, known: Known, now: float) -> HubReport | None:
+        with self._database.reading() as connection:
+            profile = self._profile(connection, known)
+            wanted = asked(known.monitor.spec, profile)
+            if wanted is None:
+                return None
+            gathered = gather(connection, known.id, wanted, now)
+        return evaluate(known.monitor, wanted, profile, gathered, now)
+
+    def _profile(self, connection: sa.Connection, known: Known) -> Profile | None:
+        """Decoded once for each hash. Raises ProfileError."""
+        kept = self._profiles.get(known.id)
+        if kept is None or kept[0] != known.profile_hash:
+            kept = known.profile_hash, registry.profile_of(connection, known.id)
+            self._profiles[known.id] = kept
+        return kept[1]
+
+    def _read(self, monitors: Mapping[Name, Known]) -> None:
+        """Other replicas' reports too; those of monitors that have gone are dropped."""
+        try:
+            with self._database.reading() as connection:
+                fresh = store.newer(connection, self._seen)
+        except sa.exc.SQLAlchemyError as error:
+            _log.warning("reports could not be read: %s", str(error)[:300])
+            return
+        for report in fresh:
+            self._seen = max(self._seen, report.at)
+            self.reports[report.namespace, report.monitor] = report
+        for name in [name for name in self.reports if name not in monitors]:
+            del self.reports[name]

@@ -1,0 +1,223 @@
+"""A monitor's evaluation: the database's sums against scikit-learn on the same rows, and verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from driftline.events import Feedback, Kpi, Label, Prediction
+from driftline.performance.report import HubReport, State
+from driftline_operator.hub import registry
+from driftline_operator.hub.database import Database
+from driftline_operator.hub.evaluation import store as kept
+from driftline_operator.hub.evaluation.series import HubSeries, samples
+from driftline_operator.hub.evaluation.turns import Turns
+from prometheus_client import CollectorRegistry, generate_latest
+from sklearn.metrics import accuracy_score, average_precision_score, f1_score, roc_auc_score
+
+from tests.support.hubs import NOW, Store, document
+
+HOUR = 3600.0
+LABELS = {"labels": {"ages": ["1h", "24h"], "features": []}, "windows": ["5m", "1h"]}
+
+
+class Clock:
+    def __init__(self, now: float) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def told(store: Store, **spec: Any) -> None:
+    """Change the store's monitor."""
+    changed = registry.check("ml", "census", document(**{**LABELS, **spec}), None, None)
+    with store.database.writing() as connection:
+        registry.put(connection, changed, NOW)
+        store.known = registry.read(connection).find("ml", "census")
+
+
+def rows(seed: int, count: int, start: float, flip: float = 0.0) -> Iterator[tuple[Prediction, Label]]:
+    """Scores and labels that fit them; a share `flip` of the labels says the opposite."""
+    rng = np.random.default_rng(seed)
+    scores = rng.beta(2, 3, count)
+    labels = (rng.random(count) < scores) ^ (rng.random(count) < flip)
+    for place, (score, label) in enumerate(zip(scores.tolist(), labels.tolist(), strict=True)):
+        at = start + place * HOUR / count
+        identity = f"{seed}-{place}"
+        said = "yes" if score >= 0.4 else "no"
+        segments = {"sex": "f" if place % 3 else "m", "origin": "JFK"}
+        yield (
+            Prediction(id=identity, at=at, sequence=place, prediction=said, score=score, segments=segments),
+            Label(id=identity, label="yes" if label else "no", at=at + 600.0),
+        )
+
+
+def sent(
+    store: Store, seed: int, count: int, start: float, flip: float = 0.0
+) -> list[tuple[Prediction, Label]]:
+    pairs = list(rows(seed, count, start, flip))
+    store.predict(*(each for each, _ in pairs), boot=f"boot-{seed}")
+    store.label(*(each for _, each in pairs))
+    return pairs
+
+
+def evaluated(store: Store, now: float) -> HubReport:
+    turns = Turns(store.database, 60.0, Clock(now))
+    assert turns.turn({store.known.name: store.known}) == 1
+    return turns.reports[store.known.name]
+
+
+def found(report: HubReport) -> dict[str, tuple[str, str]]:
+    return {each.aspect: (each.status, each.reason) for each in report.found}
+
+
+def test_metrics_are_scikit_learns_on_the_same_rows(store: Store) -> None:
+    told(store)
+    start = NOW // HOUR * HOUR
+    pairs = sent(store, 1, 3000, start)
+    report = evaluated(store, start + 2 * HOUR)
+    young = report.ages[0]
+    assert (young.age, young.state, young.start, young.end) == ("1h", State.JUDGED, start, start + HOUR)
+    truth = [each.label == "yes" for _, each in pairs]
+    said = [each.prediction == "yes" for each, _ in pairs]
+    scores = [each.score for each, _ in pairs]
+    metrics = {name: each.value for name, each in young.overall.metrics.items()}
+    assert metrics["auc"] == pytest.approx(roc_auc_score(truth, scores), abs=2e-4)
+    assert metrics["averagePrecision"] == pytest.approx(average_precision_score(truth, scores), abs=2e-3)
+    assert metrics["accuracy"] == pytest.approx(accuracy_score(truth, said), abs=1e-12)
+    assert metrics["f1"] == pytest.approx(f1_score(truth, said), abs=1e-12)
+    men = [place for place in range(len(pairs)) if place % 3 == 0]
+    of_men = young.segments["sex"]["m"]
+    assert of_men.labels == len(men)
+    assert of_men.metrics["accuracy"].value == pytest.approx(
+        accuracy_score([truth[k] for k in men], [said[k] for k in men]), abs=1e-12
+    )
+    assert young.coverage.value == 1.0
+    assert report.ages[1].state is State.NO_DATA  # nothing is a day old
+
+
+def test_late_labels_restate_a_window_at_the_age_at_which_they_were_known(store: Store) -> None:
+    told(store)
+    start = NOW // HOUR * HOUR
+    pairs = list(rows(2, 1000, start))
+    store.predict(*(each for each, _ in pairs))
+    late = [Label(id=each.id, label=each.label, at=each.at + 2 * HOUR) for _, each in pairs[:300] if each.at]
+    store.label(*(each for _, each in pairs[300:]), *late)
+    first = evaluated(store, start + 25 * HOUR)
+    hour, day = (next(each for each in first.ages if each.age == age) for age in ("1h", "24h"))
+    assert (day.start, day.overall.labels) == (start, 1000)
+    assert hour.overall.predictions == 0  # a window of now: nothing was predicted then
+    then = evaluated_again(store, start + 2 * HOUR)
+    assert then.ages[0].overall.labels == 700
+    assert then.ages[0].coverage.value == pytest.approx(0.7)
+
+
+def evaluated_again(store: Store, now: float) -> HubReport:
+    """At another time, whatever was evaluated before."""
+    with store.database.writing() as connection:
+        kept.keep(connection, store.known.id, HubReport("ml", "census", "census", 0.0), 0.0)
+    return evaluated(store, now)
+
+
+def test_a_crossed_threshold_must_last_and_no_labels_are_no_pass(store: Store) -> None:
+    limits = {
+        "thresholds": [{"metric": "accuracy", "min": 0.6}],
+        "sustain": {"windows": 2, "of": 3},
+        "age": "1h",
+    }
+    told(store, performance={"window": "1h", **limits})
+    start = NOW // HOUR * HOUR
+    assert found(evaluated(store, start + 2 * HOUR))["Performance"] == ("Unknown", "NoData")
+    store.predict(*(each for each, _ in rows(3, 50, start)), boot="unlabelled")
+    assert found(evaluated_again(store, start + 2 * HOUR))["Performance"] == ("Unknown", "NoLabels")
+    sent(store, 4, 1000, start + HOUR)
+    assert found(evaluated_again(store, start + 3 * HOUR))["Performance"] == ("True", "WithinThresholds")
+    sent(store, 5, 1000, start + 2 * HOUR, flip=0.6)
+    once = evaluated_again(store, start + 4 * HOUR)
+    assert found(once)["Performance"] == ("True", "WithinThresholds"), once.found  # once is no habit
+    sent(store, 6, 1000, start + 3 * HOUR, flip=0.6)
+    report = evaluated_again(store, start + 5 * HOUR)
+    assert found(report)["Performance"] == ("False", "ThresholdCrossed")
+    assert "accuracy" in report.found[0].message
+    assert "2 of the last" in report.found[0].message
+
+
+def test_too_few_labels_are_said(store: Store) -> None:
+    told(store, performance={"window": "1h", "age": "1h", "thresholds": [{"metric": "auc", "min": 0.9}]})
+    start = NOW // HOUR * HOUR
+    sent(store, 7, 100, start)
+    report = evaluated(store, start + 2 * HOUR)
+    assert report.ages[0].state is State.INSUFFICIENT_LABELS
+    assert found(report)["Performance"] == ("Unknown", "InsufficientLabels")
+
+
+def test_groups_are_compared_and_small_ones_named(store: Store) -> None:
+    unfair = {"minGroup": 100, "thresholds": {"demographicParityDifference": 0.1}}
+    told(store, fairness=unfair, performance={"window": "1h", "age": "1h"})
+    start = NOW // HOUR * HOUR
+    predictions, labels = [], []
+    for place in range(1200):
+        sex = "f" if place < 600 else "m" if place < 1190 else "x"
+        said = "yes" if (place % 10 < (6 if sex == "f" else 3)) else "no"
+        at = start + place
+        segments = {"sex": sex, "origin": "JFK"}
+        predictions.append(
+            Prediction(id=f"g{place}", at=at, sequence=place, prediction=said, segments=segments)
+        )
+        labels.append(Label(id=f"g{place}", label=said, at=at + 1))
+    store.predict(*predictions)
+    store.label(*labels)
+    report = evaluated(store, start + 2 * HOUR)
+    fairness = report.fairness["sex"]
+    assert fairness.left_out == {"x": 10}
+    assert fairness.differences["demographicParityDifference"].value == pytest.approx(0.3, abs=1e-9)
+    condition = next(each for each in report.found if each.aspect == "Fairness")
+    assert (condition.status, condition.reason) == ("False", "ThresholdCrossed")
+    assert "sex=x (10)" in condition.message
+
+
+def test_feedback_and_kpis_are_of_the_newest_window(store: Store) -> None:
+    told(store)
+    start = NOW // HOUR * HOUR
+    sent(store, 8, 400, start)
+    store.judge(*(Feedback(id=f"8-{k}", thumb="up" if k < 30 else "down") for k in range(40)))
+    store.count(*(Kpi(id=f"8-{k}", name="revenue", value=10.0) for k in range(100)))
+    report = evaluated(store, start + HOUR)
+    assert (report.feedback[""].up, report.feedback[""].down) == (30, 10)
+    assert report.feedback[""].approval.value == pytest.approx(0.75)
+    revenue = report.kpis["revenue"][""]
+    assert (revenue.events, revenue.sum, revenue.mean.value) == (100, 1000.0, 10.0)
+    assert revenue.rate.value == pytest.approx(0.25)
+
+
+def test_a_monitor_is_evaluated_by_one_replica_and_seen_by_all(store: Store, url: str) -> None:
+    told(store)
+    now = NOW // HOUR * HOUR + 2 * HOUR
+    sent(store, 9, 300, now - 2 * HOUR)
+    monitors = {store.known.name: store.known}
+    databases = Database(url), Database(url)
+    first, second = (Turns(each, 60.0, Clock(now)) for each in databases)
+    assert (first.turn(monitors), second.turn(monitors)) == (1, 0)
+    assert second.reports == first.reports
+    with store.database.reading() as connection:
+        assert kept.read(connection, store.known.id) is not None
+    for each in databases:
+        each.close()
+
+
+def test_every_series_is_in_the_table_and_cut_at_the_monitors_limit(store: Store) -> None:
+    told(store)
+    start = NOW // HOUR * HOUR
+    sent(store, 10, 500, start)
+    report = evaluated(store, start + 2 * HOUR)
+    every = list(samples(report))
+    collectors = CollectorRegistry()
+    collectors.register(HubSeries(lambda: [(report, 20)]))
+    text = generate_latest(collectors).decode()
+    assert f'series_cut{{model="census",monitor="census",namespace="ml"}} {len(every) - 20}.0' in text
+    exposed = [line for line in text.splitlines() if not line.startswith("#")]
+    assert len(exposed) == 20 + 1  # and the cut itself
+    assert 'modelmonitor_performance_state{age="1h"' in text
