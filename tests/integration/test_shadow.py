@@ -1,4 +1,4 @@
-"""Shadows under a real controller and a real API server: candidate, mirror's configuration, verdict, promotion.
+"""Shadows under a real controller and a real API server: candidate, mirror, verdict, promotion.
 
 The test stands for the kubelet (it tells of running containers) and for the sidecars, which serve real parts.
 """

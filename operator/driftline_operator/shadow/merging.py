@@ -1,8 +1,8 @@
 """Kubernetes' strategic merge patch, for pod templates. Pure.
 
 Computed here and not by a dry run of the API server: so a candidate can be planned (and tested) without a
-cluster, without the right to change the live workload, and without the say of webhooks that have nothing to do
-with it. The integration tests hold the results against the API server's own.
+cluster, without the right to change the live workload, and without the say of webhooks that have nothing to
+do with it. The integration tests hold the results against the API server's own.
 
 What `kubectl edit` alone writes (`$setElementOrder`, `$deleteFromPrimitiveList`) is refused.
 """

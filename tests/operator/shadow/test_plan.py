@@ -26,6 +26,7 @@ from tests.support.pods import container, pod, port
 Json = dict[str, Any]
 GOLDEN = Path(__file__).parent / "golden"
 NOW = dt.datetime(2026, 11, 27, 12, tzinfo=dt.UTC)
+ALLOWED = Facts()
 LOADED = {"census": Loaded(Reference(ReferenceReason.NO_REFERENCE, ""))}
 
 APP = container("model", [{**port(8080, "http"), "hostPort": 8080}], image="census:3")
@@ -89,7 +90,7 @@ def state(*workloads: Json, monitors: tuple[Json, ...] = (monitor(),), **fields:
 
 
 def planned(
-    body: Json, given: NamespaceState | None = None, told: Told | None = None, facts: Facts = Facts()
+    body: Json, given: NamespaceState | None = None, told: Told | None = None, facts: Facts = ALLOWED
 ) -> ShadowPlan:
     observed = observe_shadow(body)
     known = told or Told(Course(uid=observed.uid, generation=1))
