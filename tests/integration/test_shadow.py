@@ -246,6 +246,8 @@ async def test_from_a_candidate_to_its_verdict_over_a_failover(
         assert again.life == config.life
         async with aiohttp.ClientSession() as session:
             series = await (await session.get(f"http://127.0.0.1:{metrics}/metrics")).text()
+            url = f"http://127.0.0.1:{metrics}/v1/shadows/{namespace}/v4"
+            assert (await (await session.get(url)).json())["verdict"] == "Promotable"
         common = {"namespace": namespace, "monitor": "census", "shadow": "v4"}
         assert count(series, "shadow_verdict", **common, verdict="Promotable") == 1
         assert count(series, "shadow_requests", **common, kind="eligible") == 559
@@ -296,6 +298,12 @@ async def test_a_rejected_candidate_is_ended_and_mirrored_no_more(
             return await mirror(api, namespace) is None
 
         await eventually(told_no_more)
+        # What is so is not written again.
+        await asyncio.sleep(2)
+        before = (await api.get(SHADOW_DEPLOYMENTS, namespace, "v4"))["metadata"]["resourceVersion"]
+        await asyncio.sleep(3)
+        after = (await api.get(SHADOW_DEPLOYMENTS, namespace, "v4"))["metadata"]["resourceVersion"]
+        assert after == before
         # Another generation of the spec begins anew.
         await api.patch(SHADOW_DEPLOYMENTS, namespace, "v4", {"spec": {"minPairs": 200}})
         await eventually(lambda: is_candidate(api, namespace))

@@ -186,6 +186,25 @@ def test_why_there_is_no_candidate(word: str) -> None:
     assert reason(made, "Promotable") == "NoData"
 
 
+@pytest.mark.parametrize(
+    "template",
+    [
+        {"spec": {"containers": "x"}},
+        {"spec": {"containers": [1]}},
+        {"spec": {"containers": [{}]}},
+        {"spec": {"containers": [{"name": "m", "ports": [{"name": "http"}]}]}},
+        {"metadata": {"labels": ["x"]}, "spec": {"containers": []}},
+        {"metadata": "x", "spec": {"containers": []}},
+    ],
+)
+@pytest.mark.parametrize("kind", ["template", "patch"])
+def test_what_is_no_template_stops_nothing_else(template: Json, kind: str) -> None:
+    """The API server takes such a fragment; a plan that failed over it would stop the namespace's monitors."""
+    given = template if kind == "template" else {"template": template}
+    made = planned(shadow(candidate={kind: given}))
+    assert made.objects == () or reason(made) == "Starting"
+
+
 def test_one_shadow_a_monitor_at_a_time() -> None:
     pair = [observe_shadow(shadow("younger", 2)), observe_shadow(shadow("older", 1))]
     told = {each.uid: Told(Course(uid=each.uid, generation=1)) for each in pair}
