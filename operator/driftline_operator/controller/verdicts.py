@@ -1,6 +1,7 @@
 """`/v1/shadows/NAMESPACE/NAME` beside the series, for pipelines.
 
-GET for an Argo Rollouts web metric, POST for a Flagger webhook. Every replica answers, from its watch. No token, as for the series on the same port, which say the same.
+GET for an Argo Rollouts web metric, POST for a Flagger webhook. Every replica answers, from its watch. No
+token, as for the series on the same port, which say the same.
 """
 
 from __future__ import annotations

@@ -199,7 +199,7 @@ def test_why_there_is_no_candidate(word: str) -> None:
 )
 @pytest.mark.parametrize("kind", ["template", "patch"])
 def test_what_is_no_template_stops_nothing_else(template: Json, kind: str) -> None:
-    """The API server takes such a fragment; a plan that failed over it would stop the namespace's monitors."""
+    """The API server takes such a fragment; a plan that failed over it would stop the monitors."""
     given = template if kind == "template" else {"template": template}
     made = planned(shadow(candidate={kind: given}))
     assert made.objects == () or reason(made) == "Starting"
