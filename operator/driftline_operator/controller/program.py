@@ -135,6 +135,7 @@ class Controller:
             self._shadows,
             identity=settings.identity,
             status_interval=settings.status_interval,
+            stale_after=max(300.0, 5 * settings.pull_interval),
             now=utc_now,
         )
         self._puller = Puller(settings.pull_concurrency)
