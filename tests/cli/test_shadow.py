@@ -147,8 +147,9 @@ def scraped(admin: int) -> str:
 def adds_up(account: dict[str, Any]) -> bool:
     dropped, failed = sum(account.get("dropped", {}).values()), sum(account.get("failed", {}).values())
     rest = account.get("lost", 0) + account.get("waiting", 0)
-    mirrored: int = account.get("mirrored", 0)
-    return account["eligible"] == mirrored + dropped + rest and mirrored == account.get("paired", 0) + failed
+    mirrored = account.get("mirrored", 0)
+    whole = account["eligible"] == mirrored + dropped + rest
+    return whole and bool(mirrored == account.get("paired", 0) + failed)
 
 
 def test_an_equal_candidate_is_promotable_for_whoever_says_less_than_a_day(tmp_path: Path) -> None:
