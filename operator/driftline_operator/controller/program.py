@@ -44,6 +44,7 @@ from driftline_operator.controller.shadow_rounds import LivePods, ShadowRounds
 from driftline_operator.controller.shadow_series import ShadowSeries
 from driftline_operator.controller.shadows import Shadows
 from driftline_operator.controller.tokens import Tokens
+from driftline_operator.controller.verdicts import routes
 from driftline_operator.fleet.fleet import Fleet
 from driftline_operator.fleet.intake import Push, PushedPairs, Taken
 from driftline_operator.fleet.intake import application as intake_application
@@ -187,8 +188,9 @@ class Controller:
         self._watches.on_change(self._dirty.add)
         self._watches.settings.on_change(lambda _: self._all())
         self._watches.certificate.on_change(lambda _: self._certified())
+        verdicts = routes(self._watches.shadows, lambda: self._synced)
         aside = await serve_aside(
-            self._settings.metrics, self._registry, self._waiting_for, healthy=self._is_healthy
+            self._settings.metrics, self._registry, self._waiting_for, healthy=self._is_healthy, more=verdicts
         )
         kopf_ready = asyncio.Event()
         tasks = [
