@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import datetime as dt
 import logging
 import signal
@@ -112,6 +113,8 @@ class Controller:
             self._hub_client, self._store, self._reference, self._tokens.of, lambda: utc_now().timestamp()
         )
         self._certified_once = False
+        self._certificate_changed = asyncio.Event()
+        """By whomever: what is damaged is mended at once."""
         self._tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         self._shadows = Shadows(
             api,
@@ -428,12 +431,16 @@ class Controller:
                 except ApiError as error:
                     _log.warning("certificates: %s", error)
                     wait = _RETRY
-            await asyncio.sleep(wait)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait):
+                    await self._certificate_changed.wait()
+            self._certificate_changed.clear()
 
     async def _for_ever(self) -> None:
         await asyncio.Event().wait()
 
     def _certified(self) -> None:
+        self._certificate_changed.set()
         self._all()
         found = self._watches.certificate.get(self._settings.namespace, self._settings.certificate_secret)
         if found is None:
