@@ -326,3 +326,19 @@ def test_any_monitor_survives_yaml(
     features += [categorical(name + "2", categories=tuple(numbers)) for name in categories]
     wanted = monitor(features=features, version=version, capture=Capture(sample=sample))
     assert decode_monitor(encode_monitor(wanted)) == wanted
+
+
+def test_an_annotation_may_hold_lines_as_kubectl_apply_writes_one() -> None:
+    applied = {"kubectl.kubernetes.io/last-applied-configuration": '{"kind":"ModelMonitor"}\n'}
+    tree = json.loads(json.dumps(to_wire(monitor())))
+    tree["metadata"]["annotations"] = applied
+    found = build_monitor(tree)
+    assert found.metadata.annotations == applied
+    assert decode_monitor(encode_monitor(found)) == found
+
+
+def test_an_annotation_holds_text_that_can_be_written() -> None:
+    tree = to_wire(monitor())
+    tree["metadata"]["annotations"] = {"a": "\ud800"}
+    with pytest.raises(InvalidSpec, match="annotations"):
+        build_monitor(tree)
