@@ -31,6 +31,7 @@ from driftline_operator.controller.gather import Watches
 from driftline_operator.controller.hub.access import HubAccess
 from driftline_operator.controller.hub.client import HubClient
 from driftline_operator.controller.hub.follow import HubFollower
+from driftline_operator.controller.hub.history import PaneHistory
 from driftline_operator.controller.hub.trust import HubTls
 from driftline_operator.controller.monitors import Key, MonitorStore
 from driftline_operator.controller.observed import Installation, Reference
@@ -44,6 +45,7 @@ from driftline_operator.controller.shadow_rounds import LivePods, ShadowRounds
 from driftline_operator.controller.shadow_series import ShadowSeries
 from driftline_operator.controller.shadows import Shadows
 from driftline_operator.controller.tokens import Tokens
+from driftline_operator.controller.verdicts import routes
 from driftline_operator.fleet.fleet import Fleet
 from driftline_operator.fleet.intake import Push, PushedPairs, Taken
 from driftline_operator.fleet.intake import application as intake_application
@@ -137,11 +139,13 @@ class Controller:
             self._shadows,
             identity=settings.identity,
             status_interval=settings.status_interval,
+            stale_after=max(300.0, 5 * settings.pull_interval),
             now=utc_now,
         )
         self._puller = Puller(settings.pull_concurrency)
         fleet = Fleet(self._puller, settings.pull_interval)
-        self._rounds = Rounds(api, self._applier, self._reconciler, self._tokens, fleet, utc_now)
+        history = PaneHistory(self._hub_client)
+        self._rounds = Rounds(api, self._applier, self._reconciler, self._tokens, fleet, history, utc_now)
         self._shadow_rounds = ShadowRounds(
             self._shadows,
             self._puller,
@@ -187,8 +191,9 @@ class Controller:
         self._watches.on_change(self._dirty.add)
         self._watches.settings.on_change(lambda _: self._all())
         self._watches.certificate.on_change(lambda _: self._certified())
+        verdicts = routes(self._watches.shadows, lambda: self._synced)
         aside = await serve_aside(
-            self._settings.metrics, self._registry, self._waiting_for, healthy=self._is_healthy
+            self._settings.metrics, self._registry, self._waiting_for, healthy=self._is_healthy, more=verdicts
         )
         kopf_ready = asyncio.Event()
         tasks = [

@@ -30,10 +30,12 @@ from driftline_operator.controller.plan.status import FleetView
 from driftline_operator.fleet import checkpoint, views
 from driftline_operator.fleet.book import Book, Seen
 from driftline_operator.fleet.captures import CaptureDecision, decide
+from driftline_operator.fleet.checkpoint import LeftOut
 from driftline_operator.fleet.intake import Push, Taken
 from driftline_operator.fleet.memory import trimmer
 from driftline_operator.fleet.metrics import Figures
 from driftline_operator.fleet.patience import Patience
+from driftline_operator.fleet.pods import Place
 from driftline_operator.fleet.pull import Missed, Page, Puller
 
 _log = logging.getLogger(__name__)
@@ -235,19 +237,31 @@ class Fleet:
         """The last checkpoint couldn't be written."""
         self._saved.pop(key, None)
 
-    def restore(self, key: Key, data: bytes) -> str:
-        """Go on from a checkpoint; empty, or why it can't be used: then the pods are asked from anew."""
+    def restore(self, key: Key, data: bytes) -> str | LeftOut:
+        """Go on from a checkpoint; empty, or why it can't be used: then the pods are asked from anew.
+
+        Or which panes it had no room for: `recall` takes them.
+        """
         book = self._books.get(key)
         if book is None:
             return "the monitor has no reference"
         try:
-            checkpoint.restore(book, data)
+            return checkpoint.restore(book, data) or ""
         except DataError as error:
             return str(error)
         except Exception as error:  # noqa: BLE001 - logged with its trace
             _log.exception("%s/%s: the checkpoint", *key)
             return type(error).__name__
-        return ""
+
+    def recall(self, key: Key, left_out: LeftOut, panes: Mapping[Place, bytes]) -> bool:
+        """Add what a checkpoint had no room for; False: something of it is lacking, and nothing was added."""
+        book = self._books.get(key)
+        return book is not None and checkpoint.recall(book, left_out, panes)
+
+    def history(self, key: Key) -> tuple[str, list[tuple[int, int, bytes]]]:
+        """The reference's hash, and what lasts of the panes: start, length and bytes of each."""
+        book = self._books.get(key)
+        return ("", []) if book is None else (book.profile.hash, book.store.rolled_up())
 
     # ---- references ----
 

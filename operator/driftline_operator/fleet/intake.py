@@ -1,4 +1,7 @@
-"""Where ending pods push their last panes and pairs: `POST /v1/panes`, `/v1/pairs`, as it is said in the sidecar's `pushing`."""
+"""Where ending pods push their last panes and pairs, as it is said in the sidecar's `pushing`.
+
+`POST /v1/panes`, `POST /v1/pairs`.
+"""
 
 from __future__ import annotations
 

@@ -75,6 +75,8 @@ class FleetView(NamedTuple):
     profile_hash: str = ""
     answered: int | None = None
     """Pods whose panes came in the last cycle; None: none was asked."""
+    at: float = 0.0
+    """When it was found, unix seconds."""
 
 
 class Transition(NamedTuple):
