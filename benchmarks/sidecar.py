@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,13 +72,15 @@ def metrics(port: int) -> list[str]:
 
 
 @contextmanager
-def sidecar(directory: Path, files: Files, upstream: int, cores: Cores) -> Iterator[Sidecar]:
-    """Proxy and analyzer in front of the loopback port `upstream`."""
+def sidecar(
+    directory: Path, files: Files, upstream: int, cores: Cores, options: Sequence[str] = ()
+) -> Iterator[Sidecar]:
+    """Proxy and analyzer in front of the loopback port `upstream`; `options`: more of the analyzer's."""
     port, health, admin = free_port(), free_port(), free_port()
     tee = directory / f"tee-{port}.sock"
     program = str(BIN / "driftline-sidecar")
     analyze = [program, "analyzer", "--monitor", str(files.monitor), "--profile", str(files.profile)]
-    analyze += ["--tee", str(tee), "--admin", f"127.0.0.1:{admin}"]
+    analyze += ["--tee", str(tee), "--admin", f"127.0.0.1:{admin}", *options]
     relay = [program, "proxy", "--monitor", str(files.monitor), "--upstream", f"127.0.0.1:{upstream}"]
     relay += ["--listen", f"127.0.0.1:{port}", "--health", f"127.0.0.1:{health}", "--tee", str(tee)]
     with (

@@ -31,7 +31,7 @@ VALUES = {
     "controller.resources.requests.cpu": "20m",
     "injector.resources.requests.cpu": "20m",
 }
-LAST = ("test_outages", "test_uninstall")
+LAST = ("test_hub", "test_outages", "test_uninstall")
 """Modules that want the installation for themselves."""
 
 

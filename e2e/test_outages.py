@@ -169,6 +169,8 @@ def test_an_api_server_that_restarts_is_not_noticed_by_the_models_clients(
         own_node.processes.end("kube-apiserver")
         time.sleep(5)  # leases are not renewed, watches break
         node.start_api_server(own_node)
+        # In its first moments an API server knows no webhook's endpoints, and admits pods bare, as promised.
+        eventually(lambda: injected_in_a_trial(cluster, namespace), 30)
         # A new pod gets its sidecar: the injectors' cache follows again.
         cluster.kubectl("-n", namespace, "scale", "deployment/flights", "--replicas=3")
         steps.rolled_out(cluster, namespace)
@@ -180,6 +182,23 @@ def test_an_api_server_that_restarts_is_not_noticed_by_the_models_clients(
     assert said["failed"] == 0, said["errors"]
     cluster.apply(namespace, scenes.load("drifted", rate=30, shift=25))
     eventually(lambda: steps.is_so(cluster, namespace, "DataDrift"), 75)
+
+
+def injected_in_a_trial(cluster: Cluster, namespace: str) -> bool:
+    """Would a pod of the model get its sidecar now? Nothing is made."""
+    template = scenes.deployment()["spec"]["template"]
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        **template,
+        "metadata": {"name": "trial", **template["metadata"]},
+    }
+    made = cluster.kubectl(
+        "-n", namespace, "create", "--dry-run=server", "-o", "json", "-f", "-", stdin=json.dumps(pod)
+    )
+    return any(
+        each["name"] == "driftline-proxy" for each in json.loads(made)["spec"].get("initContainers", [])
+    )
 
 
 def restarts(cluster: Cluster, system: str) -> dict[str, int]:

@@ -13,7 +13,9 @@ MODE: dict[str, Any] = {"endpoint": {"port": 8080, "paths": ["/predict"]}, "inje
 def by_number(replicas: int) -> dict[str, Any]:
     """A port without name, probes by its number."""
     probe = {"httpGet": {"path": "/healthz", "port": 8080}, "periodSeconds": 1}
-    model = scenes.container(ports=[{"containerPort": 8080}], readinessProbe=probe, livenessProbe=probe)
+    # On a busy machine an answer may take seconds: that must not end the model in the middle of the load.
+    patient = {**probe, "timeoutSeconds": 10, "failureThreshold": 10}
+    model = scenes.container(ports=[{"containerPort": 8080}], readinessProbe=probe, livenessProbe=patient)
     return scenes.deployment(replicas, containers=[model])
 
 

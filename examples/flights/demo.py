@@ -1,6 +1,7 @@
 """The demo, from nothing to a verdict: `make demo`.
 
-Trains the model, serves it, puts Driftline in front, replays the year and says what drifted when.
+Trains the model, serves it, puts Driftline in front, replays the year with labels that come later, and says
+what drifted when and how good the model was.
 DEMO_SECONDS (default 120) is how long the year lasts. Everything written is in .demo/.
 """
 
@@ -9,96 +10,44 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+import joblib
 import msgspec
+import pandas as pd
+from driftline.client import HubError
 from driftline.report import Report
 
-from examples.flights import flights, train
+from examples.flights import flights, store, train, truth
 from examples.flights.history import Calendar, courses
+from examples.flights.labels import Landings
+from examples.flights.model import LateModel
 from examples.flights.picture import draw
+from examples.flights.processes import BIN, DemoError, port, running
 from examples.flights.replay import Progress, replay
 from examples.flights.story import Story
+from examples.flights.truth import Truth
 
-BIN = Path(sys.executable).parent
 OUTPUT = Path(".demo")
 MONITOR = Path(__file__).with_name("monitor.yaml")
 PROFILE = OUTPUT / "flights.profile"
 WINDOW, SOONER = "2s", "1s"
 """The monitor's windows: six and three days of flights, when the year lasts two minutes."""
 POLL = 0.4
-READY_WITHIN = 60.0
-
-
-class DemoError(Exception):
-    """A part of the demo did not start or died; the message says where its log is."""
 
 
 def say(text: str) -> None:
     """A line of the demo's own."""
     print(f"demo: {text}", flush=True)
-
-
-def port(wanted: int) -> int:
-    """`wanted` on the loopback address if nobody has it, else one that is free."""
-    for candidate in (wanted, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", candidate))
-            except OSError:
-                continue
-            found: int = probe.getsockname()[1]
-            return found
-    raise DemoError("no free port on 127.0.0.1")
-
-
-@contextmanager
-def running(name: str, command: Sequence[object], url: str, **environment: str) -> Iterator[None]:
-    """`command`, from the moment `url` answers until the end; its output goes to .demo/NAME.log."""
-    log = OUTPUT / f"{name}.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [str(part) for part in command],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, **environment},
-        )
-        try:
-            await_answer(name, url, process, log)
-            yield
-            if process.poll() is not None:
-                raise DemoError(f"{name} ended with {process.returncode} during the replay; see {log}")
-        finally:
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-
-def await_answer(name: str, url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    """Return once `url` answers 200."""
-    deadline = time.monotonic() + READY_WITHIN
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            with urllib.request.urlopen(url, timeout=2):
-                return
-        except OSError:  # refused, reset or not ready yet: URLError is one too
-            time.sleep(0.1)
-    raise DemoError(f"{name} is not ready ({url}); see {log}:\n{log.read_text()[-1500:]}")
 
 
 class Watcher(threading.Thread):
@@ -174,55 +123,76 @@ def prepare() -> None:
     auc = train.prepare(OUTPUT)
     say(f"AUC on the weeks after training: {auc:.3f}")
     command: list[object] = [BIN / "driftline", "profile", "build", OUTPUT / train.REFERENCE_FILE]
-    command += ["-f", MONITOR, "-o", PROFILE]
-    say("building the reference profile from January to March")
+    command += ["-f", MONITOR, "--label-column", "late_actual", "-o", PROFILE]
+    say("building the reference profile from January to March; labels of what came after training")
     subprocess.run([str(part) for part in command], check=True, stdin=subprocess.DEVNULL)
 
 
-def run_year(seconds: float) -> tuple[Progress, list[Report]]:
-    """Serve, watch and replay; returns what was sent and what Driftline said."""
-    model, front, admin = port(8080), port(15080), port(15090)
+@dataclass(frozen=True)
+class Year:
+    """What was sent, and what was said of it."""
+
+    progress: Progress
+    reports: list[Report]
+    truth: Truth
+
+
+def run_year(seconds: float, frame: pd.DataFrame) -> Year:
+    """Serve, watch and replay those flights."""
+    model, front, admin, api = port(8080), port(15080), port(15090), port(8090)
     upstream, admin_url = f"http://127.0.0.1:{model}", f"http://127.0.0.1:{admin}"
-    serve: list[object] = [
-        BIN / "uvicorn",
-        "examples.flights.serve:app",
-        "--port",
-        str(model),
-        "--log-level",
-        "warning",
-    ]
-    watch: list[object] = [
-        BIN / "driftline",
-        "run",
-        "-f",
-        MONITOR,
-        "--profile",
-        PROFILE,
-        "--upstream",
-        upstream,
-    ]
-    watch += ["--listen", f"127.0.0.1:{front}", "--admin", f"127.0.0.1:{admin}"]
-    watch += ["--report", OUTPUT / "report.json"]
+    hub = store.HubPlace(f"http://127.0.0.1:{api}", OUTPUT)
+    serve = [BIN / "uvicorn", "examples.flights.serve:app", "--port", model, "--log-level", "warning"]
+    watch: list[object] = [BIN / "driftline", "run", "-f", MONITOR, "--profile", PROFILE]
+    watch += ["--upstream", upstream, "--report", OUTPUT / "report.json"]
+    watch += ["--listen", f"127.0.0.1:{front}", "--admin", f"127.0.0.1:{admin}", *hub.sidecar_options()]
     settings = {"FLIGHTS_MODEL": str(OUTPUT / train.MODEL_FILE), "OMP_NUM_THREADS": "1"}
     with ExitStack() as stack:
-        stack.enter_context(running("model", serve, f"{upstream}/healthz", **settings))
-        stack.enter_context(running("driftline", watch, f"{admin_url}/readyz"))
+        stack.enter_context(running(OUTPUT / "model.log", serve, f"{upstream}/healthz", **settings))
+        stack.enter_context(hub.running(MONITOR, PROFILE))
+        stack.enter_context(running(OUTPUT / "driftline.log", watch, f"{admin_url}/readyz"))
         say(f"the model is at {upstream}, Driftline in front of it at http://127.0.0.1:{front}")
         say(f"metrics and report are at {admin_url}/metrics and {admin_url}/v1/report")
+        say(f"the hub is at {hub.url}; a flight's label goes there when it has landed")
         say(f"replaying a year of flights in {seconds:.0f} seconds")
-        watcher = Watcher(admin_url)
+        watcher, opinions = Watcher(admin_url), stack.enter_context(hub.watched())
         watcher.start()
         with top(admin_url):
             url = f"http://127.0.0.1:{front}/predict"
-            progress = asyncio.run(replay(url, seconds, Lines(watcher)))
-            time.sleep(1.5)  # the last pane closes
+            progress = asyncio.run(_replay(hub, url, seconds, frame, Lines(watcher)))
         watcher.stop()
-    return progress, watcher.reports
+        say("the last flights have landed; asking the hub")
+        calendar = Calendar([*progress.marks, (progress.ended, flights.YEAR_ENDS)])
+        truth = hub.ask(progress, _scored(frame), opinions, calendar)
+    return Year(progress, watcher.reports, truth)
 
 
-def tell(progress: Progress, reports: list[Report], seconds: float) -> None:
+async def _replay(
+    hub: store.HubPlace, url: str, seconds: float, frame: pd.DataFrame, tick: Callable[[Progress], None]
+) -> Progress:
+    """The year, and the labels that follow it."""
+    async with hub.labels() as client:
+        landings = Landings(client)
+        sending = asyncio.create_task(landings.run())
+        progress = await replay(url, seconds, tick, frame=frame, answered=landings.answered)
+        await asyncio.sleep(1.5)  # the last pane closes
+        sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)
+        await landings.finish()
+    return progress
+
+
+def _scored(frame: pd.DataFrame) -> pd.DataFrame:
+    """With the scores that the model answers, as it rounds them."""
+    model: LateModel = joblib.load(OUTPUT / train.MODEL_FILE)
+    scores = model.scores(frame[list(flights.FEATURES)].to_dict("records"))
+    return frame.assign(late_score=scores.round(6))
+
+
+def tell(year: Year, seconds: float) -> None:
     """Print the verdicts and write the report."""
-    calendar = Calendar([*progress.marks, (time.time(), flights.YEAR_ENDS)])
+    progress, reports = year.progress, year.reports
+    calendar = Calendar([*progress.marks, (progress.ended, flights.YEAR_ENDS)])
     told = courses(reports, WINDOW, calendar)
     days = int(WINDOW.removesuffix("s")) * (flights.YEAR_ENDS - flights.YEAR_STARTS).days / seconds
     window = f"{WINDOW} of the replay, {days:.0f} days of flights"
@@ -230,9 +200,10 @@ def tell(progress: Progress, reports: list[Report], seconds: float) -> None:
     (OUTPUT / "drift.svg").write_text(draw(told, window))
     (OUTPUT / "history.json").write_bytes(msgspec.json.encode(reports))
     (OUTPUT / "report.md").write_text(story.markdown())
-    print()
-    for line in story.lines():
-        print(f"  {line}")
+    for said in (story.lines(), truth.lines(year.truth)):
+        print()
+        for line in said:
+            print(f"  {line}".rstrip())
     print()
     say(f"the report is {OUTPUT / 'report.md'}, its picture {OUTPUT / 'drift.svg'}")
     say(f"Driftline's own report is {OUTPUT / 'report.html'}")
@@ -245,11 +216,12 @@ def main() -> int:
     began = datetime.now()  # noqa: DTZ005  only a difference is taken
     try:
         prepare()
-        progress, reports = run_year(seconds)
-        if progress.failed:
-            raise DemoError(f"{progress.failed} of {progress.requests} requests failed; see {OUTPUT}/*.log")
-        tell(progress, reports, seconds)
-    except (DemoError, subprocess.CalledProcessError) as error:
+        year = run_year(seconds, flights.load())
+        failed = year.progress.failed
+        if failed:
+            raise DemoError(f"{failed} of {year.progress.requests} requests failed; see {OUTPUT}/*.log")
+        tell(year, seconds)
+    except (DemoError, HubError, subprocess.CalledProcessError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
     say(f"done in {(datetime.now() - began).total_seconds():.0f} s")  # noqa: DTZ005

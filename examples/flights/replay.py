@@ -13,13 +13,17 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import groupby
 
 import aiohttp
+import pandas as pd
 
 from examples.flights import flights
 
 CONNECTIONS = 8
 WEEK = timedelta(days=7)
+BETWEEN_MONTHS = 0.05
+"""Seconds in which nothing is sent, longer than clocks of this machine's processes differ."""
 
 
 @dataclass
@@ -34,6 +38,10 @@ class Progress:
     """Seconds by which the last request started after its due time."""
     marks: list[tuple[float, datetime]] = field(default_factory=list)
     """(Unix time, calendar time) at the start of each replayed day: maps a window's end to a date."""
+    months: dict[int, float] = field(default_factory=dict)
+    """Unix time at which each month began; nothing of the month before was under way."""
+    ended: float = 0.0
+    """Unix time."""
 
 
 class Pace:
@@ -49,16 +57,33 @@ class Pace:
 
 
 async def replay(
-    url: str, seconds: float, tick: Callable[[Progress], None], connections: int = CONNECTIONS
+    url: str,
+    seconds: float,
+    tick: Callable[[Progress], None],
+    connections: int = CONNECTIONS,
+    *,
+    frame: pd.DataFrame | None = None,
+    answered: Callable[[flights.Request, float], None] = lambda *_: None,
 ) -> Progress:
-    """Send every flight of the year to `url` within `seconds`; `tick` is called once per replayed day."""
+    """Send every flight of the year to `url` within `seconds`; `tick` is called once per replayed day.
+
+    `frame`: other flights than all. `answered` is told of each request and the Unix time of its answer. A
+    month begins when all of the one before is answered: so their predictions are told apart by time.
+    """
     progress = Progress()
-    todo = flights.requests(flights.load())
+    todo = flights.requests(flights.load() if frame is None else frame)
     pace = Pace(seconds, time.monotonic())
     connector = aiohttp.TCPConnector(limit=connections)
     async with aiohttp.ClientSession(connector=connector, raise_for_status=False) as session:
-        senders = [_send(session, url, todo, pace, progress, tick) for _ in range(connections)]
-        await asyncio.gather(*senders)
+        for month, group in groupby(todo, key=lambda request: request.due.month):
+            requests = iter(group)
+            progress.months[month] = time.time()
+            senders = [
+                _send(session, url, requests, pace, progress, tick, answered) for _ in range(connections)
+            ]
+            await asyncio.gather(*senders)
+            await asyncio.sleep(BETWEEN_MONTHS)
+        progress.ended = time.time()
     return progress
 
 
@@ -69,6 +94,7 @@ async def _send(
     pace: Pace,
     progress: Progress,
     tick: Callable[[Progress], None],
+    answered: Callable[[flights.Request, float], None],
 ) -> None:
     """Take the next request, wait until it is due, send it: what one connection does."""
     for request in todo:
@@ -80,10 +106,12 @@ async def _send(
             progress.reached = request.due
             progress.marks.append((time.time(), request.due))
             tick(progress)
+        headers = {"x-request-id": request.id}
         try:
-            async with session.post(url, json=request.body) as response:
+            async with session.post(url, json=request.body, headers=headers) as response:
                 await response.read()
                 progress.failed += response.status >= 400
+            answered(request, time.time())
         except aiohttp.ClientError:
             progress.failed += 1
         progress.requests += 1

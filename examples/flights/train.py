@@ -42,10 +42,16 @@ def train(frame: pd.DataFrame) -> LateModel:
 
 
 def scored(model: LateModel, frame: pd.DataFrame) -> pd.DataFrame:
-    """The features of `frame` with their time, the model's score and its prediction, in time order."""
+    """The features of `frame` with their time, the model's score and prediction, and what came true.
+
+    In time order. Flights that the model was trained on have no label here: it knows their answers.
+    """
     score = model.scores(frame[list(flights.FEATURES)].to_dict("records"))
     columns = frame[["time", *flights.FEATURES]]
-    return columns.assign(late_score=score, late_predicted=np.where(score >= THRESHOLD, "late", "on time"))
+    late = np.where(frame[flights.LABEL] == 1, flights.name_of(True), flights.name_of(False))
+    held_out = pd.Series(late, frame.index).where(frame["time"] >= flights.TRAINING_ENDS)
+    said = np.where(score >= THRESHOLD, flights.name_of(True), flights.name_of(False))
+    return columns.assign(late_score=score, late_predicted=said, late_actual=held_out)
 
 
 def prepare(directory: Path) -> float:

@@ -17,7 +17,6 @@ import msgspec
 
 from driftline_operator.cleanup import cleanup
 from driftline_operator.cluster.api import Api, ApiError, load
-from driftline_operator.controller import program as controller
 from driftline_operator.controller.settings import ControllerSettings
 from driftline_operator.hub.limits import Limits
 from driftline_operator.injection.sidecars import Resources, Settings
@@ -105,6 +104,12 @@ def _controller(parser: argparse.ArgumentParser) -> None:
     add("--controller-service", default="driftline-controller", metavar="NAME", help="%(default)s")
     add("--certificates", default="self", choices=("self", "external"), help="who makes them (self)")
     add("--failure-policy", default="Ignore", choices=("Ignore", "Fail"), help="of webhook entries (Ignore)")
+    add("--no-candidates", action="store_true", help="shadows of existing Services only: run nothing")
+    add(
+        "--no-shadow-policy",
+        action="store_true",
+        help="run candidates without the admission policy that says who may ask for one",
+    )
     add("--no-restarts", action="store_true", help="never restart workloads, whatever monitors ask for")
     add("--resync", type=seconds, default=300.0, metavar="TIME", help="look at everything so often (5m)")
     add("--status-interval", type=seconds, default=30.0, metavar="TIME", help="between status writes (30s)")
@@ -173,7 +178,7 @@ async def _program(given: argparse.Namespace) -> int:
         case "injector":
             return await injector.run(injector_settings(given))
         case "controller":
-            return await controller.run(controller_settings(given))
+            return await _run_controller(given)
         case "hub":
             return await _run_hub(given)
         case "cleanup":
@@ -181,6 +186,13 @@ async def _program(given: argparse.Namespace) -> int:
                 return await cleanup(api, given.namespace, given.controller, given.watch_namespaces)
         case _:
             return await probe(given.urls)
+
+
+async def _run_controller(given: argparse.Namespace) -> int:
+    # kopf and SciPy are the controller's alone: injector and hub start without them.
+    from driftline_operator.controller import program as controller
+
+    return await controller.run(controller_settings(given))
 
 
 async def _run_hub(given: argparse.Namespace) -> int:
@@ -253,7 +265,13 @@ def controller_settings(given: argparse.Namespace) -> ControllerSettings:
         "lease_duration", "kubeconfig", "hub_service",
     )  # fmt: skip
     fields = {name: getattr(given, name) for name in plain}
-    return ControllerSettings(**fields, sidecar=sidecar_settings(given), may_restart=not given.no_restarts)
+    return ControllerSettings(
+        **fields,
+        sidecar=sidecar_settings(given),
+        may_restart=not given.no_restarts,
+        may_run_candidates=not given.no_candidates,
+        needs_shadow_policy=not given.no_shadow_policy,
+    )
 
 
 def seconds(text: str) -> float:

@@ -32,6 +32,7 @@ COMMANDS = {
     "drift": "compare two data files, or a profile and a data file",
     "check": "check a monitor file: every problem at once",
     "run": "put Driftline in front of a model on this machine",
+    "shadow": "compare two models on the same requests",
     "labels": "send what became true of predictions to the hub",
     "hub": "remember predictions and take labels, on this machine",
     "top": "watch a running Driftline in the terminal",
@@ -43,8 +44,9 @@ examples:
   driftline profile build reference.parquet -f monitor.yaml -o model.profile
   driftline run -f monitor.yaml --profile model.profile --upstream http://127.0.0.1:8080
   driftline top
+  driftline shadow diff -f monitor.yaml --upstream http://127.0.0.1:8080 --shadow http://127.0.0.1:8081
   driftline hub -f monitor.yaml --profile model.profile
-  driftline labels push truth.csv --id-column id --label-column late --url https://hub:8444 \\
+  driftline labels push truth.csv --id-column id --label-column late --url https://hub:8090 \\
     --token-file token --monitor flights
   driftline drift reference.parquet current.parquet --format json
 

@@ -20,6 +20,7 @@ BEGAN_HEADER = "X-Driftline-Began"
 """Since when everything was counted, unix seconds."""
 ROWS_HEADER = "X-Driftline-Rows"
 PANES_CONTENT_TYPE = "application/vnd.driftline.panes"
+PAIRS_CONTENT_TYPE = "application/vnd.driftline.shadow-parts"
 
 _MAX_REQUEST_BYTES = 4096
 
@@ -68,6 +69,9 @@ class Source(Protocol):
     def panes(self, monitor: str, cursor: str) -> PanesPage:
         """Its panes that changed since the cursor (empty: all that are held); raises BadCursor too."""
 
+    def pairs(self, monitor: str, cursor: str) -> tuple[bytes, str]:
+        """Its shadow's parts, each after its length, that changed since the cursor, and the next cursor."""
+
     def captured(self, monitor: str, identity: str, *, content: bool) -> tuple[int, bytes] | None:
         """How many rows are kept for a reference, and if asked for, they; None: none are being kept."""
 
@@ -88,6 +92,7 @@ def application(source: Source) -> web.Application:
         "/v1/config": _config,
         "/v1/panes": _panes,
         "/v1/captured": _captured,
+        "/v1/pairs": _pairs,
         "/prestop": _prestop,
     }
     app = web.Application(client_max_size=_MAX_REQUEST_BYTES)
@@ -157,6 +162,11 @@ def _panes(source: Source, request: web.Request) -> web.Response:
     page = source.panes(_monitor(request), request.query.get("since", ""))
     headers = {CURSOR_HEADER: page.cursor, BEGAN_HEADER: repr(page.began)}
     return web.Response(body=page.body, content_type=PANES_CONTENT_TYPE, headers=headers)
+
+
+def _pairs(source: Source, request: web.Request) -> web.Response:
+    body, cursor = source.pairs(_monitor(request), request.query.get("since", ""))
+    return web.Response(body=body, content_type=PAIRS_CONTENT_TYPE, headers={CURSOR_HEADER: cursor})
 
 
 def _captured(source: Source, request: web.Request) -> web.Response:

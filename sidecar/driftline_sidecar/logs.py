@@ -30,7 +30,7 @@ from driftline_sidecar.settings import LogFormat
 ROOT: Final = "driftline"
 
 FIELDS: Final = (
-    "monitor", "reason", "worker", "seconds", "count", "file", "address", "version",
+    "monitor", "reason", "worker", "seconds", "count", "file", "address", "version", "shadow",
 )  # fmt: skip
 """What an event may carry beside the fixed fields; pass them as keywords of `event`."""
 

@@ -143,8 +143,9 @@ def _add_analyzer(analyzer: argparse.ArgumentParser) -> None:
     add(
         "--state",
         metavar="DIR",
-        help="where a captured reference and the hub's rows survive a restart (nowhere)",
+        help="where a captured reference, the hub's rows and a shadow's pairs survive a restart (nowhere)",
     )
+    add("--shadow", metavar="FILE", help="mirror to a candidate as it says (--config: in its folders)")
     add("--log-format", metavar="FORMAT", help="json (default) or text")
 
 

@@ -58,6 +58,18 @@ reference profile or a list in the code, never from a request. A test holds this
     prediction_log_backlog_bytes       gauge      analyzer
     prediction_log_sends_total         counter    analyzer  outcome
     pane_pushes_total                  counter    analyzer  outcome
+    shadow_eligible_total              counter    analyzer
+    shadow_mirrored_total              counter    analyzer
+    shadow_paired_total                counter    analyzer
+    shadow_lost_total                  counter    analyzer
+    shadow_dropped_total               counter    analyzer  reason
+    shadow_failed_total                counter    analyzer  reason
+    shadow_waiting                     gauge      analyzer
+    shadow_disagreed_total             counter    analyzer
+    shadow_breaker_open                gauge      analyzer
+    shadow_mirror_restarts_total       counter    analyzer
+    shadow_marked_total                counter    analyzer  outcome
+    shadow_pushes_total                counter    analyzer  outcome
     series_cut                         gauge      analyzer
     build_info                         gauge      analyzer  version
 """
@@ -323,6 +335,46 @@ _CATALOGUE = (
         "analyzer",
         "Pushes of a terminating pod's last panes to the operator, by what became of them.",
         ("outcome",),
+    ),
+    Series("shadow_eligible_total", "counter", "analyzer", "Requests that a shadow might have seen."),
+    Series("shadow_mirrored_total", "counter", "analyzer", "Requests sent to the candidate, and settled."),
+    Series(
+        "shadow_paired_total", "counter", "analyzer", "Mirrored requests of which both answers were compared."
+    ),
+    Series(
+        "shadow_lost_total", "counter", "analyzer", "Eligible requests that a restart of the mirror lost."
+    ),
+    Series(
+        "shadow_dropped_total",
+        "counter",
+        "analyzer",
+        "Eligible requests that were not sent to the candidate, by reason.",
+        ("reason",),
+    ),
+    Series(
+        "shadow_failed_total",
+        "counter",
+        "analyzer",
+        "Mirrored requests that made no pair, by reason.",
+        ("reason",),
+    ),
+    Series("shadow_waiting", "gauge", "analyzer", "Eligible requests that wait or are under way."),
+    Series("shadow_disagreed_total", "counter", "analyzer", "Pairs in which any row's answers differ."),
+    Series(
+        "shadow_breaker_open", "gauge", "analyzer", "1 while a candidate that keeps failing is left to rest."
+    ),
+    Series(
+        "shadow_mirror_restarts_total", "counter", "analyzer", "Times that the mirror failed and began again."
+    ),
+    Series(
+        "shadow_marked_total",
+        "counter",
+        "analyzer",
+        "Requests with a shadow marker: valid ones are not analysed, invalid ones are like any other.",
+        ("outcome",),
+    ),
+    Series(
+        "shadow_pushes_total", "counter", "analyzer", "Last pairs of ending pods, by outcome.", ("outcome",)
     ),
     Series("series_cut", "gauge", "analyzer", "Series left out because of metrics.maxSeries."),
     Series("build_info", "gauge", "analyzer", "1; the version that runs.", ("version",)),

@@ -164,7 +164,9 @@ class AnalyzerSettings(msgspec.Struct, frozen=True, kw_only=True):
     hub_ca: Path | None = None
     """The authority of the hub's certificate; None: `ca.crt` of `config`'s folder, else the system's."""
     state: Path | None = None
-    """A directory in which a captured reference, and predictions for the hub, survive a restart."""
+    """A directory in which a captured reference, the hub's rows and a shadow's pairs survive a restart."""
+    shadow: Path | None = None
+    """The mirror's configuration; with `config` it lies in each monitor's folder instead."""
     log_format: LogFormat = "json"
 
 
@@ -223,10 +225,12 @@ def analyzer_settings(arguments: Arguments) -> AnalyzerSettings:
         "tee": reader.read("tee", _socket_path),
         "admin": reader.read("admin", _address),
         "state": reader.read("state", Path),
+        "shadow": reader.read("shadow", Path),
         "log_format": reader.read("log-format", _log_format),
     }
     reader.exclude("monitor", "config")
     reader.exclude("profile", "config")
+    reader.exclude("shadow", "config")
     reader.finish()
     return msgspec.convert(_given(values), AnalyzerSettings)
 

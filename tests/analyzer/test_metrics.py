@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from driftline.shadow.runtime import encode_mirror
 from driftline_sidecar import metrics
 from driftline_sidecar.analyzer import exposure
 from driftline_sidecar.analyzer.monitor import Analysis
@@ -23,6 +24,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.support.analysis import NOON, frames, monitor, predicted, run, traffic
 from tests.support.analyzers import REPO, analyzer
 from tests.support.children import child, eventually, free_port
+from tests.support.mirrors import mirror_config
 from tests.support.tools import need
 
 Samples = dict[str, dict[tuple[str, ...], float]]
@@ -83,7 +85,10 @@ class TestExposed:
     ) -> None:
         found = exposed(render(exposure.families(drifted)).decode())
         labels = ("  pane: 10s", "  labels: {}\n  pane: 10s")
-        with analyzer(tmp_path, labels, options=("--hub", "http://127.0.0.1:9")) as running:
+        shadow = tmp_path / "shadow.yaml"
+        shadow.write_text(encode_mirror(mirror_config("http://127.0.0.1:9")))
+        options = ("--hub", "http://127.0.0.1:9", "--shadow", str(shadow))
+        with analyzer(tmp_path, labels, options=options) as running:
             found |= exposed(running.text("/metrics"))
         expected = {name for name, series in SERIES.items() if series.program in ("analyzer", "both")}
         only_regression, only_with_problems = {"prediction_value"}, {"feature_quality_problem"}

@@ -7,13 +7,13 @@ from collections.abc import Callable
 import pytest
 from driftline.events import Feedback, Kpi, Label, Prediction
 from driftline_operator.hub import intake, reading, registry
-from driftline_operator.hub.reading import Found, FoundFeedback, FoundKpi, FoundLabel, FoundPrediction
+from driftline_operator.hub.reading import FoundFeedback, FoundId, FoundKpi, FoundLabel, FoundPrediction
 from driftline_operator.hub.refusal import Refusal
 
 from tests.support.hubs import NOW, Store
 
 
-def found(store: Store, identity: str) -> Found:
+def found(store: Store, identity: str) -> FoundId:
     with store.database.reading() as connection:
         return reading.find(connection, store.monitor, identity)
 

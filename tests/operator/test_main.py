@@ -15,13 +15,13 @@ LEAST = ["injector", "--namespace=driftline-system", "--sidecar-image=sidecar:1"
 
 def test_what_the_chart_passes_arrives() -> None:
     given = [*LEAST, "--listen=[::1]:9443", "--watch-namespaces=ml, risk,", "--scrape=podmonitor"]
-    given += ["--hub-url=https://driftline-hub.driftline-system.svc:8444"]
+    given += ["--hub-url=https://driftline-hub.driftline-system.svc:8090"]
     given += ['--analyzer-resources={"limits": {"memory": "1Gi"}}', "--sidecar-pull-secrets=regcred"]
     settings = injector_settings(parser().parse_args(given))
     assert settings.listen == ("::1", 9443)
     assert settings.metrics == ("", 8081)
     assert settings.watch_namespaces == ("ml", "risk")
-    assert settings.sidecar.hub_url == "https://driftline-hub.driftline-system.svc:8444"
+    assert settings.sidecar.hub_url == "https://driftline-hub.driftline-system.svc:8090"
     assert settings.sidecar.pull_secrets == ("regcred",)
     assert settings.sidecar.analyzer.limits == {"memory": "1Gi"}
     assert settings.sidecar.proxy.requests == {"cpu": "50m", "memory": "64Mi"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import logging
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -27,7 +28,7 @@ class Leadership:
         clock: Callable[[], float],
         duration: float = 15.0,
     ) -> None:
-        """`clock`: seconds that only go up. `duration`: how long the lease holds; whole seconds."""
+        """`clock`: seconds that only go up. `duration`: seconds for which it holds."""
         self._api, self._namespace, self._name, self._identity = api, namespace, name, identity
         self._clock = clock
         self._duration = duration
@@ -112,7 +113,7 @@ class Leadership:
     def _claim(self, before: dict[str, Any], *, taken: bool) -> dict[str, Any]:
         now = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")  # for people; never compared
         spec = {**before, "holderIdentity": self._identity, "renewTime": now}
-        spec["leaseDurationSeconds"] = round(self._duration)
+        spec["leaseDurationSeconds"] = math.ceil(self._duration)  # others may wait longer, never less
         if taken:
             spec["acquireTime"] = now
             spec["leaseTransitions"] = int(before.get("leaseTransitions") or 0) + bool(before)

@@ -7,20 +7,22 @@ another version, and what is ours in it is applied again.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import msgspec
 
-from driftline_operator.cluster.api import Api, ApiError
+from driftline_operator.cluster.api import MERGE, Api, ApiError
 from driftline_operator.cluster.resources import Object, Resource
 from driftline_operator.controller.plan.objects import Desired
 
 _log = logging.getLogger(__name__)
 
 Key = tuple[str, str, str]
+_T = TypeVar("_T")
 
 
 class NotLeading(Exception):
@@ -28,7 +30,8 @@ class NotLeading(Exception):
 
 
 class Applier:
-    """`may_write` is asked before every write; `version` tells an object's version from the watch caches.
+    """`remaining`: seconds for which may be written, 0 where it may not be: a write begins within them, and
+    is broken off at their end. `version` tells an object's version from the watch caches.
 
     `written` is called for each write.
     """
@@ -36,21 +39,27 @@ class Applier:
     def __init__(
         self,
         api: Api,
-        may_write: Callable[[], bool],
+        remaining: Callable[[], float],
         version: Callable[[str, str, str], str | None],
         written: Callable[[], object] = lambda: None,
     ) -> None:
         self._api = api
-        self._may_write = may_write
+        self._remaining = remaining
         self._version = version
         self._applied: dict[Key, tuple[str, str]] = {}
         self._written = written
 
-    def check(self) -> None:
-        """Raises NotLeading where nothing may be written."""
-        if not self._may_write():
+    async def write(self, request: Callable[[], Awaitable[_T]]) -> _T:
+        """Make a request that changes something. Raises NotLeading where, or once, nothing may be written."""
+        left = self._remaining()
+        if left <= 0:
             raise NotLeading
         self._written()
+        try:
+            async with asyncio.timeout(left):
+                return await request()
+        except TimeoutError:
+            raise NotLeading from None
 
     def forget(self) -> None:
         """Another may have written meanwhile: take nothing for applied."""
@@ -62,33 +71,31 @@ class Applier:
         # A version that the watch hasn't brought yet means one request too many, which changes nothing.
         if self._applied.get(desired.key) == (digest, self._version(*desired.key)):
             return False
-        self.check()
-        written = await self._api.apply(desired.resource, desired.namespace, desired.body)
+        written = await self.write(lambda: self._api.apply(desired.resource, desired.namespace, desired.body))
         self._applied[desired.key] = digest, str(written["metadata"]["resourceVersion"])
         return True
 
     async def remove(self, resource: Resource, namespace: str | None, name: str) -> None:
         """Delete it if it is there."""
-        self.check()
         self._applied.pop((resource.plural, namespace or "", name), None)
-        await self._api.delete(resource, namespace, name)
+        await self.write(lambda: self._api.delete(resource, namespace, name))
         _log.info("deleted %s %s", resource.kind, f"{namespace}/{name}" if namespace else name)
 
     async def status(self, resource: Resource, body: Object) -> Object:
         """Apply the status subresource."""
-        self.check()
-        return await self._api.apply(resource, body["metadata"]["namespace"], body, subresource="status")
+        namespace = body["metadata"]["namespace"]
+        return await self.write(lambda: self._api.apply(resource, namespace, body, subresource="status"))
 
     async def create(self, resource: Resource, namespace: str, body: Object) -> None:
         """A new object, such as an Event; one of that name is enough."""
-        self.check()
         try:
-            await self._api.create(resource, namespace, body)
+            await self.write(lambda: self._api.create(resource, namespace, body))
         except ApiError as error:
             if error.status != 409:
                 raise
 
-    async def patch(self, resource: Resource, namespace: str, name: str, body: dict[str, Any]) -> None:
-        """A merge patch."""
-        self.check()
-        await self._api.patch(resource, namespace, name, body)
+    async def patch(
+        self, resource: Resource, namespace: str, name: str, body: object, *, kind: str = MERGE
+    ) -> None:
+        """A merge patch, or of that kind."""
+        await self.write(lambda: self._api.patch(resource, namespace, name, body, kind=kind))

@@ -17,15 +17,20 @@ class MonitorStore:
         """`dirty` is called with the namespace of whatever changed."""
         self._dirty = dirty
         self._known: dict[Key, Observed] = {}
+        self._noted: set[Key] = set()
+        """Since the list that is on its way was asked for."""
 
     def note(self, kind: str, body: Object) -> None:
         """One that came, changed, or (`DELETED`) went."""
         key = body["metadata"]["namespace"], body["metadata"]["name"]
+        before = self._known.get(key)
+        self._noted.add(key)
         if kind == "DELETED" or body["metadata"].get("deletionTimestamp"):
-            if self._known.pop(key, None) is not None:
+            # kopf tells of each identity by itself: the end of the old one may come after a new namesake.
+            if before is not None and before.uid == str(body["metadata"].get("uid")):
+                del self._known[key]
                 self._dirty(key[0])
             return
-        before = self._known.get(key)
         if before is not None and _same_spec(before.body, body):
             if before.body["metadata"].get("resourceVersion") == body["metadata"].get("resourceVersion"):
                 return
@@ -34,13 +39,19 @@ class MonitorStore:
         self._known[key] = observe(body)
         self._dirty(key[0])
 
+    def listing(self) -> None:
+        """A list is about to be asked for: what is noted from now on may be newer than it."""
+        self._noted.clear()
+
     def replace(self, bodies: Iterable[Object]) -> None:
-        """All there are now."""
+        """All there are, as of the last `listing`."""
+        newer = set(self._noted)
         present = {(each["metadata"]["namespace"], each["metadata"]["name"]): each for each in bodies}
-        for key in [each for each in self._known if each not in present]:
+        for key in [each for each in self._known if each not in present and each not in newer]:
             self.note("DELETED", self._known[key].body)
-        for each in present.values():
-            self.note("MODIFIED", each)
+        for key, each in present.items():
+            if key not in newer:
+                self.note("MODIFIED", each)
 
     def of(self, namespace: str) -> list[Observed]:
         """Those of one namespace."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -10,9 +11,11 @@ from driftline.decoding import build_monitor, encode_monitor
 from driftline.errors import InvalidSpec
 from driftline.spec import Metadata, ModelMonitor
 
-from driftline_operator.cluster.resources import Object
+from driftline_operator.cluster.resources import MODEL_MONITORS, Object, Resource
 from driftline_operator.conditions import ReferenceReason
 from driftline_operator.injection.sidecars import Settings
+
+_log = logging.getLogger(__name__)
 
 
 class Observed(NamedTuple):
@@ -24,6 +27,11 @@ class Observed(NamedTuple):
     problem: str = ""
     document: str = ""
     """The monitor as its sidecars read it: YAML, with nothing of its metadata but name and namespace."""
+
+    @property
+    def resource(self) -> Resource:
+        """Its kind."""
+        return MODEL_MONITORS
 
     @property
     def name(self) -> str:
@@ -60,6 +68,10 @@ def observe(body: Object) -> Observed:
         return Observed(body, monitor, document=document)
     except InvalidSpec as error:
         return Observed(body, None, str(error))
+    except Exception as error:  # noqa: BLE001 - logged with its trace
+        # A fault of ours over one monitor must not stop the others.
+        _log.exception("%s/%s", body["metadata"].get("namespace"), body["metadata"].get("name"))
+        return Observed(body, None, f"can't be read: {type(error).__name__}")
 
 
 class Reference(NamedTuple):
@@ -118,5 +130,7 @@ class NamespaceState(NamedTuple):
     """Is the namespace's webhook configuration there already?"""
     annotations: Mapping[str, str] = {}
     """The namespace's own."""
+    mirrors: Mapping[str, str] = {}
+    """By monitor: what its mirrors are told, where a shadow compares."""
     held: frozenset[str] = frozenset()
     """Monitors without an entry, whom another's must not bring in: found while planning."""

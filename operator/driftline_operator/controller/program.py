@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import datetime as dt
 import logging
 import signal
@@ -30,6 +31,7 @@ from driftline_operator.controller.gather import Watches
 from driftline_operator.controller.hub.access import HubAccess
 from driftline_operator.controller.hub.client import HubClient
 from driftline_operator.controller.hub.follow import HubFollower
+from driftline_operator.controller.hub.history import PaneHistory
 from driftline_operator.controller.hub.trust import HubTls
 from driftline_operator.controller.monitors import Key, MonitorStore
 from driftline_operator.controller.observed import Installation, Reference
@@ -39,9 +41,13 @@ from driftline_operator.controller.references import References
 from driftline_operator.controller.rounds import Rounds
 from driftline_operator.controller.series import Series
 from driftline_operator.controller.settings import ControllerSettings
+from driftline_operator.controller.shadow_rounds import LivePods, ShadowRounds
+from driftline_operator.controller.shadow_series import ShadowSeries
+from driftline_operator.controller.shadows import Shadows
 from driftline_operator.controller.tokens import Tokens
+from driftline_operator.controller.verdicts import routes
 from driftline_operator.fleet.fleet import Fleet
-from driftline_operator.fleet.intake import Push, Taken
+from driftline_operator.fleet.intake import Push, PushedPairs, Taken
 from driftline_operator.fleet.intake import application as intake_application
 from driftline_operator.fleet.metrics import FleetSeries
 from driftline_operator.fleet.pull import Puller
@@ -79,6 +85,7 @@ class Controller:
         self._dirty = DirtyNamespaces(time.monotonic)
         self._store = MonitorStore(self._dirty.add)
         self._listed = False
+        self._taken_over = False
         self._turned = time.monotonic()
         self._watches = Watches(
             settings.namespace,
@@ -90,7 +97,9 @@ class Controller:
         self._lease = Leadership(
             api, settings.namespace, names.LEASE, settings.identity, time.monotonic, settings.lease_duration
         )
-        self._applier = Applier(api, lambda: self._lease.held, self._watches.version, self._series.writes.inc)
+        self._applier = Applier(
+            api, lambda: self._lease.remaining, self._watches.version, self._series.writes.inc
+        )
         self._tokens = Tokens(api, self._applier)
         self._announced = pod_monitors
         self._hub_access = HubAccess(api, settings.namespace, lambda: self._lease.held)
@@ -104,7 +113,20 @@ class Controller:
             self._hub_client, self._store, self._reference, self._tokens.of, lambda: utc_now().timestamp()
         )
         self._certified_once = False
+        self._certificate_changed = asyncio.Event()
+        """By whomever: what is damaged is mended at once."""
         self._tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        self._shadows = Shadows(
+            api,
+            self._applier,
+            self._watches,
+            allowed=settings.may_run_candidates,
+            needs_policy=settings.needs_shadow_policy,
+            identity=settings.identity,
+            status_interval=settings.status_interval,
+            now=utc_now,
+        )
+        self._registry.register(ShadowSeries(self._shadows.running))
         self._reconciler = Reconciler(
             self._applier,
             self._watches,
@@ -114,13 +136,24 @@ class Controller:
             self._series,
             self._installation,
             self._hub.opinion,
+            self._shadows,
             identity=settings.identity,
             status_interval=settings.status_interval,
+            stale_after=max(300.0, 5 * settings.pull_interval),
             now=utc_now,
         )
         self._puller = Puller(settings.pull_concurrency)
         fleet = Fleet(self._puller, settings.pull_interval)
-        self._rounds = Rounds(api, self._applier, self._reconciler, self._tokens, fleet, utc_now)
+        history = PaneHistory(self._hub_client)
+        self._rounds = Rounds(api, self._applier, self._reconciler, self._tokens, fleet, history, utc_now)
+        self._shadow_rounds = ShadowRounds(
+            self._shadows,
+            self._puller,
+            self._tokens,
+            LivePods(lambda: self._reconciler.planned, self._watches.pod_uids),
+            self._dirty.add,
+            utc_now,
+        )
         self._registry.register(FleetSeries(fleet.figures, lambda: self._rounds.seconds))
         self._intake: web.AppRunner | None = None
         self._series.cache_age.set_function(
@@ -158,8 +191,9 @@ class Controller:
         self._watches.on_change(self._dirty.add)
         self._watches.settings.on_change(lambda _: self._all())
         self._watches.certificate.on_change(lambda _: self._certified())
+        verdicts = routes(self._watches.shadows, lambda: self._synced)
         aside = await serve_aside(
-            self._settings.metrics, self._registry, self._waiting_for, healthy=self._is_healthy
+            self._settings.metrics, self._registry, self._waiting_for, healthy=self._is_healthy, more=verdicts
         )
         kopf_ready = asyncio.Event()
         tasks = [
@@ -214,6 +248,7 @@ class Controller:
         while True:
             try:
                 bodies = []
+                self._store.listing()
                 for place in self._settings.watch_namespaces or (None,):
                     bodies += (await self._api.list(MODEL_MONITORS, place))[0]
                 self._store.replace(bodies)
@@ -230,7 +265,7 @@ class Controller:
         entered = {each["metadata"]["name"].removeprefix(prefix) for each in self._watches.webhooks}
         if self._settings.watch_namespaces:
             entered &= set(self._settings.watch_namespaces)
-        for namespace in self._store.namespaces | entered:
+        for namespace in self._store.namespaces | self._watches.shadowed | entered:
             self._dirty.add(namespace)
 
     @property
@@ -245,24 +280,31 @@ class Controller:
         return time.monotonic() - self._turned < _STUCK
 
     async def _follow_lease(self) -> None:
-        held = False
         while True:
-            if self._lease.held != held:
+            if self._lease.held != self._taken_over:
                 held = self._lease.held
                 self._series.leader.set(held)
                 if held:  # another may have acted meanwhile
                     self._applier.forget()
+                    self._reconciler.take_over()
                     self._tokens.forget()
                     self._rounds.forget()
                     self._hub.forget()
                     self._hub_access.forget()
+                    self._shadows.forget()
                     self._all()
+                self._taken_over = held
             await asyncio.sleep(0.2)
+
+    @property
+    def _acts(self) -> bool:
+        """Nothing is begun between the lease's coming and what was known before being forgotten."""
+        return self._taken_over and self._lease.held and self._synced
 
     async def _work(self) -> None:
         while True:
             self._turned = time.monotonic()
-            if not (self._lease.held and self._synced):
+            if not self._acts:
                 await asyncio.sleep(0.1)
                 continue
             try:
@@ -302,10 +344,11 @@ class Controller:
         async with self._puller:
             while True:
                 began = time.monotonic()
-                if self._lease.held and self._synced:
+                if self._acts:
                     try:
                         async with asyncio.timeout(max(60.0, 4 * self._settings.pull_interval)):
                             await self._rounds.turn()
+                            await self._shadow_rounds.turn()
                     except NotLeading:
                         pass
                     except (ApiError, TimeoutError) as error:
@@ -322,7 +365,7 @@ class Controller:
         async with self._hub_client:
             while True:
                 began = time.monotonic()
-                if self._lease.held and self._synced:
+                if self._acts:
                     await self._ask_hub()
                 await asyncio.sleep(max(0.5, self._settings.pull_interval - (time.monotonic() - began)))
 
@@ -347,12 +390,19 @@ class Controller:
         def take(push: Push) -> Taken:
             if not self._lease.held:
                 return Taken.NOT_LEADING
-            return self._rounds.fleet.accept(push, time.time())
+            taken = self._rounds.fleet.accept(push, time.time())
+            known = self._store.get((push.namespace, push.monitor))
+            if taken is Taken.UNKNOWN_MONITOR and known is not None and known.monitor is not None:
+                return Taken.NOT_YET
+            return taken
 
         def token_of(namespace: str) -> str | None:
             return self._tokens.of(namespace) if self._lease.held else None
 
-        app = intake_application(token_of, take)
+        def take_pairs(push: PushedPairs) -> Taken:
+            return self._shadow_rounds.accept(push) if self._lease.held else Taken.NOT_LEADING
+
+        app = intake_application(token_of, take, take_pairs)
         self._intake, _ = await serve(app, *self._settings.intake, self._tls)
         await self._for_ever()
 
@@ -381,12 +431,16 @@ class Controller:
                 except ApiError as error:
                     _log.warning("certificates: %s", error)
                     wait = _RETRY
-            await asyncio.sleep(wait)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait):
+                    await self._certificate_changed.wait()
+            self._certificate_changed.clear()
 
     async def _for_ever(self) -> None:
         await asyncio.Event().wait()
 
     def _certified(self) -> None:
+        self._certificate_changed.set()
         self._all()
         found = self._watches.certificate.get(self._settings.namespace, self._settings.certificate_secret)
         if found is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,7 +19,7 @@ from driftline_operator.cluster.resources import (
     STATEFUL_SETS,
     WEBHOOKS,
 )
-from driftline_operator.conditions import Aspect, DriftReason, Finding, Status
+from driftline_operator.conditions import Aspect, DriftReason, Finding, HubReason, ReferenceReason, Status
 from driftline_operator.controller.apply import Applier
 from driftline_operator.controller.gather import Watches
 from driftline_operator.controller.hub.opinions import Opinion
@@ -28,6 +29,7 @@ from driftline_operator.controller.plan import findings, objects, status
 from driftline_operator.controller.plan.namespace import MonitorPlan, Plan, plan
 from driftline_operator.controller.plan.status import FleetView, Transition
 from driftline_operator.controller.references import (
+    CAPTURING,
     Loaded,
     References,
     copies,
@@ -35,11 +37,14 @@ from driftline_operator.controller.references import (
     surplus,
 )
 from driftline_operator.controller.series import Series
+from driftline_operator.controller.shadows import Shadows
 from driftline_operator.controller.tokens import Tokens
 
 _log = logging.getLogger(__name__)
 
 _WORKLOADS: Final = {each.kind: each for each in (DEPLOYMENTS, STATEFUL_SETS, DAEMON_SETS)}
+_PATIENCE: Final = dt.timedelta(seconds=90)
+"""For so long after a takeover what the other controller said stands, until pods and hub have been asked."""
 _VERDICTS: Final = (Aspect.DATA_DRIFT, Aspect.PREDICTION_DRIFT, Aspect.DATA_QUALITY)
 
 
@@ -56,25 +61,37 @@ class Reconciler:
         series: Series,
         installation: Callable[[], Installation],
         opinion_of: Callable[[Observed], Opinion],
+        shadows: Shadows,
         *,
         identity: str,
         status_interval: float,
+        stale_after: float,
         now: Callable[[], dt.datetime],
     ) -> None:
         self._applier, self._watches, self._store = applier, watches, store
         self._references, self._tokens, self._series = references, tokens, series
-        self._installation = installation
-        self._opinion_of = opinion_of
+        self._installation, self._opinion_of, self._shadows = installation, opinion_of, shadows
         self._identity = identity
+        self._stale_after = stale_after
         self._status_interval = dt.timedelta(seconds=status_interval)
         self._now = now
         self._plans: dict[str, Plan] = {}
         self._loaded: dict[Key, Loaded] = {}
+        self._captures: dict[Key, tuple[ReferenceReason, str]] = {}
+        """How those have come on that are to be a monitor's first reference."""
         self._written: dict[Key, dt.datetime] = {}
+        self._since = now()
+        self._one_status = asyncio.Lock()
         self.views: dict[Key, FleetView] = {}
         """What the fleet says, by monitor; whoever judges it writes here, then calls `statuses`."""
         self.recaptures: dict[Key, str] = {}
         """Captures that are wanted beside the reference in force, by their id."""
+
+    def take_over(self) -> None:
+        """Another has acted meanwhile: what was heard of pods before is old."""
+        self.views.clear()
+        self._captures.clear()
+        self._since = self._now()
 
     @property
     def planned(self) -> Mapping[Key, MonitorPlan]:
@@ -89,11 +106,22 @@ class Reconciler:
         """A monitor's reference as it was at its last plan."""
         return self._loaded.get(key)
 
-    def say_reference(self, key: Key, message: str) -> None:
-        """How far a reference that is being captured has come, until the next plan."""
-        loaded = self._loaded.get(key)
-        if loaded is not None:
-            self._loaded[key] = loaded._replace(reference=loaded.reference._replace(message=message))
+    def say_capture(self, key: Key, reason: ReferenceReason, message: str) -> None:
+        """How a reference that is being captured comes on: Capturing, or CaptureFailed."""
+        self._captures[key] = reason, message
+        if key in self._loaded:
+            self._loaded[key] = self._as_captured(key, self._loaded[key])
+
+    def _as_captured(self, key: Key, loaded: Loaded) -> Loaded:
+        if loaded.reference.reason not in CAPTURING:
+            self._captures.pop(key, None)
+            return loaded
+        reason, message = self._captures.get(key, loaded.reference[:2])
+        return loaded._replace(reference=loaded.reference._replace(reason=reason, message=message))
+
+    def loaded_in(self, namespace: str) -> dict[str, Loaded]:
+        """The references of a namespace, by monitor."""
+        return {key[1]: each for key, each in self._loaded.items() if key[0] == namespace}
 
     async def namespace(self, name: str) -> dt.timedelta | None:
         """Bring a namespace to what it should be. When to look again, if only time has to pass.
@@ -104,6 +132,7 @@ class Reconciler:
         self._forget(name, monitors)
         references = await self._load(monitors)
         state = self._watches.state(name, monitors, references)
+        state = state._replace(mirrors=await self._shadows.settle(state, self.loaded_in(name)))
         made = plan(state, self._installation(), self._now())
         self._plans[name] = made._replace(objects=(), webhooks=None)  # profiles in base64: not to be kept
         if not made.monitors:
@@ -130,17 +159,22 @@ class Reconciler:
         if made is None:
             return
         for each in made.monitors.values():
-            current = self._store.get((namespace, each.observed.name))
-            if current is not None and current.uid == each.observed.uid:
-                await self._status(each._replace(observed=current))
+            # Worker, rounds and hub come here by themselves: of two at once both would tell of a transition.
+            async with self._one_status:
+                current = self._store.get((namespace, each.observed.name))
+                if current is not None and current.uid == each.observed.uid:
+                    await self._status(each._replace(observed=current))
 
     async def _status(self, each: MonitorPlan) -> None:
         observed, key, now = each.observed, (each.observed.namespace, each.observed.name), self._now()
-        view = self.views.get(key, FleetView())
+        view = current(self.views.get(key, FleetView()), now.timestamp(), self._stale_after)
         loaded = self._loaded.get(key)
         reference = None if loaded is None else loaded.reference
         opinion = self._opinion_of(observed)
-        found = [*found_of(each, reference, view), *opinion.findings]
+        if self._is_too_early(observed, opinion):
+            return
+        may_restart = self._installation().may_restart
+        found = [*found_of(each, reference, view, may_restart=may_restart), *opinion.findings]
         self._series.conditions(*key, found)
         wanted = status.status(observed, found, each.survey, view, opinion.performance, now)
         worth = status.worth(observed, wanted)
@@ -158,6 +192,14 @@ class Reconciler:
         self._store.note("MODIFIED", written)
         await self._tell(observed, changed)
 
+    def _is_too_early(self, observed: Observed, opinion: Opinion) -> bool:
+        """Just taken over, and nobody asked yet: Unknown now and the same again later are no transitions."""
+        said = (observed.body.get("status") or {}).get("conditions")
+        if not said or observed.monitor is None or self._now() - self._since >= _PATIENCE:
+            return False
+        told = all(each.reason != HubReason.NOT_TOLD for each in opinion.findings)
+        return (observed.namespace, observed.name) not in self.views or not told
+
     async def _tell(self, observed: Observed, changed: Iterable[Transition]) -> None:
         for each in changed:
             level = logging.WARNING if status.is_bad_news(each) else logging.INFO
@@ -174,7 +216,7 @@ class Reconciler:
             if observed.monitor is None:
                 continue
             key = observed.namespace, observed.name
-            loaded = await self._references.load(observed)
+            loaded = self._as_captured(key, await self._references.load(observed))
             recapture = self.recaptures.get(key, "")
             loaded = loaded._replace(reference=loaded.reference._replace(recapture=recapture))
             self._loaded[key] = loaded
@@ -217,19 +259,33 @@ class Reconciler:
 
     def _forget(self, namespace: str, monitors: Sequence[Observed]) -> None:
         present = {each.name for each in monitors}
-        for known in (self._loaded, self._written, self.views, self.recaptures):
+        for known in (self._loaded, self._captures, self._written, self.views, self.recaptures):
             for key in [each for each in known if each[0] == namespace and each[1] not in present]:
                 known.pop(key)
         self._references.forget(self._store.every())
 
 
-def found_of(each: MonitorPlan, reference: Reference | None, view: FleetView) -> list[Finding]:
+def found_of(
+    each: MonitorPlan, reference: Reference | None, view: FleetView, *, may_restart: bool
+) -> list[Finding]:
     """The conditions of one monitor that its pods and their counts give, in their order."""
-    injection = findings.injected(each.observed, each.survey, each.hindrances, each.suspension)
+    injection = findings.injected(
+        each.observed, each.survey, each.hindrances, each.suspension, may_restart=may_restart
+    )
     referred = findings.reference_ready(each.observed, reference)
     ready = findings.ready(each.observed, injection, each.survey, referred, view.answered)
     verdicts = view.findings or tuple(_unjudged(each.observed, reference))
     return [ready, injection, referred, *verdicts]
+
+
+def current(view: FleetView, now: float, stale_after: float) -> FleetView:
+    """The view, or that there is none any longer: what was found so many seconds ago is no word about now."""
+    if not view.findings or now - view.at <= stale_after:
+        return view
+    said = f"no round over the pods has ended for {now - view.at:.0f} s: see the controller's log"
+    return FleetView(
+        tuple(Finding(each.aspect, Status.UNKNOWN, DriftReason.STALE, said) for each in view.findings)
+    )
 
 
 def _unjudged(observed: Observed, reference: Reference | None) -> Iterable[Finding]:

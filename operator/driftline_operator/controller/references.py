@@ -25,6 +25,9 @@ from driftline_operator.controller.observed import Observed, Reference
 
 _log = logging.getLogger(__name__)
 
+CAPTURING = (ReferenceReason.CAPTURING, ReferenceReason.CAPTURE_FAILED)
+"""There is no reference yet, and rows for one are gathered."""
+
 
 class Loaded(NamedTuple):
     """A monitor's reference; `profile` where there is one."""
@@ -41,6 +44,8 @@ class Copy(NamedTuple):
     made: str
     further: tuple[str, ...] = ()
     """The ConfigMaps of its further parts."""
+    captured: bool = False
+    """Made of captured rows, not of a profile that the spec named."""
 
 
 def copies(config_maps: Sequence[Object]) -> list[Copy]:
@@ -52,7 +57,8 @@ def copies(config_maps: Sequence[Object]) -> list[Copy]:
         if names.MADE_ANNOTATION in marks and names.PROFILE_HASH_ANNOTATION in marks:
             profile_hash, made = marks[names.PROFILE_HASH_ANNOTATION], marks[names.MADE_ANNOTATION]
             further = _parts_of(f"{metadata['name']}-", config_maps)
-            found.append(Copy(metadata["name"], profile_hash, made, further))
+            captured = names.CAPTURED_ANNOTATION in marks
+            found.append(Copy(metadata["name"], profile_hash, made, further, captured))
     return sorted(found, key=lambda each: each.made, reverse=True)
 
 
@@ -92,7 +98,8 @@ class References:
         reference = observed.monitor.spec.reference
         key = observed.namespace, observed.name
         if reference.capture is not None:
-            newest = next(iter(copies(self._owned(observed.namespace, observed))), None)
+            known = copies(self._owned(observed.namespace, observed))
+            newest = next((each for each in known if each.captured), None)
             source = ("capture", observed.uid, newest)
             if newest is None:
                 rows = reference.capture.rows

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import msgspec
+from driftline.performance.report import Metric
 from msgspec import Meta
 
 
@@ -92,6 +93,12 @@ class CellIs(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     confusion: Confusion | None = None
     means: dict[str, Mean] = msgspec.field(default_factory=dict)
     """`errors`; of a binary classifier `log_loss` and `brier` too, of a regression `absolute`, `squares` …"""
+    metrics: dict[str, Metric] = msgspec.field(default_factory=dict)
+    """Those of the model's type, as the report has them; none in an answer of more than 1,000 groups."""
+    estimated: dict[str, Metric] = msgspec.field(default_factory=dict)
+    """Before labels, of all its predictions, where it was asked for and the reference has labels."""
+    auc_bound: float | None = None
+    """By how much binning the scores can have moved the AUC."""
 
 
 class Cells(msgspec.Struct, frozen=True, kw_only=True):

@@ -110,8 +110,7 @@ def _content(route: Route) -> dict[str, Any]:
 
 
 def _responses(route: Route) -> dict[str, Any]:
-    schema = {"type": "object"} if route.answer is None else _ref(route.answer)
-    good = {"description": "What was asked for, or done.", "content": {JSON: {"schema": schema}}}
+    good = {"description": "What was asked for, or done.", "content": {JSON: {"schema": _ref(route.answer)}}}
     refused = {JSON: {"schema": _ref(Refused)}}
     return {"200": good} | {
         status: {"description": text, "content": refused} for status, text in _REFUSALS.items()

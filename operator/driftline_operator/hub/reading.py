@@ -60,7 +60,7 @@ class FoundKpi(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     event: str = ""
 
 
-class Found(msgspec.Struct, frozen=True, kw_only=True):
+class FoundId(msgspec.Struct, frozen=True, kw_only=True):
     """All that is known of one id, the newest of each first."""
 
     id: str
@@ -73,14 +73,14 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
         return bool(self.predictions or self.labels or self.feedback or self.kpis)
 
 
-def find(connection: Connection, monitor: int, identity: str) -> Found:
+def find(connection: Connection, monitor: int, identity: str) -> FoundId:
     """What is known of an id; empty where nothing is."""
 
     def rows(table: sa.Table) -> Any:
         query = sa.select(table).where(table.c.monitor_id == monitor, table.c.id == identity)
         return connection.execute(query.order_by(table.c.at.desc()).limit(MOST)).mappings()
 
-    return Found(
+    return FoundId(
         id=identity,
         predictions=_predictions(connection, monitor, identity),
         labels=tuple(

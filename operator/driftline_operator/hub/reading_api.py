@@ -2,35 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from aiohttp import web
 from driftline.errors import DataError
 from driftline.performance.aggregates import (
     BinarySums,
-    CoverageCounts,
     MeanSums,
     MulticlassSums,
+    PredictionCounts,
     RegressionSums,
 )
-from driftline.performance.bins import ScoreBins
+from driftline.performance.report import Metric
+from driftline.performance.report import metrics as metrics_of
+from driftline.profile import Profile
 from sqlalchemy.engine import Connection
 
 from driftline_operator.hub import reading, registry
 from driftline_operator.hub.aggregates import By, Cell, Window, open_window, outcomes, sums
 from driftline_operator.hub.answers import CellIs, Cells, Confusion, Erased, Mean
+from driftline_operator.hub.evaluation import figures
+from driftline_operator.hub.evaluation.asked import bins_of
+from driftline_operator.hub.evaluation.sums import Part, Sums
 from driftline_operator.hub.hub import Hub
-from driftline_operator.hub.reading import Found
+from driftline_operator.hub.reading import FoundId
 from driftline_operator.hub.refusal import Refusal
 from driftline_operator.hub.registry import Known
-from driftline_operator.hub.requests import monitor_of, number
+from driftline_operator.hub.requests import flag, monitor_of, number
 from driftline_operator.hub.tokens import Grant
 
 MOST_SLICES: Final = 2_000
+MOST_MEASURED: Final = 1_000
+"""Groups of an answer whose metrics are said: each takes about a millisecond."""
+MOST_ESTIMATED: Final = 50
+"""Groups of an answer that are estimated: each takes a tenth of a second."""
 _DAY: Final = 86_400.0
 
 
-async def prediction(hub: Hub, request: web.Request, grant: Grant) -> Found:
+async def prediction(hub: Hub, request: web.Request, grant: Grant) -> FoundId:
     """All that is known of an id."""
     known = await monitor_of(hub, request, grant, "read")
     identity = _id(request)
@@ -56,10 +66,11 @@ def _id(request: web.Request) -> str:
 
 
 async def metrics(hub: Hub, request: web.Request, grant: Grant) -> Cells:
-    """Sums of a span of prediction time, by version, variant, and if asked for segment and slice of time."""
+    """Sums and metrics of a span of prediction time, by version, variant, and if asked segment and slice."""
     known = await monitor_of(hub, request, grant, "read")
     start, end, by = _span(hub, request, known)
-    return await hub.ask(lambda connection: _cells(connection, known, start, end, by))
+    estimate = flag(request, "estimate")
+    return await hub.ask(lambda connection: _cells(connection, known, start, end, by, estimate=estimate))
 
 
 async def windows(hub: Hub, request: web.Request, grant: Grant) -> Cells:
@@ -96,36 +107,54 @@ def _span(hub: Hub, request: web.Request, known: Known) -> tuple[float, float, B
     return start, end, By(segment=segment, bucket=step, age=number(request, "age", 0))
 
 
-def bins_of(connection: Connection, known: Known) -> ScoreBins:
-    """The bins of the monitor's reference, or the default ones."""
+def profile_of(connection: Connection, known: Known) -> Profile | None:
+    """The monitor's reference; None: it has none, or none that can be read."""
     try:
-        profile = registry.profile_of(connection, known.id)
+        return registry.profile_of(connection, known.id)
     except DataError:  # it was checked when it was told: a hub of another version did
-        profile = None
-    if profile is None:
-        return ScoreBins.default()
-    if known.kind == "regression":
-        return ScoreBins.default() if profile.labels is None else ScoreBins.for_labels(profile.labels)
-    return ScoreBins.for_profile(profile, known.monitor.spec.schema.prediction.score or "")
+        return None
 
 
 def _cells(
-    connection: Connection, known: Known, start: float, end: float, by: By, *, counts_only: bool = False
+    connection: Connection,
+    known: Known,
+    start: float,
+    end: float,
+    by: By,
+    *,
+    counts_only: bool = False,
+    estimate: bool = False,
 ) -> Cells:
     regression = known.kind == "regression"
-    bins = bins_of(connection, known)
+    profile = profile_of(connection, known)
+    bins = bins_of(known.monitor.spec, profile)
     with open_window(connection, known.id, start, end, bins, regression=regression) as window:
         counts = outcomes.coverage(window, by)
         found = {} if counts_only else _sums(window, known, by)
-    cells = tuple(_cell(cell, counts[cell], found.get(cell)) for cell in sorted(counts, key=_order))
+        predicted = sums.predicted(window, by, known.positive) if estimate else {}
+    measured = len(found) <= MOST_MEASURED
+    estimated = _estimated(predicted, profile)
+    cells = tuple(
+        _cell(cell, Part(found.get(cell), counts[cell]), estimated.get(cell, {}), measured=measured)
+        for cell in sorted(counts, key=_order)
+    )
     return Cells(start=start, end=end, age=by.age, cells=cells)
+
+
+def _estimated(
+    predicted: Mapping[Cell, PredictionCounts], profile: Profile | None
+) -> dict[Cell, dict[str, Metric]]:
+    if len(predicted) > MOST_ESTIMATED:
+        said = f"of {MOST_ESTIMATED} groups at most; here are {len(predicted)}: ask for a shorter span"
+        raise Refusal(400, said, field="estimate", value=True)
+    if not predicted or profile is None:
+        return {}
+    estimate = figures.estimator(profile)
+    return {cell: metrics_of(estimate(counts)) for cell, counts in predicted.items()}
 
 
 def _order(cell: Cell) -> tuple[float, str, str, str]:
     return cell.bucket or 0.0, cell.version, cell.variant, cell.value or ""
-
-
-Sums = BinarySums | MulticlassSums | RegressionSums
 
 
 def _sums(window: Window, known: Known, by: By) -> dict[Cell, Sums]:
@@ -135,17 +164,20 @@ def _sums(window: Window, known: Known, by: By) -> dict[Cell, Sums]:
     return {**(sums.multiclass(window, by) if positive is None else sums.binary(window, positive, by))}
 
 
-def _cell(cell: Cell, counts: CoverageCounts, found: Sums | None) -> CellIs:
-    labelled, unlabelled = int(counts.labelled.sum()), int(counts.unlabelled.sum())
+def _cell(cell: Cell, part: Part, estimated: dict[str, Metric], *, measured: bool) -> CellIs:
+    said = figures.sliced(part) if measured else None
     return CellIs(
         version=cell.version,
         variant=cell.variant,
         segment=cell.value,
         start=cell.bucket,
-        predictions=labelled + unlabelled,
-        labelled=labelled,
-        confusion=_confusion(found),
-        means={} if found is None else _means(found),
+        predictions=part.predictions,
+        labelled=part.labels,
+        confusion=_confusion(part.sums),
+        means={} if part.sums is None else _means(part.sums),
+        metrics={} if said is None else said.metrics,
+        auc_bound=None if said is None else said.auc_bound,
+        estimated=estimated,
     )
 
 

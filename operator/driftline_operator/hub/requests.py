@@ -56,3 +56,11 @@ def number(request: web.Request, name: str, least: float, most: float = LAST) ->
     if not isfinite(value) or not least <= value <= most:
         raise Refusal(400, f"must be a number from {least:g} to {most:.0f}", field=name, value=text)
     return value
+
+
+def flag(request: web.Request, name: str) -> bool:
+    """`true` or `false` of the query; else false. Raises Refusal."""
+    given = request.query.get(name, "false")
+    if given not in ("true", "false"):
+        raise Refusal(400, "must be true or false", field=name, value=given)
+    return given == "true"

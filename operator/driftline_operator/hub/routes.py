@@ -7,12 +7,13 @@ from typing import Any, Final, NamedTuple
 
 from aiohttp import web
 from driftline.events import Accepted, Feedback, Kpi, Label, Prediction, Predictions
+from driftline.performance.report import HubReport
 
 from driftline_operator.hub import admin_api, bodies, intake_api, reading_api
 from driftline_operator.hub.answers import Cells, Changed, Erased, MonitorIs, Monitors, MonitorTold
 from driftline_operator.hub.hub import Hub
 from driftline_operator.hub.panes import Panes
-from driftline_operator.hub.reading import Found
+from driftline_operator.hub.reading import FoundId
 from driftline_operator.hub.requests import LAST
 from driftline_operator.hub.tokens import Grant, Scope
 
@@ -35,8 +36,7 @@ class Route(NamedTuple):
     path: str
     scope: Scope
     handler: Handler
-    answer: type | None
-    """None: any JSON object."""
+    answer: type
     query: tuple[Parameter, ...] = ()
     body: type | None = None
     """JSON: this."""
@@ -80,6 +80,9 @@ _SPAN: Final = (
     Parameter("segment", _text(128), "By the values of this segment."),
     Parameter("step", _number(), "By slices of so many seconds."),
 )
+_ESTIMATE: Final = Parameter(
+    "estimate", {"type": "boolean"}, "Estimates before labels too, of at most 50 groups (default: none)."
+)
 _PANES: Final = (
     Parameter(
         "profile",
@@ -89,6 +92,7 @@ _PANES: Final = (
     ),
     Parameter("start", _number(), "Unix seconds (default: the first)."),
     Parameter("end", _number(), "Unix seconds (default: the last)."),
+    Parameter("seconds", _number(), "Only panes of that length (default: of any)."),
 )
 _ONE_MONITOR: Final = "/v1/monitors/{namespace}/{monitor}"
 _ITS_PANES: Final = "/v1/panes/{namespace}/{monitor}"
@@ -104,10 +108,10 @@ ROUTES: Final = (
     ),
     Route("POST", "/v1/feedback", "label", intake_api.feedback, Accepted, _MONITOR, events=Feedback),
     Route("POST", "/v1/kpis", "label", intake_api.kpis, Accepted, _MONITOR, events=Kpi),
-    Route("GET", "/v1/predictions/{id}", "read", reading_api.prediction, Found, _MONITOR),
-    Route("GET", "/v1/metrics", "read", reading_api.metrics, Cells, _SPAN),
+    Route("GET", "/v1/predictions/{id}", "read", reading_api.prediction, FoundId, _MONITOR),
+    Route("GET", "/v1/metrics", "read", reading_api.metrics, Cells, (*_SPAN, _ESTIMATE)),
     Route("GET", "/v1/windows", "read", reading_api.windows, Cells, _SPAN),
-    Route("GET", "/v1/report", "read", reading_api.report, None, _MONITOR),
+    Route("GET", "/v1/report", "read", reading_api.report, HubReport, _MONITOR),
     Route("DELETE", "/v1/ids/{id}", "admin", reading_api.erase, Erased, _MONITOR),
     Route("GET", "/v1/monitors", "read", admin_api.list_monitors, Monitors),
     Route("PUT", _ONE_MONITOR, "admin", admin_api.put_monitor, Changed, body=MonitorTold),

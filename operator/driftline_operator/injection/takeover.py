@@ -29,6 +29,8 @@ _PROBES: Final = ("livenessProbe", "readinessProbe", "startupProbe")
 _HOOKS: Final = ("postStart", "preStop")
 _HANDLERS: Final = ("httpGet", "tcpSocket", "grpc")
 _FIRST_UNPRIVILEGED: Final = 1024
+_ALWAYS_OWN: Final = frozenset({names.HEALTH_PORT, names.ADMIN_PORT})
+"""What the sidecar listens on whatever it relays."""
 
 
 class Refused(Exception):
@@ -107,6 +109,9 @@ def relay(found: PortEntry, monitor: ModelMonitor, used: set[int], declared: set
     `used`: the pod's numbers that older monitors' relays have; `declared`: those of its containers.
     """
     mode = monitor.spec.injection.mode
+    if declared & _ALWAYS_OWN:
+        port = min(declared & _ALWAYS_OWN)
+        raise Refused(SkipReason.PORT_TAKEN, f"a container declares port {port}, which is the sidecar's")
     if mode == "PortSwap":
         return _swapped(found, monitor.spec.injection.app, used | declared)
     listen = _own_port(used, declared)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import logging
+import traceback
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
@@ -11,6 +13,8 @@ import msgspec
 from driftline_operator.injection.decide import Decision
 from driftline_operator.injection.told import Told
 from driftline_operator.injection.told import read as read_told
+
+_log = logging.getLogger(__name__)
 
 _API: Final = "admission.k8s.io/v1"
 _MOST_WARNING: Final = 256
@@ -58,12 +62,19 @@ def answer(question: Question, decide: Callable[[Question], Decision]) -> Answer
     try:
         decision = decide(question)
     except Exception as error:  # noqa: BLE001 - a pod must start, whatever is wrong with us
+        _log.error("a review failed: %s", _where(error))
         warning = f"driftline: {type(error).__name__}: the pod starts without sidecar"
         return Answer(_response(question.uid, (), [warning]), "InternalError")
     warnings = [
         f"driftline: {each.monitor}: {each.reason.value}: {each.message}" for each in decision.refused
     ]
     return Answer(_response(question.uid, decision.patch, warnings), decision.word)
+
+
+def _where(error: Exception) -> str:
+    """What went wrong and where, without its message: that may quote the pod."""
+    places = traceback.extract_tb(error.__traceback__)
+    return f"{type(error).__name__} at " + ", ".join(f"{at.filename}:{at.lineno}" for at in places[-3:])
 
 
 def _response(uid: str, patch: tuple[dict[str, Any], ...], warnings: list[str]) -> bytes:

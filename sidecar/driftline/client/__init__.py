@@ -2,7 +2,7 @@
 
     from driftline.client import Hub
 
-    with Hub("https://hub:8444", token, namespace="ml", monitor="census") as hub:
+    with Hub("https://hub:8090", token, namespace="ml", monitor="census") as hub:
         hub.label("id-1", "yes")
         hub.labels([("id-1", "yes"), (("UA1545", "2013-01-01"), "late")])
         hub.feedback("id-1", thumb="down", comment="no")

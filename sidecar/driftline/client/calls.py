@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from driftline.client import steps
 from driftline.client.errors import Refused
-from driftline.client.events import Id, Target, id_of, label_of
+from driftline.client.events import Id, Target, Time, id_of, label_of, seconds_of
 from driftline.events import Accepted, Feedback, Kpi, Label
 
 PATIENCE = 60.0
@@ -21,7 +21,7 @@ class Calls:
     def __init__(self, url: str, namespace: str, monitor: str, patience: float) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-            raise Refused(f"{url}: must be the hub's URL, such as https://hub:8444", field="url", value=url)
+            raise Refused(f"{url}: must be the hub's URL, such as https://hub:8090", field="url", value=url)
         self.url = url.rstrip("/")
         self.target = Target(namespace, monitor)
         self.patience = patience
@@ -41,6 +41,27 @@ class Calls:
     def report(self) -> steps.Steps[dict[str, object]]:
         """GET /v1/report."""
         return steps.get("/v1/report", self.target, self.patience)
+
+    def metrics(
+        self,
+        start: Time | None,
+        end: Time | None,
+        age: float | None,
+        segment: str | None,
+        step: float | None,
+        estimate: bool,
+    ) -> steps.Steps[dict[str, object]]:
+        """GET /v1/metrics."""
+        given = {
+            "start": seconds_of(start),
+            "end": seconds_of(end),
+            "age": age,
+            "segment": segment,
+            "step": step,
+            "estimate": "true" if estimate else None,
+        }
+        query = {name: str(value) for name, value in given.items() if value is not None}
+        return steps.get("/v1/metrics", self.target, self.patience, **query)
 
     def prediction(self, identity: Id) -> steps.Steps[dict[str, object]]:
         """GET /v1/predictions/ID."""

@@ -88,6 +88,23 @@ class Hub:
         """How good the model was: performance, concept drift, fairness, KPIs."""
         return self._do(self._calls.report())
 
+    def metrics(
+        self,
+        start: Time | None = None,
+        end: Time | None = None,
+        *,
+        age: float | None = None,
+        segment: str | None = None,
+        step: float | None = None,
+        estimate: bool = False,
+    ) -> dict[str, object]:
+        """Sums and metrics of the predictions of [start, end), by version and variant.
+
+        `age`: with the labels known at that age, in seconds; `segment`: by its values; `step`: by slices of
+        so many seconds; `estimate`: what can be said before labels, too.
+        """
+        return self._do(self._calls.metrics(start, end, age, segment, step, estimate))
+
     def prediction(self, identity: Id) -> dict[str, object]:
         """A prediction with what became of it."""
         return self._do(self._calls.prediction(identity))

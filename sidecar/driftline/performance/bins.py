@@ -1,4 +1,4 @@
-"""Score bins: a row's score becomes one integer when it comes in, and GROUP BY does the rest.
+"""Score bins: a row's score becomes one integer, and GROUP BY does the rest.
 
 AUC and average precision from bins are off by what ties within a bin hide: half the sum of the products of
 class masses in a bin for the AUC (`curves.auc_bound`). Equal-width bins fail where positives are rare: of

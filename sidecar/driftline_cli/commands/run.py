@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 import tempfile
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import msgspec
 from driftline.decoding import decode_monitors
 from driftline.errors import DataError, DriftlineError
 from driftline.report import Report
+from driftline.shadow.runtime import MIRROR_FILE
 from driftline.spec import ModelMonitor
 from driftline_sidecar.analyzer.history import HistoryReport
 from driftline_sidecar.settings import Address, parse_address, parse_hub
@@ -24,7 +26,9 @@ from driftline_sidecar.settings import Address, parse_address, parse_hub
 from driftline_cli.children import Child
 from driftline_cli.exits import EX_OK, EX_OSERR, EX_SOFTWARE, EX_UNAVAILABLE, WrongUsage
 from driftline_cli.gateway import Gateway
+from driftline_cli.profile_files import read_profile
 from driftline_cli.report_html import write_report
+from driftline_cli.shadow_run import Comparison
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _START_SECONDS = 20.0
@@ -52,10 +56,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="where a captured reference, and predictions that no hub has yet, survive this run's end",
     )
     parser.add_argument(
-        "--hub", metavar="URL", help="where predictions of a monitor with labels go: http://127.0.0.1:8444"
+        "--hub", metavar="URL", help="where predictions of a monitor with labels go: http://127.0.0.1:8090"
     )
     parser.add_argument("--hub-token", type=Path, metavar="FILE", help="the token for it, of scope intake")
     parser.add_argument("--hub-ca", type=Path, metavar="FILE", help="the authority of its certificate")
+    parser.add_argument(
+        "--shadow", metavar="URL", help="a candidate that gets a copy of each request: http://127.0.0.1:8081"
+    )
+    parser.add_argument(
+        "--shadow-file", type=Path, metavar="FILE", help="a ShadowDeployment: how it is compared and judged"
+    )
+    parser.add_argument(
+        "--less-than-a-day", action="store_true", help="give a verdict on the hours seen, and no others"
+    )
+    parser.add_argument("--shadow-report", type=Path, metavar="FILE", help="write the verdict as JSON")
     parser.add_argument("--log-format", choices=("json", "text"), default="text", help="default: %(default)s")
     parser.add_argument(
         "--report",
@@ -71,7 +85,26 @@ def run(arguments: argparse.Namespace) -> int:
     addresses = _addresses(arguments)
     if arguments.profile is not None and not arguments.profile.is_file():
         raise DataError(f"{arguments.profile}: no such file (--profile)")
-    return asyncio.run(_Run(arguments, monitors[0], addresses).main())
+    comparison = None if arguments.shadow is None else _comparison(arguments, monitors[0], addresses)
+    return asyncio.run(_Run(arguments, monitors[0], addresses, comparison).main())
+
+
+def _comparison(
+    arguments: argparse.Namespace, monitor: ModelMonitor, addresses: dict[str, Address]
+) -> Comparison:
+    source = monitor.spec.reference.profile
+    path = arguments.profile
+    if path is None and source is not None and source.file is not None:
+        path = arguments.file.parent / source.file
+    return Comparison(
+        monitor,
+        None if path is None else read_profile([path]),
+        _url(addresses["shadow"]),
+        _url(addresses["upstream"]),
+        arguments.shadow_file,
+        time.time(),
+        less_than_a_day=arguments.less_than_a_day,
+    )
 
 
 def _read(path: Path) -> bytes:
@@ -83,7 +116,9 @@ def _read(path: Path) -> bytes:
 
 def _addresses(arguments: argparse.Namespace) -> dict[str, Address]:
     found, problems = {}, []
-    for option in ("upstream", "listen", "admin"):
+    for option in ("upstream", "listen", "admin", "shadow"):
+        if getattr(arguments, option) is None:
+            continue
         try:
             found[option] = parse_address(getattr(arguments, option))
         except ValueError as error:
@@ -102,8 +137,13 @@ class _Run:
     """One run: two children, the gateway, and the end of all three."""
 
     def __init__(
-        self, arguments: argparse.Namespace, monitor: ModelMonitor, addresses: dict[str, Address]
+        self,
+        arguments: argparse.Namespace,
+        monitor: ModelMonitor,
+        addresses: dict[str, Address],
+        comparison: Comparison | None = None,
     ) -> None:
+        self._comparison = comparison
         self._arguments = arguments
         self._monitor = monitor
         self._addresses = addresses
@@ -134,6 +174,7 @@ class _Run:
         await _await_ready(proxy, gateway, gateway.proxy + "/readyz")
         say(self._welcome())
         keeping = asyncio.create_task(analyzer.keep_running(say))
+        showing = self._comparison and asyncio.create_task(self._comparison.show(gateway))
         proxy_ends = asyncio.create_task(proxy.wait())
         stopping = asyncio.create_task(self._stop.wait())
         await asyncio.wait({proxy_ends, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -148,6 +189,10 @@ class _Run:
             await gateway.report()  # the proxy's last account of what it captured
             await proxy.end(_DRAIN_SECONDS)
         await self._report(gateway)
+        if showing and self._comparison is not None:
+            showing.cancel()
+            await self._comparison.settle(gateway)
+            code = self._comparison.tell(self._arguments.shadow_report) if code == EX_OK else code
         stopping.cancel()
         keeping.cancel()
         with suppress(asyncio.CancelledError):
@@ -170,6 +215,9 @@ class _Run:
         analyzer = ["analyzer", *common, "--admin", f"127.0.0.1:{admin}"]
         # Without --state it still survives the analyzer: what comes after a crash may have drifted.
         analyzer += ["--state", str(self._arguments.state or tee.parent / "state")]
+        if self._comparison is not None:
+            self._comparison.write(tee.parent / MIRROR_FILE)
+            analyzer += ["--shadow", str(tee.parent / MIRROR_FILE)]
         for option in ("profile", "hub", "hub_token", "hub_ca"):
             given = getattr(self._arguments, option)
             if given is not None:
@@ -188,6 +236,7 @@ class _Run:
             f"  report     {admin}/v1/report\n"
             f"  reference  {self._reference()}\n"
             f"{self._predictions()}"
+            f"{self._shadow()}"
             f"Send requests to {listen} instead of {upstream}, and watch with\n"
             f"  driftline top --admin {admin}\n"
             "Ctrl-C ends it."
@@ -200,6 +249,12 @@ class _Run:
                 "  hub        none: the monitor has no labels, so no prediction goes there\n" if hub else ""
             )
         return f"  hub        {hub or 'none: predictions are not kept, and labels find nothing (--hub)'}\n"
+
+    def _shadow(self) -> str:
+        if self._comparison is None:
+            return ""
+        unhurried = "" if self._comparison.gate.allow_under_a_day else " (no verdict before whole days)"
+        return f"  candidate  {self._comparison.config.url}{unhurried}\n"
 
     def _reference(self) -> str:
         reference = self._monitor.spec.reference

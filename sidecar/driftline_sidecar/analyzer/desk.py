@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import logging
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from driftline.errors import DriftlineError
@@ -68,8 +69,11 @@ class Desk:
         folder: Path | None = None,
         fleet: bool = False,
         log: PredictionLog | None = None,
+        taken: Callable[[str, Sequence[Exchange], float], None] | None = None,
     ) -> None:
         """`monitors`: the file, or `folder`: a pod's (see `monitor_files`), beside which profiles lie.
+
+        `taken`: told of each monitor's exchanges once they are analysed, with the time; must not raise.
 
         Raises DriftlineError where the monitor file can't be used; a profile that can't is refused.
         """
@@ -81,6 +85,7 @@ class Desk:
         self._state = state
         self._fleet = fleet
         self._log = log
+        self._taken = taken
         self.acknowledged: dict[str, str] = {}
         """By monitor: the cursor that was last asked with. What came before it has been taken."""
         self._routes: dict[tuple[tuple[str, ...], bytes], Analysis | None] = {}
@@ -108,6 +113,8 @@ class Desk:
             except Exception as error:  # noqa: BLE001 - one batch lost is better than every window
                 analysis.tally.failed({LOST: len(share)})
                 self._tell_fault(key, error)
+            if self._taken is not None:
+                self._taken(key, share, now)
 
     def step(self, now: float) -> None:
         """Windows and verdicts that are due by then."""
@@ -158,11 +165,12 @@ class Desk:
             elif watched.refused > refused:
                 _tell_refused(watched.refusal)
 
-    def watched(self) -> list[tuple[str, str, Watched[tuple[ModelMonitor, ...]] | Watched[Profile]]]:
+    def watched(self) -> list[tuple[str, str, Watched[Any]]]:
         """Every file with its kind and the monitor it belongs to (empty: all of them)."""
-        monitors = [("monitor", "", watched) for watched in self._files.watched]
-        profiles = [("profile", key, watched) for key, watched in self._profiles.items()]
-        return [*monitors, *profiles]
+        monitors: list[tuple[str, str, Watched[Any]]] = [
+            ("monitor", "", each) for each in self._files.watched
+        ]
+        return [*monitors, *(("profile", key, watched) for key, watched in self._profiles.items())]
 
     @property
     def refused(self) -> int:
@@ -179,11 +187,11 @@ class Desk:
             raise UnknownMonitor(key[:200])
         return self.analyses[key]
 
-    def config(self) -> Config:
-        """What is in force, and what was refused."""
+    def config(self, others: Sequence[tuple[str, str, Watched[Any]]] = ()) -> Config:
+        """What is in force, and what was refused; `others`: files that the desk doesn't know of."""
         files = [
             FileConfig(kind, str(watched.path), watched.digest, watched.refusal)
-            for kind, _, watched in self.watched()
+            for kind, _, watched in (*self.watched(), *others)
         ]
         return Config(files, [config_of(analysis) for analysis in self.analyses.values()])
 

@@ -9,9 +9,12 @@ from driftline.grid import Grid
 from driftline.measure import bin_counts
 from driftline.pane import FeatureAxis
 from driftline.report import WindowReport
+from driftline.shadow.account import Drop as ShadowDrop
+from driftline.shadow.account import Failure
 from driftline.verdict import State
 
 from driftline_sidecar.analyzer.counting import Counting, cumulative
+from driftline_sidecar.analyzer.mirror.mirror import Mirror
 from driftline_sidecar.analyzer.monitor import Analysis
 from driftline_sidecar.analyzer.predictions.outbox import Outbox
 from driftline_sidecar.analyzer.predictions.rows import Drop
@@ -54,6 +57,23 @@ def predictions(common: tuple[str, str, str], outbox: Outbox) -> Families:
     found.add("prediction_log_backlog_bytes", outbox.backlog_bytes)
     for outcome in Sent:
         found.add("prediction_log_sends_total", outbox.sends[outcome], (outcome.value,))
+    return found
+
+
+def shadow(common: tuple[str, str, str], mirror: Mirror) -> Families:
+    """What a monitor's mirror has done in this life: the account, as the parts have it too."""
+    found = Families(common)
+    account, disagreed = mirror.book.total()
+    for name in ("eligible", "mirrored", "paired", "lost"):
+        found.add(f"shadow_{name}_total", getattr(account, name))
+    for reason in ShadowDrop:
+        found.add("shadow_dropped_total", account.dropped.get(reason, 0), (reason.value,))
+    for failure in Failure:
+        found.add("shadow_failed_total", account.failed.get(failure, 0), (failure.value,))
+    found.add("shadow_waiting", account.waiting)
+    found.add("shadow_disagreed_total", disagreed)
+    found.add("shadow_breaker_open", float(mirror.resting))
+    found.add("shadow_mirror_restarts_total", mirror.restarts)
     return found
 
 

@@ -73,6 +73,11 @@ class Analysis:
         return self.counting.profile if self.counting is not None else None
 
     @property
+    def features(self) -> tuple[Feature, ...]:
+        """As what rows are read: of schema, profile or traffic; none while they are looked for."""
+        return self._features
+
+    @property
     def reference_state(self) -> ReferenceState:
         """What there is to compare with."""
         if self.counting is not None:

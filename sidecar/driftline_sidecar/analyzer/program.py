@@ -19,15 +19,18 @@ from driftline.captured import encode
 from driftline.report import Report
 
 from driftline_sidecar import admin
+from driftline_sidecar.admin import PanesPage
 from driftline_sidecar.analyzer import exposure
 from driftline_sidecar.analyzer.desk import Config, Desk
 from driftline_sidecar.analyzer.heartbeat import Heartbeat
 from driftline_sidecar.analyzer.history import HistoryReport
 from driftline_sidecar.analyzer.intake import Intake
+from driftline_sidecar.analyzer.mirror.marker import Mark
+from driftline_sidecar.analyzer.mirror.mirrors import Mirrors
 from driftline_sidecar.analyzer.predictions.log import PredictionLog
 from driftline_sidecar.analyzer.predictions.outbox import Outbox
 from driftline_sidecar.analyzer.predictions.sending import Hub
-from driftline_sidecar.analyzer.pushing import CA_FILE, Outcome, pod_of_environment, push
+from driftline_sidecar.analyzer.pushing import CA_FILE, PAIRS, Outcome, pod_of_environment, push
 from driftline_sidecar.analyzer.reporting import report_of
 from driftline_sidecar.courtesy import give_way
 from driftline_sidecar.exposition import Families, merge, render
@@ -66,6 +69,7 @@ def serve(settings: AnalyzerSettings) -> int:
         return Hub(settings.hub, settings.hub_token or settings.token, settings.hub_ca or beside)
 
     log = PredictionLog(hub_of, settings.state) if settings.hub else None
+    mirrors = Mirrors(settings.shadow, settings.state, Token(settings.token), pod_of_environment().uid)
     desk = Desk(
         settings.monitor,
         settings.profile,
@@ -74,8 +78,9 @@ def serve(settings: AnalyzerSettings) -> int:
         folder=settings.config,
         fleet=settings.fleet,
         log=log,
+        taken=mirrors.offer,
     )
-    return uvloop.run(Program(settings, desk, log).run())
+    return uvloop.run(Program(settings, desk, log, mirrors=mirrors).run())
 
 
 class Program:
@@ -88,8 +93,10 @@ class Program:
         log: PredictionLog | None = None,
         wall: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
+        mirrors: Mirrors | None = None,
     ) -> None:
         self._settings = settings
+        self._mirrors = mirrors or Mirrors(None, None, Token(None), "")
         self._desk = desk
         self._log = log
         # Time goes on evenly from where the wall clock stood: a clock that is set back re-opens no pane.
@@ -104,6 +111,7 @@ class Program:
         self._last_turn = monotonic()
         self._token = Token(settings.token)
         self._pushes: Counter[Outcome] = Counter()
+        self._pair_pushes: Counter[Outcome] = Counter()
         self._pushing: set[asyncio.Task[None]] = set()
         self.intake = Intake()
         self.stop = asyncio.Event()
@@ -134,6 +142,7 @@ class Program:
             self._log.start(logged)
         elif logged:
             event(logging.WARNING, "no_hub", "a monitor has labels, but there is no --hub: nothing is kept")
+        self._poll_mirrors()
         gc.collect()
         gc.freeze()
         tasks = [asyncio.create_task(work()) for work in (self._heartbeat.run, self._work, self._watch)]
@@ -154,7 +163,8 @@ class Program:
             task.cancel()
         await asyncio.gather(*tasks, stopping, return_exceptions=True)
         while self.intake:
-            self._desk.take(self.intake.take(BATCH, BATCH_BYTES), self.now, self.behind)
+            self._take()
+        await asyncio.to_thread(self._mirrors.close)
         for task in self._pushing:
             task.cancel()
         await asyncio.gather(self._push(), self._close_log())
@@ -171,13 +181,18 @@ class Program:
             if await self.intake.wait(STEP_SECONDS):
                 if not left:  # what large bodies have left over has waited already
                     await self.intake.wait(GATHER_SECONDS, BATCH)
-                self._desk.take(self.intake.take(BATCH, BATCH_BYTES), self.now, self.behind)
+                self._take()
             left = len(self.intake)
             give_way()
             await self._finish_captures()
             self._step()
             self._last_turn = self._monotonic()
             await asyncio.sleep(0)
+
+    def _take(self) -> None:
+        now = self.now
+        batch = self._mirrors.unmarked(self.intake.take(BATCH, BATCH_BYTES), self._wall())
+        self._desk.take(batch, now, self.behind)
 
     def _step(self) -> None:
         now = self.now
@@ -202,6 +217,13 @@ class Program:
         while True:
             await asyncio.sleep(POLL_SECONDS)
             self._desk.poll(self.now)
+            self._poll_mirrors()
+
+    def _poll_mirrors(self) -> None:
+        analyses = self._desk.analyses
+        fleet = self._settings.config is not None
+        folders = {key: self._desk.folder(key) if fleet else None for key in analyses}
+        self._mirrors.poll({key: (analyses[key], folders[key]) for key in analyses}, self.now)
 
     # ---- what the admin server is told ----
 
@@ -229,7 +251,11 @@ class Program:
             process.add("pane_pushes_total", self._pushes[outcome], (outcome.value,))
         process.add("build_info", 1, (__version__,))
         parts = [process]
-        for kind, key, watched in self._desk.watched():
+        for outcome in Outcome:
+            process.add("shadow_pushes_total", self._pair_pushes[outcome], (outcome.value,))
+        for mark in (Mark.VALID, Mark.INVALID):
+            process.add("shadow_marked_total", self._mirrors.marks[mark], (mark.value,))
+        for kind, key, watched in (*self._desk.watched(), *self._mirrors.watched()):
             owner = Families(exposure.common_labels(self._desk.find(key)) if key else ("", "", ""))
             owner.add("config_last_reload_successful", float(watched.refusal is None), (kind,))
             owner.add("config_refused_total", watched.refused, (kind,))
@@ -237,6 +263,11 @@ class Program:
         if self._log is not None:
             parts += [exposure.predictions(*each) for each in self._logged(self._log)]
         parts += [exposure.families(analysis) for analysis in self._desk.analyses.values()]
+        parts += [
+            exposure.shadow(exposure.common_labels(self._desk.find(key)), mirror)
+            for key, mirror in self._mirrors.running.items()
+            if key in self._desk.analyses
+        ]
         return render(merge(parts))
 
     def _logged(self, log: PredictionLog) -> Iterator[tuple[tuple[str, str, str], Outbox]]:
@@ -257,11 +288,15 @@ class Program:
 
     def config(self) -> Config:
         """What is in force."""
-        return self._desk.config()
+        return self._desk.config(self._mirrors.watched())
 
     def panes(self, monitor: str, cursor: str) -> admin.PanesPage:
         """Panes since a cursor."""
         return self._desk.panes(monitor, cursor, self._boot, self.now)
+
+    def pairs(self, monitor: str, cursor: str) -> tuple[bytes, str]:
+        """A shadow's parts since a cursor."""
+        return self._mirrors.pairs(self._desk.find(monitor).monitor.key, cursor)
 
     def captured(self, monitor: str, identity: str, *, content: bool) -> tuple[int, bytes] | None:
         """Rows kept for a reference."""
@@ -297,3 +332,10 @@ class Program:
         self._pushes[outcome] += 1
         level = logging.INFO if outcome in (Outcome.DELIVERED, Outcome.NOTHING) else logging.WARNING
         event(level, "panes_pushed", f"the last panes: {outcome.value}", monitor=key, count=len(page.body))
+        parts, cursor = self._mirrors.pairs(key, "")
+        if parts:
+            told = PanesPage(parts, cursor)
+            pod, token = pod_of_environment(), self._token.read()
+            outcome = await push(self._settings.push, key, pod, told, token, ca, kind=PAIRS)
+            self._pair_pushes[outcome] += 1
+            event(logging.INFO, "pairs_pushed", f"the last pairs: {outcome.value}", monitor=key)

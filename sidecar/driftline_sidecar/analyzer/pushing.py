@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 
 import aiohttp
 
-from driftline_sidecar.admin import PANES_CONTENT_TYPE, PanesPage
+from driftline_sidecar.admin import PAIRS_CONTENT_TYPE, PANES_CONTENT_TYPE, PanesPage
 from driftline_sidecar.logs import event
 
 CA_FILE: Final = "ca.crt"
@@ -40,6 +40,17 @@ class Outcome(StrEnum):
     UNREACHABLE = "unreachable"
 
 
+class Kind(NamedTuple):
+    """What is pushed: its name and path, and what it is."""
+
+    name: str
+    content_type: str
+
+
+PANES: Final = Kind("panes", PANES_CONTENT_TYPE)
+PAIRS: Final = Kind("pairs", PAIRS_CONTENT_TYPE)
+
+
 class Pod(NamedTuple):
     """Who pushes."""
 
@@ -60,8 +71,9 @@ async def push(
     token: str,
     ca: Path,
     deadline: float = DEADLINE_SECONDS,
+    kind: Kind = PANES,
 ) -> Outcome:
-    """Send one monitor's panes. Never raises for what the network or the operator do."""
+    """Send a monitor's panes, or its shadow's pairs. Never raises for what network or operator do."""
     if not page.body:
         return Outcome.NOTHING
     if not token:
@@ -73,17 +85,22 @@ async def push(
     query = {"monitor": monitor, "pod": pod.name, "uid": pod.uid, "cursor": page.cursor}
     headers = {
         "Authorization": f"Bearer {token}",
-        "Content-Type": PANES_CONTENT_TYPE,
+        "Content-Type": kind.content_type,
         "X-Driftline-Began": repr(page.began),
     }
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(deadline):
             while True:
-                status = await _try(f"{url}/v1/panes", query, headers, page.body, context)
+                status = await _try(f"{url}/v1/{kind.name}", query, headers, page.body, context)
                 if status < 300:
                     return Outcome.DELIVERED
                 if 400 <= status < 500:
-                    event(logging.ERROR, "panes_refused", f"the operator answers {status}", monitor=monitor)
+                    event(
+                        logging.ERROR,
+                        f"{kind.name}_refused",
+                        f"the operator answers {status}",
+                        monitor=monitor,
+                    )
                     return Outcome.REFUSED
                 await asyncio.sleep(_PAUSE_SECONDS)
     return Outcome.UNREACHABLE

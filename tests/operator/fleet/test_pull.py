@@ -185,7 +185,8 @@ async def test_a_wrong_token_is_refused(token: str | None, known: str) -> None:
 
 
 async def test_a_replica_that_does_not_act_says_try_another() -> None:
-    for status, handed, headers in (await push(known=None), await push(Taken.NOT_LEADING)):
+    later = [await push(each) for each in (Taken.NOT_LEADING, Taken.NOT_YET)]
+    for status, handed, headers in (await push(known=None), *later):
         assert status == 503
         assert headers["Retry-After"] == "1"
         assert len(handed) < 2

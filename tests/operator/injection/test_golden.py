@@ -206,6 +206,10 @@ CASES: dict[str, Case] = {
     ),
     "port-swap-below-1024": case(pod(container(ports=[port(80, "http")])), watching(injection=SWAP)),
     "the-sidecars-port-is-taken": case(pod(container(ports=[port(8080, "http"), port(15080)]))),
+    "the-sidecars-health-port-is-taken": case(pod(container(ports=[port(8080, "http"), port(15081)]))),
+    "port-swap-where-the-analyzers-port-is-taken": case(
+        pod(container(ports=[port(8080, "http"), port(15082)])), watching(injection=SWAP)
+    ),
     "redirect": case(pod(serving()), watching(injection=REDIRECT)),
     "redirect-by-number-with-probes-and-hooks": case(
         pod(

@@ -65,7 +65,7 @@ def test_what_is_not_injected_is_admitted_with_its_word() -> None:
     assert "driftline: census: UnnamedPort: port 8080 has no name" in said["warnings"][0]
 
 
-def test_an_error_inside_admits_the_pod_with_a_warning() -> None:
+def test_an_error_inside_admits_the_pod_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     def broken(_: Question) -> Any:
         raise KeyError("secret of a pod")
 
@@ -73,6 +73,10 @@ def test_an_error_inside_admits_the_pod_with_a_warning() -> None:
     said = response(found.body)
     assert (found.word, said["allowed"]) == ("InternalError", True)
     assert said["warnings"] == ["driftline: KeyError: the pod starts without sidecar"]
+    (logged,) = caplog.messages
+    assert logged.startswith("a review failed: KeyError at ")
+    assert "test_review.py" in logged
+    assert "secret" not in logged
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from driftline.spec import ModelMonitor
+
 from driftline_operator.conditions import (
     Aspect,
     Finding,
@@ -14,7 +16,7 @@ from driftline_operator.conditions import (
     Status,
 )
 from driftline_operator.controller.observed import Observed, Reference
-from driftline_operator.controller.plan.pods import Survey
+from driftline_operator.controller.plan.pods import STARTED_EARLIER, Survey
 from driftline_operator.controller.plan.suspension import Suspension
 
 
@@ -26,9 +28,17 @@ class Hindrance(NamedTuple):
 
 
 def injected(
-    observed: Observed, survey: Survey, hindrances: Sequence[Hindrance], suspension: Suspension
+    observed: Observed,
+    survey: Survey,
+    hindrances: Sequence[Hindrance],
+    suspension: Suspension,
+    *,
+    may_restart: bool = True,
 ) -> Finding:
-    """The condition Injected: what hinders it first, else the pods counted."""
+    """The condition Injected: what hinders it first, else the pods counted.
+
+    `may_restart`: whether the installation lets the controller restart workloads.
+    """
     if observed.monitor is None:
         return _injected(Status.FALSE, InjectedReason.INVALID_SPEC, observed.problem)
     if suspension.key:
@@ -39,26 +49,36 @@ def injected(
     counted = f"{survey.injected}/{survey.expected} pods"
     if survey.opted_out:
         counted += f", {survey.opted_out} kept out by their label"
+    hang = len({each.pod for each in survey.failing})
+    if hang:
+        counted += f", {hang} of them with a sidecar that doesn't start ({survey.failing[0].word})"
     if survey.younger:
         counted += f"; of the same requests nothing goes to the younger {', '.join(survey.younger)}"
     if not survey.expected:
         return _injected(Status.UNKNOWN, InjectedReason.NO_PODS, f"the selector means no pod ({counted})")
     if survey.bare:
-        return _bare(survey, counted)
+        return _bare(survey, counted, _help(observed.monitor, may_restart=may_restart))
     if survey.outdated:
         said = f"{counted}, {survey.outdated} of an older form: restart them to renew it"
         return _injected(Status.TRUE, InjectedReason.OUTDATED, said)
     return _injected(Status.TRUE, InjectedReason.ALL_INJECTED, counted)
 
 
-def _bare(survey: Survey, counted: str) -> Finding:
+def _help(monitor: ModelMonitor, *, may_restart: bool) -> str:
+    if monitor.spec.injection.restart != "OnChange":
+        return "`kubectl rollout restart` brings it, or injection.restart: OnChange"
+    if may_restart:
+        return "their workloads are restarted; pods without one are yours to replace"
+    return "controller.allowRestarts is off, so `kubectl rollout restart` is yours to do"
+
+
+def _bare(survey: Survey, counted: str, hint: str) -> Finding:
     why = "; ".join(f"{count} {word} ({survey.words[word]})" for word, count in sorted(survey.bare.items()))
     # One reason for all is the reason; of several none is.
     only = next(iter(survey.bare)) if len(survey.bare) == 1 and not survey.injected else ""
     reason = only or InjectedReason.PARTLY_INJECTED
-    hint = ": `kubectl rollout restart` brings it, or injection.restart: OnChange"
     return _injected(
-        Status.FALSE, reason, f"{counted}: {why}{hint if 'StartedEarlier' in survey.bare else ''}"
+        Status.FALSE, reason, f"{counted}: {why}{f': {hint}' if STARTED_EARLIER in survey.bare else ''}"
     )
 
 

@@ -16,6 +16,7 @@ from driftline_operator.cluster.resources import (
     Object,
     Resource,
 )
+from driftline_operator.conditions import ReferenceReason
 from driftline_operator.controller.observed import Installation, Observed, Reference
 
 
@@ -71,13 +72,19 @@ def _object(
 
 
 def config_map(
-    observed: Observed, reference: Reference | None, installation: Installation, suspended: str
+    observed: Observed,
+    reference: Reference | None,
+    installation: Installation,
+    suspended: str,
+    mirror: str = "",
 ) -> Desired:
     """What the sidecars mount, changed under them as the monitor, the profile or the authorities change."""
     annotations = {names.SUSPENDED_ANNOTATION: suspended} if suspended else {}
     data = {names.MONITOR_KEY: observed.document}
     if installation.bundle:
         data[names.CA_KEY] = installation.bundle.decode()
+    if mirror:
+        data[names.SHADOW_KEY] = mirror
     if reference is not None and reference.recapture:
         data[names.CAPTURE_KEY] = reference.recapture
     content: dict[str, Any] = {"data": data}
@@ -110,6 +117,8 @@ def profile_copy(observed: Observed, reference: Reference, made: str) -> list[De
     parts = _parts(reference)
     fixed = {"immutable": True}
     annotations = {names.PROFILE_HASH_ANNOTATION: reference.profile_hash, names.MADE_ANNOTATION: made}
+    if reference.reason is ReferenceReason.CAPTURED:
+        annotations[names.CAPTURED_ANNOTATION] = "true"
     content = {**fixed, **_holding(parts[0])}
     first = _object(CONFIG_MAPS, name, [observed], labels(observed.name), annotations, content)
     return [*_further(observed, reference, further_names(name, parts[0]), parts, fixed), first]

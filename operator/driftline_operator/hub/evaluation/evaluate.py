@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from driftline.performance.aggregates import BinarySums, MeanSums
+from driftline.performance.aggregates import BinarySums, MeanSums, PredictionCounts
 from driftline.performance.binary import Metrics
 from driftline.performance.concept import ComparedWindow, Replay, compare_window, concept_verdict, replay
 from driftline.performance.fairness import Fairness
@@ -34,6 +34,8 @@ from driftline_operator.hub.evaluation import figures, verdicts
 from driftline_operator.hub.evaluation.asked import Asked
 from driftline_operator.hub.evaluation.sums import AgedWindow, Gathered, Part
 from driftline_operator.hub.evaluation.verdicts import Past
+
+Estimator = Callable[[PredictionCounts], Metrics]
 
 MOST_VALUES: Final = 50
 """Of a segment, in a report: the most frequent ones."""
@@ -136,7 +138,8 @@ def _estimated(asked: Asked, profile: Profile | None, latest: AgedWindow, judged
         return Estimated(window, start, end, State.NO_REFERENCE, said)
     if latest.predicted is None:
         return Estimated(window, start, end, State.NO_DATA, "no predictions in the window")
-    found = figures.estimated(latest.predicted, profile)
+    estimate = figures.estimator(profile)
+    found = estimate(latest.predicted)
     rows = int(latest.predicted.counts.sum())
     numbers = metrics(found)
     if not any(each.value is not None for each in numbers.values()):
@@ -144,18 +147,18 @@ def _estimated(asked: Asked, profile: Profile | None, latest: AgedWindow, judged
         said = f"nothing can be estimated: {why}"
         return Estimated(window, start, end, State.UNSUPPORTED, said, rows, numbers)
     blind = "blind to changes of P(y | x): it neither ends nor holds back a verdict on performance"
-    compared, until = _compared(profile, judged)
+    compared, until = _compared(estimate, judged)
     return Estimated(window, start, end, State.JUDGED, blind, rows, numbers, compared, until)
 
 
-def _compared(profile: Profile, judged: AgedWindow) -> tuple[dict[str, tuple[float, float]], float | None]:
+def _compared(estimate: Estimator, judged: AgedWindow) -> tuple[dict[str, tuple[float, float]], float | None]:
     """Of the window that has its labels: what is estimated for it, and what came true."""
     if judged.predicted is None or judged.overall.sums is None:
         return {}, None
     realised = figures.measured(judged.overall.sums)
     pairs = {
         spec_name(name): (each.value, true.value)
-        for name, each in figures.estimated(judged.predicted, profile).items()
+        for name, each in estimate(judged.predicted).items()
         if each.value is not None and (true := realised.get(name)) is not None and true.value is not None
     }
     return pairs, judged.end

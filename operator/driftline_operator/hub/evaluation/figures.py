@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from driftline.labels import ResidualLabels, ScoreLabels
 from driftline.performance.aggregates import (
@@ -51,17 +51,17 @@ def measured(sums: Sums | None) -> Metrics:
 def sliced(part: Part, reference: Mapping[str, float] | None = None) -> Slice:
     """One part of a window."""
     sums = part.sums
-    said = metrics(measured(sums), reference)
     if isinstance(sums, BinarySums):
         performance = binary_performance(sums)
         return Slice(
             part.predictions,
             part.labels,
-            said,
+            metrics(performance.metrics, reference),
             performance.auc_bound,
             sums.confusion().tolist(),
             ["negative", "positive"],
         )
+    said = metrics(measured(sums), reference)
     if isinstance(sums, MulticlassSums):
         return Slice(part.predictions, part.labels, said, None, sums.confusion.tolist(), list(sums.classes))
     return Slice(part.predictions, part.labels, said)
@@ -99,12 +99,18 @@ def covered(part: Part) -> Metric:
     return Metric.of(coverage(part.labels, part.predictions))
 
 
-def estimated(predicted: PredictionCounts, profile: Profile) -> Metrics:
-    """Before labels; empty where the reference has none."""
-    if isinstance(profile.labels, ResidualLabels):
-        return estimated_loss(predicted, profile.labels)
-    calibrator = Calibrator.of(profile.labels) if isinstance(profile.labels, ScoreLabels) else None
-    return {} if calibrator is None else estimated_performance(predicted, calibrator).metrics
+def estimator(profile: Profile) -> Callable[[PredictionCounts], Metrics]:
+    """What estimates before labels; nothing where the reference has none.
+
+    It resamples the reference once: the dear part of it.
+    """
+    labels = profile.labels
+    if isinstance(labels, ResidualLabels):
+        return lambda predicted: estimated_loss(predicted, labels)
+    calibrator = Calibrator.of(labels) if isinstance(labels, ScoreLabels) else None
+    if calibrator is None:
+        return lambda _: {}
+    return lambda predicted: estimated_performance(predicted, calibrator).metrics
 
 
 def kpi_figures(variants: Mapping[str, KpiSums], seconds: float) -> dict[str, KpiFigures]:

@@ -1,0 +1,50 @@
+"""A shadow's judgement as a table for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from driftline.shadow.gate import Judgement, RuleResult
+from driftline.shadow.status import shadow_status
+
+_SHOWN = 5
+
+
+def table(judgement: Judgement) -> str:
+    """The verdict, the account, each rule with its bounds, the segments that agree least."""
+    return "\n".join(_lines(judgement))
+
+
+def _lines(judgement: Judgement) -> Iterator[str]:
+    account, tally = judgement.snapshot.account, judgement.snapshot.tally
+    dropped = sum(account.dropped.values())
+    status = shadow_status(judgement, 1)
+    yield f"{judgement.verdict}: {judgement.reason.value}"
+    if status.message:
+        yield f"  {status.message}"
+    yield (
+        f"  {account.eligible:,} eligible = {account.mirrored:,} mirrored + {dropped:,} dropped"
+        f" + {account.lost:,} lost + {account.waiting:,} waiting; "
+        f"{account.paired:,} paired, coverage {account.coverage:.1%}"
+    )
+    reasons = [*account.dropped.items(), *account.failed.items()]
+    if reasons:
+        yield "  " + ", ".join(f"{reason.value} {count:,}" for reason, count in reasons)
+    yield f"  {'rule':<22}{'value':>10}{'lower':>10}{'upper':>10}{'limit':>10}  verdict"
+    yield from map(_rule, judgement.rules)
+    for segment in status.segments[:_SHOWN]:
+        agreement = _number(segment.agreement)
+        yield f"  {segment.segment} = {segment.value}: {segment.pairs:,} pairs, agreement {agreement}"
+    for entry in tally.sample[:_SHOWN]:
+        yield f"  {entry.request}: live {entry.live} | candidate {entry.candidate}"
+
+
+def _rule(rule: RuleResult) -> str:
+    numbers = "".join(
+        f"{_number(value):>10}" for value in (rule.value, rule.lower, rule.upper, rule.threshold)
+    )
+    return f"  {rule.rule:<22}{numbers}  {rule.verdict} ({rule.reason.value})"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"

@@ -1,0 +1,176 @@
+"""Both answers to one request, decoded with the monitor's decoder: a pair, or why there is none. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+import numpy as np
+from driftline.columns import Batch, CategoricalColumn, Column, Floats, NumericColumn
+from driftline.jsonpath import parse_path
+from driftline.shadow.account import Failure
+from driftline.shadow.json_diff import JsonDiff, hidden_by, json_diff
+from driftline.shadow.runtime import MirrorConfig
+from driftline.spec import Feature, MonitorSpec
+
+from driftline_sidecar.analyzer.mirror.sending import Answer, Reply
+from driftline_sidecar.decoders import Decoder
+from driftline_sidecar.decoders.failure import Failure as DecodeFailure
+from driftline_sidecar.exchange import Exchange
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """What one side answered, row by row: `names` of a classifier, `values` of a number, `scores`."""
+
+    rows: int
+    names: tuple[str, ...] = ()
+    values: Floats = field(default_factory=lambda: np.empty(0))
+    scores: Floats | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Both sides of one request. `segments`: by feature the plan's value codes of its rows."""
+
+    request: str
+    live: Side
+    candidate: Side
+    segments: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    diff: JsonDiff | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """A request's answers when it went twice: the live model's and the candidate's, of each round."""
+
+    first: tuple[Side, Side]
+    second: tuple[Side, Side]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a mirrored request. `pair` and `failure`: exactly one of them."""
+
+    live_failed: bool
+    candidate_failed: bool
+    failure: Failure | None = None
+    pair: Pair | None = None
+    live_seconds: float | None = None
+    """Of the live model through the mirror."""
+    candidate_seconds: float | None = None
+    repeat: Repeat | None = None
+
+
+class PairReader:
+    """Reads pairs as one monitor and one plan say."""
+
+    def __init__(self, spec: MonitorSpec, features: Sequence[Feature], config: MirrorConfig) -> None:
+        self._decoder = Decoder(spec, features)
+        self._prediction = spec.schema.prediction
+        self._plan = config.plan
+        self._bodies = "body" in config.compare.outputs
+        self._hidden = hidden_by([parse_path(path) for path in spec.capture.redact])
+
+    def outcome(self, exchange: Exchange, reply: Reply) -> Outcome:
+        """The pair of the client's answer and the candidate's, or which side failed and how."""
+        live_failed = not 200 <= exchange.status < 300
+        if not isinstance(reply, Answer):
+            failure = Failure.LIVE_FAILED if live_failed else reply.failure
+            return Outcome(live_failed, True, failure)
+        if live_failed:
+            return Outcome(True, not reply.fine, Failure.LIVE_FAILED)
+        if not reply.fine:
+            return Outcome(False, True, Failure.ERROR_RESPONSE)
+        return self._pair(exchange, answered(exchange, reply))
+
+    def repeat(self, exchange: Exchange, rounds: Sequence[tuple[Reply, Reply]]) -> Repeat | None:
+        """Of (live, candidate) in each of two rounds; None unless all four answered alike many rows."""
+        sides = [self._answer(exchange, reply) for both in rounds for reply in both]
+        found = [side for side in sides if side is not None]
+        if len(found) != 4 or len({side.rows for side in found}) != 1 or self._plan.sort == "body":
+            return None
+        return Repeat((found[0], found[1]), (found[2], found[3]))
+
+    def _answer(self, exchange: Exchange, reply: Reply) -> Side | None:
+        if not isinstance(reply, Answer) or not reply.fine:
+            return None
+        found = self._read(answered(exchange, reply))
+        return found[0] if isinstance(found, tuple) else None
+
+    def _pair(self, exchange: Exchange, other: Exchange) -> Outcome:
+        live, candidate = self._read(exchange), self._read(other)
+        if not isinstance(live, tuple):
+            both = not isinstance(candidate, tuple)
+            return Outcome(True, both, Failure.UNDECODABLE if both else Failure.LIVE_FAILED)
+        if not isinstance(candidate, tuple):
+            return Outcome(False, True, candidate)
+        if live[0].rows != candidate[0].rows:
+            return Outcome(False, True, Failure.UNALIGNED)
+        diff = self._diff(exchange, other) if self._bodies else None
+        pair = Pair(exchange.id, live[0], candidate[0], self._segments(live[1]), diff)
+        return Outcome(False, False, pair=pair)
+
+    def _read(self, exchange: Exchange) -> tuple[Side, Batch] | Failure:
+        if self._plan.sort == "body":
+            known = exchange.response_body and self._decoder.answer(exchange) is not None
+            return (Side(1), Batch(1, {}, 1)) if known else Failure.UNDECODABLE
+        decoded = self._decoder.decode([exchange])
+        if decoded.failures or not decoded.batch.rows:
+            unaligned = DecodeFailure.ROW_COUNT.value in decoded.failures
+            return Failure.UNALIGNED if unaligned else Failure.UNDECODABLE
+        side = self._side(decoded.batch)
+        return Failure.UNDECODABLE if side is None else (side, decoded.batch)
+
+    def _side(self, batch: Batch) -> Side | None:
+        """None where no row has a prediction, or predictions are not of the plan's sort."""
+        column = batch.columns.get(self._prediction.name)
+        if isinstance(column, CategoricalColumn) and self._plan.sort == "class":
+            known = (column.codes >= 0).any()
+            return Side(batch.rows, tuple(_names(column)), scores=self._scores(batch)) if known else None
+        if isinstance(column, NumericColumn) and self._plan.sort == "number":
+            missing = column.states is not None and column.states.all()
+            return None if missing else Side(batch.rows, values=column.values)
+        return None
+
+    def _scores(self, batch: Batch) -> Floats | None:
+        if self._prediction.score is None or self._plan.clip is None:
+            return None
+        column = batch.columns.get(self._prediction.score)
+        return column.values if isinstance(column, NumericColumn) else None
+
+    def _segments(self, batch: Batch) -> dict[str, list[int]]:
+        return {
+            name: segment_codes(batch.columns.get(name), values, batch.rows)
+            for name, values in self._plan.segments
+        }
+
+    def _diff(self, exchange: Exchange, other: Exchange) -> JsonDiff:
+        live, candidate = self._decoder.answer(exchange), self._decoder.answer(other)
+        return json_diff(live, candidate, self._plan.tolerance, self._hidden)
+
+
+def answered(exchange: Exchange, answer: Answer) -> Exchange:
+    """The exchange as it would be, had this been the answer."""
+    return msgspec.structs.replace(
+        exchange,
+        response_head=answer.head,
+        response_body=answer.body,
+        response_bytes=len(answer.body),
+        status=answer.status,
+    )
+
+
+def segment_codes(column: Column | None, values: Sequence[str], rows: int) -> list[int]:
+    """The plan's codes of a feature's values, row by row; what it doesn't know is `other`."""
+    other = len(values)
+    if not isinstance(column, CategoricalColumn):
+        return [other] * rows
+    known = {value: code for code, value in enumerate(values)}
+    return [known.get(name, other) for name in _names(column)]
+
+
+def _names(column: CategoricalColumn) -> list[str]:
+    """Categories; empty where there is none."""
+    return [column.dictionary[code] if code >= 0 else "" for code in column.codes.tolist()]

@@ -1,0 +1,121 @@
+"""Sends a copy to one side and reads its answer, within a time and a number of bytes."""
+
+from __future__ import annotations
+
+import time
+from typing import Final, NamedTuple
+from urllib.parse import quote, urlsplit
+
+import aiohttp
+from driftline.shadow.account import Failure
+from yarl import URL
+
+from driftline_sidecar.analyzer.mirror.marker import HEADER, sign
+from driftline_sidecar.analyzer.mirror.requests import Copy
+
+MOST_ANSWER_BYTES: Final = 16 << 20
+"""Of all answers that are being read at once: many large ones would else fill the memory together."""
+
+_IDLE_SECONDS: Final = 2.0
+"""Below what servers keep idle connections for: one that closes on its next use would look like a fault."""
+
+_AS_ASCII: Final = "".join(map(chr, range(33, 127)))
+_ADDED: Final = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
+
+
+class Answer(NamedTuple):
+    """A whole answer. `seconds`: from before the request to the answer's end."""
+
+    status: int
+    head: bytes
+    body: bytes
+    seconds: float
+
+    @property
+    def fine(self) -> bool:
+        """Whether it is a success."""
+        return 200 <= self.status < 300
+
+
+class Missed(NamedTuple):
+    """No whole answer, and why."""
+
+    failure: Failure
+    seconds: float
+
+
+Reply = Answer | Missed
+
+
+class Sender:
+    """One pool of connections, in the event loop that made it. `most`: bytes of one answer."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._held = 0
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_IDLE_SECONDS),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            skip_auto_headers=_ADDED,
+        )
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._session.close()
+
+    async def send(self, origin: str, copy: Copy, key: bytes, identity: str, patience: float) -> Reply:
+        """The answer to a marked copy within `patience` seconds. What the other side does never raises."""
+        began = time.monotonic()
+        marker = sign(key, identity, time.time(), copy.method, copy.target)
+        headers = [*copy.headers, (HEADER.decode(), marker.decode())]
+        url = URL(origin + _path(copy.target), encoded=True)
+        try:
+            async with self._session.request(
+                copy.method,
+                url,
+                headers=headers,
+                data=copy.body or None,
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=patience),
+            ) as response:
+                body = await self._read(response)
+        except TimeoutError:
+            return Missed(Failure.TIMEOUT, time.monotonic() - began)
+        except (aiohttp.ClientConnectorError, aiohttp.InvalidURL):
+            return Missed(Failure.REFUSED, time.monotonic() - began)
+        except (aiohttp.ClientError, OSError, ValueError):
+            return Missed(Failure.RESET, time.monotonic() - began)
+        seconds = time.monotonic() - began
+        if body is None:
+            return Missed(Failure.ANSWER_TOO_LARGE, seconds)
+        return Answer(response.status, _head(response), body, seconds)
+
+    async def _read(self, response: aiohttp.ClientResponse) -> bytes | None:
+        """The body; None where it is too large, and the connection is not used again."""
+        parts: list[bytes] = []
+        size = 0
+        try:
+            async for part in response.content.iter_any():
+                size += len(part)
+                self._held += len(part)
+                parts.append(part)
+                if size > self.most or self._held > MOST_ANSWER_BYTES:
+                    response.close()
+                    return None
+            return b"".join(parts)
+        finally:
+            self._held -= size
+
+
+def _path(target: str) -> str:
+    """As sent; of a target in absolute form, what follows the host."""
+    if not target.startswith("/"):
+        found = urlsplit(target)
+        target = (found.path or "/") + (f"?{found.query}" if found.query else "")
+    return quote(target.encode("latin-1", "replace"), safe=_AS_ASCII)
+
+
+def _head(response: aiohttp.ClientResponse) -> bytes:
+    lines = [b"%s: %s" % (name, value) for name, value in response.raw_headers]
+    return b"\r\n".join([b"HTTP/1.1 %d" % response.status, *lines, b"", b""])

@@ -1,0 +1,138 @@
+"""What is counted outlives the mirror, the analyzer and whoever fetched it before."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from driftline.errors import DataError
+from driftline.shadow.account import Account, Drop
+from driftline.shadow.ledger import Ledger
+from driftline_sidecar.analyzer.mirror.book import Book
+from driftline_sidecar.analyzer.mirror.reading import Outcome, Pair, Side
+from driftline_sidecar.analyzer.mirror.shelf import MOST, Shelf, unpacked
+
+from tests.support.mirrors import PLAN, mirror_config, parts_of, snapshot_of
+
+CONFIG = mirror_config("http://127.0.0.1:1")
+PAIRED = Outcome(False, False, pair=Pair("id", Side(1, ("no",)), Side(1, ("no",)), {"sex": [0]}))
+
+
+def counted(book: Book, day: int, eligible: int, paired: int) -> None:
+    for _ in range(eligible):
+        book.offer(day, None)
+    book.settle(day, [PAIRED] * paired)
+
+
+def killed(folder: Path, *, unwritten: int = 0) -> tuple[Shelf, bytes]:
+    """A life that ended without a word, and what had been fetched of it."""
+    shelf = Shelf(folder, "ml/demo")
+    book = Book(CONFIG, "pod", "a" * 16)
+    counter = shelf.counter(book.boot)
+    counted(book, 0, 10, 6)
+    counted(book, 1, 5, 2)
+    shelf.put(book.parts())
+    counter.set(book.eligible + unwritten)
+    return shelf, shelf.since(0)[0]
+
+
+class TestBook:
+    def test_a_part_of_each_day_that_changed(self) -> None:
+        book = Book(CONFIG, "pod", "boot")
+        counted(book, 0, 3, 1)
+        counted(book, 1, 2, 2)
+        assert [(p.day, p.sequence, p.account.paired) for p in book.parts()] == [(0, 1, 1), (1, 1, 2)]
+        assert book.parts() == []
+        book.offer(1, Drop.BUDGET)
+        assert [(p.day, p.sequence) for p in book.parts()] == [(1, 2)]
+
+    def test_it_adds_up_whatever_happens(self) -> None:
+        book = Book(CONFIG, "pod", "boot")
+        counted(book, 0, 10, 4)
+        book.offer(0, Drop.QUEUE_FULL)
+        book.drop(0, Drop.BREAKER_OPEN)
+        book.lose([0, 0])
+        account, apart = book.total()
+        assert not [*account.problems()]
+        assert account == Account(
+            eligible=11, mirrored=4, paired=4, lost=2, waiting=3,
+            dropped={Drop.BREAKER_OPEN: 1, Drop.QUEUE_FULL: 1},
+        )  # fmt: skip
+        assert apart == 0
+
+
+class TestShelf:
+    def test_a_cursor_gets_what_changed_since(self) -> None:
+        shelf, book = Shelf(None, "ml/demo"), Book(CONFIG, "pod", "boot")
+        counted(book, 0, 1, 1)
+        counted(book, 1, 1, 1)
+        shelf.put(book.parts())
+        body, revision = shelf.since(0)
+        assert len(parts_of(body)) == 2
+        assert shelf.since(revision) == (b"", revision)
+        counted(book, 1, 1, 1)
+        shelf.put(book.parts())
+        assert [(p.day, p.sequence) for p in parts_of(shelf.since(revision)[0])] == [(1, 2)]
+
+    def test_the_successor_ends_what_a_killed_one_left(self, tmp_path: Path) -> None:
+        _, fetched = killed(tmp_path, unwritten=7)
+        successor = Shelf(tmp_path, "ml/demo")
+        found = successor.since(0)[0]
+        account = snapshot_of(CONFIG, found).account
+        assert account == Account(eligible=22, mirrored=8, paired=8, lost=4 + 3 + 7)
+        assert [(p.boot, p.account.lost) for p in parts_of(found)] == [("a" * 16, 4), ("a" * 16, 10)]
+        ledger = Ledger(CONFIG.shadow.uid, CONFIG.shadow.generation, PLAN)
+        assert all(ledger.take(part) for part in parts_of(fetched))
+        assert all(ledger.take(part) for part in parts_of(found))
+        assert ledger.snapshot().account == account
+
+    def test_a_second_successor_changes_nothing_more(self, tmp_path: Path) -> None:
+        killed(tmp_path, unwritten=7)
+        first = Shelf(tmp_path, "ml/demo").since(0)[0]
+        assert Shelf(tmp_path, "ml/demo").since(0)[0] == first
+
+    def test_killed_in_its_first_moment(self, tmp_path: Path) -> None:
+        shelf, book = Shelf(tmp_path, "ml/demo"), Book(CONFIG, "pod", "a" * 16)
+        counter = shelf.counter(book.boot)
+        shelf.put(book.parts())
+        counter.set(3)
+        account = snapshot_of(CONFIG, Shelf(tmp_path, "ml/demo").since(0)[0]).account
+        assert account == Account(eligible=3, lost=3)
+
+    @pytest.mark.parametrize(
+        "damage", [lambda raw: raw[:-3], lambda raw: b"\xff" * 40, lambda raw: raw[:40] + b"x" + raw[41:]]
+    )
+    def test_what_is_damaged_is_left_out(self, tmp_path: Path, damage) -> None:  # type: ignore[no-untyped-def]
+        killed(tmp_path)
+        path = tmp_path / "shadow-ml.demo.parts"
+        path.write_bytes(damage(path.read_bytes()))
+        for part in parts_of(Shelf(tmp_path, "ml/demo").since(0)[0]):
+            assert not [*part.account.problems()]
+
+    def test_a_folder_that_cannot_be_written_to_costs_only_the_copy(self, tmp_path: Path) -> None:
+        (tmp_path / "state").write_text("a file")
+        shelf, book = Shelf(tmp_path / "state", "ml/demo"), Book(CONFIG, "pod", "boot")
+        shelf.counter("boot").set(1)
+        shelf.put(book.parts())
+        assert shelf.unsaved
+        assert len(parts_of(shelf.since(0)[0])) == 1
+
+    def test_so_many_parts_and_no_more(self) -> None:
+        shelf, book = Shelf(None, "ml/demo"), Book(CONFIG, "pod", "boot")
+        for day in range(MOST + 10):
+            counted(book, day, 1, 1)
+            shelf.put(book.parts())
+        assert [part.day for part in parts_of(shelf.since(0)[0])] == [*range(10, MOST + 10)]
+
+    def test_parts_of_another_shadow_are_forgotten(self, tmp_path: Path) -> None:
+        shelf, _ = killed(tmp_path)
+        shelf.forget_others("uid")
+        assert len(parts_of(shelf.since(0)[0])) == 2
+        shelf.forget_others("another")
+        assert shelf.since(0)[0] == b""
+
+
+@pytest.mark.parametrize("raw", [b"\x01", b"\xff\xff\xff\xff", b"\x05\x00\x00\x00abc"])
+def test_parts_that_are_cut_off(raw: bytes) -> None:
+    with pytest.raises(DataError, match="cut off"):
+        list(unpacked(raw))
