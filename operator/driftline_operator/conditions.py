@@ -110,6 +110,8 @@ class DriftReason(StrEnum):
     NO_REFERENCE = "NoReference"
     LOW_COVERAGE = "LowCoverage"
     """Of too large a share of the pods' time the counts couldn't be had."""
+    STALE = "Stale"
+    """No round over the pods has ended for long; the controller's log says why."""
     INVALID_SPEC = "InvalidSpec"
 
 

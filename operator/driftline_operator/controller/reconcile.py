@@ -65,12 +65,14 @@ class Reconciler:
         *,
         identity: str,
         status_interval: float,
+        stale_after: float,
         now: Callable[[], dt.datetime],
     ) -> None:
         self._applier, self._watches, self._store = applier, watches, store
         self._references, self._tokens, self._series = references, tokens, series
         self._installation, self._opinion_of, self._shadows = installation, opinion_of, shadows
         self._identity = identity
+        self._stale_after = stale_after
         self._status_interval = dt.timedelta(seconds=status_interval)
         self._now = now
         self._plans: dict[str, Plan] = {}
@@ -165,7 +167,7 @@ class Reconciler:
 
     async def _status(self, each: MonitorPlan) -> None:
         observed, key, now = each.observed, (each.observed.namespace, each.observed.name), self._now()
-        view = self.views.get(key, FleetView())
+        view = current(self.views.get(key, FleetView()), now.timestamp(), self._stale_after)
         loaded = self._loaded.get(key)
         reference = None if loaded is None else loaded.reference
         opinion = self._opinion_of(observed)
@@ -274,6 +276,16 @@ def found_of(
     ready = findings.ready(each.observed, injection, each.survey, referred, view.answered)
     verdicts = view.findings or tuple(_unjudged(each.observed, reference))
     return [ready, injection, referred, *verdicts]
+
+
+def current(view: FleetView, now: float, stale_after: float) -> FleetView:
+    """The view, or that there is none any longer: what was found so many seconds ago is no word about now."""
+    if not view.findings or now - view.at <= stale_after:
+        return view
+    said = f"no round over the pods has ended for {now - view.at:.0f} s: see the controller's log"
+    return FleetView(
+        tuple(Finding(each.aspect, Status.UNKNOWN, DriftReason.STALE, said) for each in view.findings)
+    )
 
 
 def _unjudged(observed: Observed, reference: Reference | None) -> Iterable[Finding]:

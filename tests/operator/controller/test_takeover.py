@@ -32,6 +32,7 @@ DRIFTED = FleetView(
     findings=(Finding(Aspect.DATA_DRIFT, Status.TRUE, DriftReason.DRIFT_DETECTED, "age drifted"),),
     rows=900,
     answered=1,
+    at=START.timestamp(),
 )
 
 
@@ -111,6 +112,7 @@ class Replica:
             shadows,
             identity="this",
             status_interval=30.0,
+            stale_after=300.0,
             now=lambda: self.now,
         )
 
@@ -160,6 +162,15 @@ async def test_what_nobody_can_confirm_does_not_stand_for_ever(replica: Replica)
     replica.now += dt.timedelta(seconds=91)
     await replica.reconciler.namespace("ml")
     assert replica.drift == ("Unknown", "NoReference")
+
+
+async def test_what_was_found_long_ago_is_no_word_about_now(replica: Replica) -> None:
+    replica.now += dt.timedelta(seconds=299)
+    await replica.reconciler.namespace("ml")
+    assert replica.drift == ("True", "DriftDetected")
+    replica.now += dt.timedelta(seconds=2)  # no round has ended since
+    await replica.reconciler.namespace("ml")
+    assert replica.drift == ("Unknown", "Stale")
 
 
 async def test_a_transition_is_told_once_whoever_sees_it(replica: Replica) -> None:
