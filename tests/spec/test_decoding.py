@@ -359,3 +359,19 @@ def test_a_monitors_name_fits_a_label() -> None:
     decode_monitor(GOOD.replace("name: census, uid", f"name: {'a' * 63}, uid"))
     with pytest.raises(InvalidSpec, match="at most 63"):
         decode_monitor(GOOD.replace("name: census, uid", f"name: {'a' * 64}, uid"))
+
+
+def test_an_annotation_may_hold_lines_as_kubectl_apply_writes_one() -> None:
+    applied = {"kubectl.kubernetes.io/last-applied-configuration": '{"kind":"ModelMonitor"}\n'}
+    tree = json.loads(json.dumps(to_wire(monitor())))
+    tree["metadata"]["annotations"] = applied
+    found = build_monitor(tree)
+    assert found.metadata.annotations == applied
+    assert decode_monitor(encode_monitor(found)) == found
+
+
+def test_an_annotation_holds_text_that_can_be_written() -> None:
+    tree = to_wire(monitor())
+    tree["metadata"]["annotations"] = {"a": "\ud800"}
+    with pytest.raises(InvalidSpec, match="annotations"):
+        build_monitor(tree)

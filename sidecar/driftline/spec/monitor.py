@@ -14,7 +14,7 @@ from driftline.spec import outcomes
 from driftline.spec.endpoint import Endpoint, JsonPaths, LabelSelector, Model
 from driftline.spec.injection import Injection
 from driftline.spec.labels import Kpi, Labels
-from driftline.spec.part import Part, Rule
+from driftline.spec.part import FREE_TEXT, Part, Rule
 from driftline.spec.performance import Fairness, Performance
 from driftline.spec.policy import Capture, Drift, Metrics, MonitorName, Quality, Reference
 from driftline.spec.schema import Feature, Schema
@@ -54,9 +54,9 @@ class Metadata(Part, frozen=True, kw_only=True):
     labels: Annotated[dict[str, str], Meta(description="Labels of the monitor.")] = field(
         default_factory=dict
     )
-    annotations: Annotated[dict[str, str], Meta(description="Annotations of the monitor.")] = field(
-        default_factory=dict
-    )
+    annotations: Annotated[
+        dict[str, Annotated[str, Meta(pattern=FREE_TEXT)]], Meta(description="Annotations of the monitor.")
+    ] = field(default_factory=dict)
 
     TOLERATED: ClassVar = frozenset(
         {

@@ -11,6 +11,7 @@ import pytest
 from driftline.errors import DataError
 from driftline.pane_codec import ENVELOPE, inflate
 from driftline_operator.cluster.api import ApiError
+from driftline_operator.controller.hub.history import PaneHistory
 from driftline_operator.controller.rounds import Rounds
 from driftline_operator.fleet.flat import Layout, pack_pane
 from driftline_operator.fleet.fleet import Fleet
@@ -89,7 +90,10 @@ class Cluster:
         self.spec, self.watched = SPEC, member().pods
         self.now = DAY_START + 65.0
         me: Any = self
-        self.rounds = Rounds(me, me, me, me, fleet, lambda: dt.datetime.fromtimestamp(self.now, dt.UTC))
+        history = PaneHistory(None)
+        self.rounds = Rounds(
+            me, me, me, me, fleet, history, lambda: dt.datetime.fromtimestamp(self.now, dt.UTC)
+        )
         me.rounds._checkpoint = lambda key, _: self.do("checkpoint", key[0])
         me.rounds._capture = lambda key, _: self.do("capture", key[0])
 
