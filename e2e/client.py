@@ -3,7 +3,7 @@
     python client.py MODEL HUB CA TOKEN NAMESPACE NAME SECONDS right|wrong
 
 Ten requests a second, each with an id of its own, and the labels a second later. While the hub is away labels
-wait, as their sender would have it. At the end it looks whether the hub has the predictions made in that time.
+wait, as their sender would have it. At the end it looks whether the hub has that time's predictions.
 Prints one JSON line: `sent`, `failed`, `labels`, `away` (requests made while no label could be sent), `late`
 (those of them that the hub has in the end).
 """
@@ -60,6 +60,17 @@ class Client:
         self.fresh: list[str] = []
         self.away: list[str] = []
 
+    def begin(self) -> None:
+        """Wait until the Service leads anywhere: a pod is ready before the node knows its way to it."""
+        health = self.options.model.rsplit("/", 1)[0] + "/healthz"
+        for _ in range(100):
+            try:
+                urllib.request.urlopen(health, timeout=2).close()
+            except OSError:
+                time.sleep(0.2)
+            else:
+                return
+
     def ask(self) -> None:
         """One request."""
         identity, instances = f"{self.options.name}-{self.sent}", rows(self.sent)
@@ -96,13 +107,15 @@ class Client:
 
     def run(self) -> dict[str, int]:
         """Until the time is over."""
-        began, told = time.monotonic(), 0.0
+        self.begin()
+        began = told = time.monotonic()
         while (now := time.monotonic()) - began < float(self.options.seconds):
             self.ask()
             if now - told > LABELS_EVERY:
                 self.tell()
                 told = time.monotonic()
             time.sleep(max(0.0, self.sent / RATE - (time.monotonic() - began)))
+        self.tell()
         late: set[str] = set()
         while len(late) < len(self.away) and time.monotonic() - now < COMES_WITHIN:
             late |= {each for each in self.away if each not in late and self.there(each)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import datetime as dt
 import logging
 import signal
@@ -31,6 +32,7 @@ from driftline_operator.controller.gather import Watches
 from driftline_operator.controller.hub.access import HubAccess
 from driftline_operator.controller.hub.client import HubClient
 from driftline_operator.controller.hub.follow import HubFollower
+from driftline_operator.controller.hub.history import PaneHistory
 from driftline_operator.controller.hub.trust import HubTls
 from driftline_operator.controller.monitors import Key, MonitorStore
 from driftline_operator.controller.observed import Installation, Reference
@@ -112,6 +114,8 @@ class Controller:
             self._hub_client, self._store, self._reference, self._tokens.of, lambda: utc_now().timestamp()
         )
         self._certified_once = False
+        self._certificate_changed = asyncio.Event()
+        """By whomever: what is damaged is mended at once."""
         self._tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         self._shadows = Shadows(
             api,
@@ -141,7 +145,8 @@ class Controller:
         )
         self._puller = Puller(settings.pull_concurrency)
         fleet = Fleet(self._puller, settings.pull_interval)
-        self._rounds = Rounds(api, self._applier, self._reconciler, self._tokens, fleet, utc_now)
+        history = PaneHistory(self._hub_client)
+        self._rounds = Rounds(api, self._applier, self._reconciler, self._tokens, fleet, history, utc_now)
         self._shadow_rounds = ShadowRounds(
             self._shadows,
             self._puller,
@@ -430,12 +435,16 @@ class Controller:
                 except ApiError as error:
                     _log.warning("certificates: %s", error)
                     wait = _RETRY
-            await asyncio.sleep(wait)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait):
+                    await self._certificate_changed.wait()
+            self._certificate_changed.clear()
 
     async def _for_ever(self) -> None:
         await asyncio.Event().wait()
 
     def _certified(self) -> None:
+        self._certificate_changed.set()
         self._all()
         found = self._watches.certificate.get(self._settings.namespace, self._settings.certificate_secret)
         if found is None:

@@ -17,13 +17,15 @@ from driftline_operator import names
 from driftline_operator.cluster.api import Api, ApiError
 from driftline_operator.cluster.resources import CONFIG_MAPS
 from driftline_operator.conditions import ReferenceReason
-from driftline_operator.controller.apply import Applier
+from driftline_operator.controller.apply import Applier, NotLeading
+from driftline_operator.controller.hub.history import PaneHistory
 from driftline_operator.controller.observed import Observed, Reference
 from driftline_operator.controller.plan import objects
 from driftline_operator.controller.reconcile import Reconciler
 from driftline_operator.controller.references import CAPTURING, too_large
 from driftline_operator.controller.tokens import Tokens
 from driftline_operator.fleet.captures import CaptureReason, RefreshReason, refresh
+from driftline_operator.fleet.checkpoint import LeftOut
 from driftline_operator.fleet.fleet import Fleet, Key, Member
 
 _log = logging.getLogger(__name__)
@@ -41,10 +43,11 @@ class Rounds:
         reconciler: Reconciler,
         tokens: Tokens,
         fleet: Fleet,
+        history: PaneHistory,
         now: Callable[[], dt.datetime],
     ) -> None:
         self._api, self._applier, self._reconciler = api, applier, reconciler
-        self._tokens, self.fleet, self._now = tokens, fleet, now
+        self._tokens, self.fleet, self._history, self._now = tokens, fleet, history, now
         self._checkpointed: dict[Key, float] = {}
         self._unrestored: set[Key] = set()
         self.seconds = 0.0
@@ -54,6 +57,7 @@ class Rounds:
         """Another controller has acted meanwhile: begin with its checkpoints."""
         self.fleet.keep({}, 0.0)
         self._checkpointed.clear()
+        self._history.forget()
         self._unrestored.clear()
 
     async def turn(self) -> None:
@@ -77,6 +81,9 @@ class Rounds:
         outcome = await self.fleet.round(self._tokens.of, self._time)
         at = self._time()
         self._reconciler.views.update({key: view._replace(at=at) for key, view in outcome.views.items()})
+        for namespace in sorted(outcome.refused):
+            self._tokens.doubt(namespace)
+            await _apart((namespace, ""), self._reconcile(namespace))
         for key in members:
             await _apart(key, self._capture(key, planned[key].observed))
         for namespace in sorted({key[0] for key in members}):
@@ -85,23 +92,35 @@ class Rounds:
             await _apart(key, self._checkpoint(key, planned[key].observed))
         self.seconds = self._time() - began
 
+    async def _reconcile(self, namespace: str) -> None:
+        await self._reconciler.namespace(namespace)
+
     def _time(self) -> float:
         return self._now().timestamp()
 
     async def _restore(self, key: Key) -> None:
         try:
-            found = await self._api.get(CONFIG_MAPS, key[0], names.panes_config_map(key[1]))
+            kept = await self._api.get(CONFIG_MAPS, key[0], names.panes_config_map(key[1]))
         except ApiError as error:
             if error.missing:
                 return
             raise
         try:
-            data = base64.b64decode((found.get("binaryData") or {}).get(names.PANES_KEY, ""))
+            data = base64.b64decode((kept.get("binaryData") or {}).get(names.PANES_KEY, ""))
         except binascii.Error:
             data = b""
-        why = self.fleet.restore(key, data)
-        if why:
-            _log.info("%s/%s begins anew: %s", *key, why)
+        found = self.fleet.restore(key, data)
+        if isinstance(found, LeftOut):
+            await self._recall(key, found)
+        elif found:
+            _log.info("%s/%s begins anew: %s", *key, found)
+
+    async def _recall(self, key: Key, left_out: LeftOut) -> None:
+        """What the checkpoint had no room for, from the hub."""
+        profile, _ = self.fleet.history(key)
+        panes = await self._history.recall(key, profile, left_out)
+        if not self.fleet.recall(key, left_out, panes):
+            _log.info("%s/%s: %d of %d earlier panes are known", *key, len(panes), len(left_out.panes))
 
     async def _checkpoint(self, key: Key, observed: Observed) -> None:
         now = self._time()
@@ -112,6 +131,7 @@ class Rounds:
             return
         self._checkpointed[key] = now
         try:
+            await self._history.keep(key, *self.fleet.history(key))  # first: the checkpoint counts on it
             await self._applier.ensure(objects.panes(observed, data))
         except BaseException:  # cut off too: what wasn't written is wanted again
             self.fleet.not_saved(key)
@@ -176,5 +196,10 @@ async def _apart(key: Key, step: Awaitable[None]) -> bool:
         if not error.status:
             raise
         _log.warning("%s/%s: %s", *key, error)
+        return False
+    except NotLeading:
+        raise
+    except Exception:  # noqa: BLE001 - a fault of ours, logged with its trace
+        _log.exception("%s/%s", *key)
         return False
     return True

@@ -2,20 +2,21 @@
 
 What the pods still hold is asked of them again; what only the controller has is kept: the merged panes (pods
 may have gone), what was added of each pod, and what lasts of the verdicts. Where it doesn't fit, the oldest
-panes go.
+panes go; which those were is kept, for the hub may have them: `restore` returns them, `recall` takes them.
 """
 
 from __future__ import annotations
 
 import zlib
-from typing import Final
+from collections.abc import Mapping
+from typing import Final, NamedTuple
 
 import msgspec
 from driftline.episode import VerdictsState
 from driftline.errors import DataError
 
 from driftline_operator.fleet.book import Book
-from driftline_operator.fleet.pods import Boot, PodBook, Span
+from driftline_operator.fleet.pods import Boot, Place, PodBook, Span, joined
 
 VERSION: Final = 1
 MOST_BYTES: Final = 700_000
@@ -49,6 +50,23 @@ class _Book(msgspec.Struct):
     judged: dict[int, int]
     verdicts: VerdictsState
     pods: list[_Pod]
+    left_out: list[tuple[int, int, int]] = []
+    """Start, length and CRC-32 of the panes that didn't fit."""
+    whole: dict[str, list[Span]] = {}
+    """By pod's UID the time that was covered with them."""
+
+
+class LeftOut(NamedTuple):
+    """What a checkpoint had no room for."""
+
+    panes: Mapping[Place, int]
+    """By place the CRC-32 of what was packed there."""
+    covered: Mapping[str, list[Span]]
+
+    @property
+    def lengths(self) -> list[int]:
+        """Of those panes."""
+        return sorted({length for _, length in self.panes})
 
 
 def encode(book: Book) -> bytes:
@@ -56,24 +74,36 @@ def encode(book: Book) -> bytes:
     panes, judged = book.store.dump()
     pods = [_pod(pod) for pod in book.pods.values()]
     verdicts = book.evaluator.state()
+    left_out: list[tuple[int, int, int]] = []
+    covered: dict[str, list[Span]] = {}
     while True:
         whole = _Book(
             VERSION, book.profile.hash, book.spec.model.version, _policy(book), book.began, panes, judged,
-            verdicts, pods,
+            verdicts, pods, left_out, covered,
         )  # fmt: skip
         data = zlib.compress(msgspec.msgpack.encode(whole), 1)  # panes are packed already
         if len(data) <= MOST_BYTES or not (panes or pods):
             return data
         if panes:
+            covered = covered or {pod.uid: pod.covered for pod in pods}
+            left_out += [(start, length, zlib.crc32(each)) for start, length, each in panes[: _cut(panes)]]
             cut = panes[len(panes) // 4][0] + panes[len(panes) // 4][1] if len(panes) > 3 else None
-            panes = panes[len(panes) // 4 + 1 :]
+            panes = panes[_cut(panes) :]
             pods = [_without(pod, cut) for pod in pods]
         else:
             pods = []
 
 
-def restore(book: Book, data: bytes) -> None:
-    """Go on from there. Raises DataError where it is damaged, of another version or another reference."""
+def _cut(panes: list[tuple[int, int, bytes]]) -> int:
+    """How many go at once."""
+    return len(panes) // 4 + 1
+
+
+def restore(book: Book, data: bytes) -> LeftOut | None:
+    """Go on from there. What had no room: None where all is there.
+
+    Raises DataError where it is damaged, of another version or another reference.
+    """
     found = _decoded(data)
     if found.version != VERSION:
         raise DataError(f"a checkpoint of version {found.version}, this program reads {VERSION}")
@@ -87,7 +117,32 @@ def restore(book: Book, data: bytes) -> None:
         book.evaluator.restore(found.verdicts)
     book.pods.update(pods)
     book.began = min(book.began, found.began)
-    book.show_again({seconds: end for seconds, end in found.judged.items() if seconds in book.store.windows})
+    book.show_again(_shown(book, found.judged))
+    if not found.left_out:
+        return None
+    panes = {(start, length): check for start, length, check in found.left_out}
+    return LeftOut(panes, found.whole)
+
+
+def recall(book: Book, left_out: LeftOut, panes: Mapping[Place, bytes]) -> bool:
+    """Add what had no room, once all of it is there as it was; else nothing, and its time stays uncovered.
+
+    Right after `restore`, before anything was taken.
+    """
+    found = {place: panes[place] for place in left_out.panes if place in panes}
+    if any(zlib.crc32(found.get(place, b"")) != check for place, check in left_out.panes.items()):
+        return False
+    book.store.merge(found.items())
+    for uid, covered in left_out.covered.items():
+        pod = book.pods.get(uid)
+        if pod is not None:
+            pod.covered = joined([*covered, *pod.covered])
+    book.show_again(_shown(book, book.store.judged))
+    return True
+
+
+def _shown(book: Book, judged: Mapping[int, int]) -> dict[int, int]:
+    return {seconds: end for seconds, end in judged.items() if seconds in book.store.windows}
 
 
 def _policy(book: Book) -> bytes:

@@ -155,6 +155,15 @@ class FleetStore:
 
     # ---- over a failover ----
 
+    @property
+    def judged(self) -> dict[int, int]:
+        """By window the end up to which it was judged."""
+        return dict(self._judged)
+
+    def rolled_up(self) -> list[tuple[int, int, bytes]]:
+        """The panes that are longer than the base one: what lasts."""
+        return [(*place, data) for place, data in sorted(self._packed.items()) if place[1] > self._base]
+
     def dump(self) -> tuple[list[tuple[int, int, bytes]], dict[int, int]]:
         """All panes in the order of time, and how far each window was judged: what `restore` takes."""
         return [(*place, self._packed[place]) for place in sorted(self._packed)], dict(self._judged)

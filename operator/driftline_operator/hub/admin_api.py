@@ -75,6 +75,5 @@ async def get_panes(hub: Hub, request: web.Request, grant: Grant) -> Panes:
     if not profile.isalnum() or len(profile) > 64:
         raise Refusal(400, "must be the hash of the panes' reference", field="profile", value=profile)
     start, end = number(request, "start", 0) or 0.0, number(request, "end", 0)
-    return await hub.ask(
-        lambda each: panes.find(each, known.id, profile, start, LAST if end is None else end)
-    )
+    last, seconds = LAST if end is None else end, number(request, "seconds", 0)
+    return await hub.ask(lambda each: panes.find(each, known.id, profile, start, last, seconds))

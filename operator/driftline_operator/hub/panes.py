@@ -68,9 +68,18 @@ def add(connection: Connection, monitor: int, panes: tuple[StoredPane, ...], now
 
 
 def find(
-    connection: Connection, monitor: int, profile: str, start: float, end: float, most: int = MOST_PANES
+    connection: Connection,
+    monitor: int,
+    profile: str,
+    start: float,
+    end: float,
+    seconds: float | None = None,
+    most: int = MOST_PANES,
 ) -> Panes:
-    """Panes that begin within [start, end), of one reference; at most so many, and where the rest begins."""
+    """Panes that begin within [start, end), of one reference; at most so many, and where the rest begins.
+
+    `seconds`: only those of that length.
+    """
     table = schema.panes.c
     query = (
         sa.select(table.start, table.seconds, table.body)
@@ -79,6 +88,7 @@ def find(
             table.profile_hash == profile,
             table.start >= start,
             table.start < end,
+            sa.true() if seconds is None else table.seconds == seconds,
         )
         .order_by(table.start, table.seconds)
         .limit(most + 1)

@@ -18,8 +18,8 @@ from driftline_operator.hub.registry import Registry
 
 PIECE: Final = 10_000
 """Rows deleted in one transaction."""
-PANE_AGE: Final = 400 * 86_400.0
-"""Of pane history: a year and a little, to compare with last year's."""
+PANE_WINDOWS: Final = 2
+"""Of pane history: so many of the longest window, that one which has just ended can be looked at whole."""
 
 
 class Limits(NamedTuple):
@@ -29,6 +29,8 @@ class Limits(NamedTuple):
     age: float
     """Seconds."""
     rows: int
+    panes: float = 2 * 86_400.0
+    """Seconds, of pane history."""
 
 
 def limits_of(registry: Registry) -> list[Limits]:
@@ -37,9 +39,12 @@ def limits_of(registry: Registry) -> list[Limits]:
     for known in registry.monitors.values():
         labels = known.monitor.spec.labels
         retention = (
-            DEFAULT if labels is None else Limits(0, float(labels.retention.age), labels.retention.rows)
+            DEFAULT
+            if labels is None
+            else DEFAULT._replace(age=float(labels.retention.age), rows=labels.retention.rows)
         )
-        found.append(retention._replace(monitor=known.id))
+        panes = PANE_WINDOWS * float(max(known.monitor.spec.windows))
+        found.append(retention._replace(monitor=known.id, panes=panes))
     return found
 
 
@@ -61,7 +66,7 @@ def clean(database: Database, limits: Iterable[Limits], now: float) -> dict[str,
         _add(counts, "predictions", _pieces(database, schema.predictions, each.monitor, "at", oldest))
         for table in (schema.labels, schema.feedback, schema.kpis):
             _add(counts, table.name, _pieces(database, table, each.monitor, "received", now - each.age))
-        _add(counts, "panes", _pieces(database, schema.panes, each.monitor, "start", now - PANE_AGE))
+        _add(counts, "panes", _pieces(database, schema.panes, each.monitor, "start", now - each.panes))
     _orphans(database, counts)
     return counts
 

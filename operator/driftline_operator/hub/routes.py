@@ -92,6 +92,7 @@ _PANES: Final = (
     ),
     Parameter("start", _number(), "Unix seconds (default: the first)."),
     Parameter("end", _number(), "Unix seconds (default: the last)."),
+    Parameter("seconds", _number(), "Only panes of that length (default: of any)."),
 )
 _ONE_MONITOR: Final = "/v1/monitors/{namespace}/{monitor}"
 _ITS_PANES: Final = "/v1/panes/{namespace}/{monitor}"

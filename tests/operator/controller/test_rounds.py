@@ -11,6 +11,7 @@ import pytest
 from driftline_operator.cluster.api import Api, ApiError
 from driftline_operator.conditions import ReferenceReason
 from driftline_operator.controller.apply import Applier
+from driftline_operator.controller.hub.history import PaneHistory
 from driftline_operator.controller.observed import Observed, Reference, observe
 from driftline_operator.controller.plan.namespace import MonitorPlan
 from driftline_operator.controller.plan.pods import Survey
@@ -82,7 +83,8 @@ class Turns:
         applier = Applier(api, lambda: 10.0, lambda *_: None)
         tokens: Any = type("Tokens", (), {"of": lambda *_: "token"})()
         reconciler: Any = self.planned
-        self.rounds = Rounds(api, applier, reconciler, tokens, Fleet(self.pods, 60.0), self._now)
+        fleet, history = Fleet(self.pods, 60.0), PaneHistory(None)
+        self.rounds = Rounds(api, applier, reconciler, tokens, fleet, history, self._now)
 
     def _now(self) -> dt.datetime:
         return dt.datetime.fromtimestamp(self.pods.now, dt.UTC)

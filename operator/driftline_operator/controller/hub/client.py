@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 import logging
 import ssl
-from collections.abc import Callable, Mapping
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, NamedTuple
 
 import aiohttp
 import msgspec
@@ -22,6 +22,8 @@ _log = logging.getLogger(__name__)
 
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=20, sock_connect=3)
 _MOST_BYTES: Final = 8 << 20
+_MOST_PANE_BYTES: Final = 256 << 20
+"""Of an answer with a thousand panes."""
 _MOST_SAID: Final = 300
 
 
@@ -34,6 +36,25 @@ class _Monitors(msgspec.Struct):
     monitors: list[_Monitor]
 
 
+class SentPane(NamedTuple):
+    """A pane of the fleet: unix seconds, seconds, and what is packed there."""
+
+    start: int
+    seconds: int
+    body: bytes
+
+
+class _Pane(msgspec.Struct):
+    start: float
+    body: bytes
+
+
+class _Panes(msgspec.Struct):
+    panes: list[_Pane]
+    next: float | None = None
+
+
+_PANES: Final = msgspec.json.Decoder(_Panes)
 _REPORT: Final = msgspec.json.Decoder(HubReport)
 _MONITORS: Final = msgspec.json.Decoder(_Monitors)
 
@@ -90,8 +111,39 @@ class HubClient:
         except msgspec.DecodeError as error:
             return Away(HubReason.UNREACHABLE, f"the hub's report can't be read: {error}")
 
+    async def put_panes(self, key: Key, profile: str, panes: Sequence[SentPane]) -> Away | None:
+        """Give panes of one reference to the hub; None once it has them."""
+        content = [{**each._asdict(), "profile": profile} for each in panes]
+        body = msgspec.json.encode({"panes": content})
+        got = await self._ask("POST", f"/v1/panes/{key[0]}/{key[1]}", body=body)
+        return got if isinstance(got, Away) else None
+
+    async def panes(self, key: Key, profile: str, length: int, start: int, end: int) -> list[_Pane] | Away:
+        """Panes of that length that begin within [start, end)."""
+        found: list[_Pane] = []
+        begin: float | None = start
+        while begin is not None:
+            query = {"profile": profile, "seconds": str(length), "start": str(begin), "end": str(end)}
+            path = f"/v1/panes/{key[0]}/{key[1]}"
+            got = await self._ask("GET", path, query=query, most=_MOST_PANE_BYTES)
+            if isinstance(got, Away):
+                return got
+            try:
+                page = _PANES.decode(got)
+            except msgspec.DecodeError as error:
+                return Away(HubReason.UNREACHABLE, f"the hub's panes can't be read: {error}")
+            found += page.panes
+            begin = page.next
+        return found
+
     async def _ask(
-        self, method: str, path: str, *, body: bytes | None = None, query: Mapping[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        *,
+        body: bytes | None = None,
+        query: Mapping[str, str] | None = None,
+        most: int = _MOST_BYTES,
     ) -> bytes | Away:
         token = self._token()
         if self._session is None or not token:
@@ -107,9 +159,9 @@ class HubClient:
                 ssl=self._tls() or True,
                 allow_redirects=False,
             ) as answer:
-                content = await bounded(answer, _MOST_BYTES)
+                content = await bounded(answer, most)
                 if content is None:
-                    return Away(HubReason.UNREACHABLE, f"the hub's answer has more than {_MOST_BYTES} bytes")
+                    return Away(HubReason.UNREACHABLE, f"the hub's answer has more than {most} bytes")
                 return content if answer.status < 300 else _away(answer.status, content)
         except TimeoutError:
             return Away(HubReason.UNREACHABLE, f"the hub at {self._url} doesn't answer in time")
