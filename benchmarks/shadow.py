@@ -10,12 +10,13 @@ is a second server on the same cores: what it takes from the model there is in t
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from statistics import median
+from statistics import median, quantiles
 
 from driftline.quantity import Duration
 from driftline.shadow.plan import ComparisonPlan
@@ -36,13 +37,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.shadow", description=__doc__.partition("\n")[0]
     )
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--rounds", type=int, default=15, help="2 or more")
     parser.add_argument("--seconds", type=float, default=4.0)
     parser.add_argument("--rate", type=int, default=200, help="requests a second")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="driftline-bench-") as name:
         samples, mirrored = measure(Path(name), options.rounds, options.seconds, options.rate)
-    print(machine())
+    print(f"{machine()} Load average at the end: {os.getloadavg()[0]:.1f}.")
     print(_table(samples))
     failed = sum(sample.errors for each in samples.values() for sample in each)
     print(f"{mirrored:,} requests were mirrored; {failed} live ones failed")
@@ -110,9 +111,13 @@ def _table(samples: dict[bool, list[load.Sample]]) -> str:
     percentiles: dict[str, Callable[[load.Sample], float]] = {"p50": lambda s: s.p50, "p99": lambda s: s.p99}
     rows = []
     for name, of in percentiles.items():
-        off, on = (median(of(sample) for sample in samples[which]) for which in (False, True))
-        rows.append([name, f"{off:,.0f}", f"{on:,.0f}", f"{on / off:.3f}"])
-    return table(["microseconds", "no shadow", "with a shadow", "ratio of medians"], rows)
+        off, on = ([of(sample) for sample in samples[which]] for which in (False, True))
+        each = quantiles([b / a for a, b in zip(off, on, strict=True)], n=4)
+        ratio = median(on) / median(off)
+        spread = f"{each[0]:.2f} to {each[2]:.2f}"
+        rows.append([name, f"{median(off):,.0f}", f"{median(on):,.0f}", f"{ratio:.3f}", spread])
+    head = ["microseconds", "no shadow", "with a shadow", "ratio of medians", "quartiles of rounds' ratios"]
+    return table(head, rows)
 
 
 if __name__ == "__main__":

@@ -103,7 +103,7 @@ class TestPairs:
             config = mirror_config(other.url, live=live.url, traffic=ROOM, aa=Aa(share=1.0))
             async with mirroring(config) as running:
                 running.offer([predicted(n) for n in range(300)])
-                found = await running.settled(20)
+                found = await running.settled()
         assert len(live.asked) == len(other.asked) == 600
         assert found.tally.twice.products.count == 300
         noise = found.tally.twice.noise()[0]

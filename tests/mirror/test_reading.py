@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from driftline.columns import Batch, CategoricalColumn, NumericColumn
+from driftline.columns import Batch, CategoricalColumn, Column, NumericColumn
 from driftline.pane import Limits
 from driftline.profile import Role
 from driftline.profile_build import BuildPlan, MemoryRows, ReferenceColumn, build_profile
@@ -107,7 +107,7 @@ class TestPlan:
         n = 1000
         names = ("no", "yes")
         codes = np.arange(n, dtype=np.int32) % 2
-        columns = {
+        columns: dict[str, Column] = {
             "sex": CategoricalColumn(codes, ("m", "f")),
             "label": CategoricalColumn(codes, names),
             "value": NumericColumn(np.arange(n, dtype=np.float64)),
@@ -119,7 +119,9 @@ class TestPlan:
                 ReferenceColumn("value", True, Role.FEATURE, Limits()),
             )
         )
-        return build_profile(MemoryRows([(Batch(n, columns, n), np.arange(n) * 1.0)], requests=n), plan)
+        return build_profile(
+            MemoryRows([(Batch(n, columns, n), np.arange(n, dtype=np.float64))], requests=n), plan
+        )
 
     def test_classes_and_segments_are_the_references(self) -> None:
         found = plan_of(monitor_spec(), Compare(segments=("sex", "age")), self._profile())

@@ -83,7 +83,7 @@ class Mirroring:
         assert not [*account.problems()]
         return account
 
-    async def settled(self, seconds: float = 10.0) -> Snapshot:
+    async def settled(self, seconds: float = 60.0) -> Snapshot:
         """All that was offered, once nothing waits any longer."""
         deadline = time.monotonic() + seconds
         while self.account.waiting:
