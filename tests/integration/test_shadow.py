@@ -392,9 +392,9 @@ async def test_a_promotion_by_annotation_changes_workload_and_model_version(
                 if pod["metadata"]["name"] not in ready:
                     ready.add(pod["metadata"]["name"])
                     await runs(api, namespace, pod, "127.0.0.9")
-            for pod in (await api.list(PODS, namespace))[0]:
-                if pod["metadata"].get("deletionTimestamp"):
-                    await _forced(api, namespace, str(pod["metadata"]["name"]))
+            for each in (await api.list(PODS, namespace))[0]:
+                if each["metadata"].get("deletionTimestamp"):
+                    await _forced(api, namespace, str(each["metadata"]["name"]))
             conditions = {e["type"]: e for e in (await status(api, namespace))["conditions"]}
             return bool(conditions["Promoted"]["status"] == "True")
 

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from driftline_operator.controller.series import Series as ControllerSeries
+from driftline_operator.controller.shadow_series import ShadowSeries
 from driftline_operator.fleet import metrics
 from driftline_operator.injector import program
 from driftline_operator.injector.server import Series as InjectorSeries
@@ -32,8 +33,20 @@ def registered() -> dict[str, set[str]]:
 
 
 def test_of_the_programs() -> None:
-    others = {name: labels for name, labels in DOCUMENTED.items() if "_fleet_" not in name}
+    others = {
+        name: labels
+        for name, labels in DOCUMENTED.items()
+        if "_fleet_" not in name and "_shadow_" not in name
+    }
     assert others == registered() | {name: set() for name in ASIDE}
+
+
+def test_of_the_shadows() -> None:
+    exposed = {
+        each.name: set(each._labelnames) - {"namespace", "monitor", "shadow"}
+        for each in ShadowSeries(lambda: iter(())).collect()
+    }
+    assert {name: labels for name, labels in DOCUMENTED.items() if "_shadow_" in name} == exposed
 
 
 def test_of_the_fleet() -> None:

@@ -10,6 +10,7 @@ import logging
 import signal
 import ssl
 import time
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import kopf
@@ -284,6 +285,7 @@ class Controller:
             if self._lease.held != self._taken_over:
                 held = self._lease.held
                 self._series.leader.set(held)
+                self._shadows.forget()  # who doesn't act has no figures of them
                 if held:  # another may have acted meanwhile
                     self._applier.forget()
                     self._reconciler.take_over()
@@ -291,7 +293,6 @@ class Controller:
                     self._rounds.forget()
                     self._hub.forget()
                     self._hub_access.forget()
-                    self._shadows.forget()
                     self._all()
                 self._taken_over = held
             await asyncio.sleep(0.2)
@@ -344,19 +345,22 @@ class Controller:
         async with self._puller:
             while True:
                 began = time.monotonic()
-                if self._acts:
-                    try:
-                        async with asyncio.timeout(max(60.0, 4 * self._settings.pull_interval)):
-                            await self._rounds.turn()
-                            await self._shadow_rounds.turn()
-                    except NotLeading:
-                        pass
-                    except (ApiError, TimeoutError) as error:
-                        _log.warning("round over the pods: %s", str(error) or "not ended in time")
-                    except Exception:  # noqa: BLE001 - logged with its trace; the next round comes
-                        _log.exception("round over the pods")
+                for turn in (self._rounds.turn, self._shadow_rounds.turn):
+                    if self._acts:
+                        await self._turn(turn)
                 spent = time.monotonic() - began
                 await asyncio.sleep(max(0.5, self._settings.pull_interval - spent))
+
+    async def _turn(self, turn: Callable[[], Awaitable[None]]) -> None:
+        try:
+            async with asyncio.timeout(max(60.0, 4 * self._settings.pull_interval)):
+                await turn()
+        except NotLeading:
+            pass
+        except (ApiError, TimeoutError) as error:
+            _log.warning("round over the pods: %s", str(error) or "not ended in time")
+        except Exception:  # noqa: BLE001 - logged with its trace; the next round comes
+            _log.exception("round over the pods")
 
     async def _follow_hub(self) -> None:
         """Tell the hub of monitors, and the monitors what it says, while this replica acts."""

@@ -107,13 +107,12 @@ class Shadows:
         shadows = [observe_shadow(each) for each in self._source.shadows(state.name)]
         shadows = [each for each in shadows if not each.body["metadata"].get("deletionTimestamp")]
         self._drop(state.name, shadows)
-        for observed in shadows:
-            await self._known(observed)
-        told = {each.uid: self._told(self._running[each.key]) for each in shadows}
+        known = {each.uid: await self._known(each) for each in shadows}
+        told = {uid: self._told(each) for uid, each in known.items()}
         facts = Facts(allowed=self._allowed, guarded=bool(shadows) and await self._is_guarded())
         mirrors = {}
         for made in plan_shadows(shadows, told, state, loaded, facts, self._now()):
-            await self._apply(made)
+            await self._apply(known[made.observed.uid], made)
             if made.mirror is not None:
                 mirrors[made.mirror[0]] = made.mirror[1]
         return mirrors
@@ -127,15 +126,15 @@ class Shadows:
     def _told(self, known: Running) -> Told:
         return Told(known.course, known.judgement, known.refused, known.pods, known.answered)
 
-    async def _known(self, observed: ObservedShadow) -> None:
+    async def _known(self, observed: ObservedShadow) -> Running:
         known = self._running.get(observed.key)
         if known is None or known.observed.uid != observed.uid:
-            self._running[observed.key] = await self._load(observed)
+            known = await self._load(observed)
         elif known.course.generation != observed.generation:
-            new = Course(uid=observed.uid, generation=observed.generation)
-            self._running[observed.key] = Running(observed, new)
-        else:
-            known.observed = observed
+            known = Running(observed, Course(uid=observed.uid, generation=observed.generation))
+        known.observed = observed
+        self._running[observed.key] = known
+        return known
 
     async def _load(self, observed: ObservedShadow) -> Running:
         name = names.shadow_config_map(observed.name)
@@ -184,8 +183,7 @@ class Shadows:
                 self._guarded = False, now - _GUARDED_SECONDS + 5
         return self._guarded[0]
 
-    async def _apply(self, made: ShadowPlan) -> None:
-        known = self._running[made.observed.key]
+    async def _apply(self, known: Running, made: ShadowPlan) -> None:
         known.text = made.text or known.text
         if made.course != known.course:
             await self._step(known, made.course)

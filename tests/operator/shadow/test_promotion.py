@@ -115,7 +115,7 @@ def test_ready_it_is_promoted() -> None:
 
 @pytest.mark.parametrize("kind", ["late", "stuck"])
 def test_what_doesnt_become_ready_is_taken_back(kind: str) -> None:
-    stuck = {"conditions": [{"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}]}
+    stuck: Json = {"conditions": [{"type": "Progressing", "status": "False", "reason": "x"}]}
     live = changed(**(stuck if kind == "stuck" else {}))
     back = step(rolling(), live, now=701.0 if kind == "late" else 110.0).course
     assert back.rollout is not None
