@@ -169,7 +169,7 @@ def test_an_api_server_that_restarts_is_not_noticed_by_the_models_clients(
         own_node.processes.end("kube-apiserver")
         time.sleep(5)  # leases are not renewed, watches break
         node.start_api_server(own_node)
-        # In its first moments an API server knows no endpoints of webhooks, and admits pods bare, as promised.
+        # In its first moments an API server knows no webhook's endpoints, and admits pods bare, as promised.
         eventually(lambda: injected_in_a_trial(cluster, namespace), 30)
         # A new pod gets its sidecar: the injectors' cache follows again.
         cluster.kubectl("-n", namespace, "scale", "deployment/flights", "--replicas=3")

@@ -32,6 +32,17 @@ class Aspect(StrEnum):
     FAIRNESS = "Fairness"
 
 
+class ShadowAspect(StrEnum):
+    """Those of a ShadowDeployment; their reasons are in `shadow.reasons`."""
+
+    CANDIDATE_READY = "CandidateReady"
+    MIRRORING = "Mirroring"
+    PROMOTABLE = "Promotable"
+    """The verdict: True Promotable, False Rejected, Unknown Inconclusive."""
+    PROMOTED = "Promoted"
+    FINISHED = "Finished"
+
+
 class ReadyReason(StrEnum):
     """Why a monitor does its work, or what keeps it from it: the first that applies."""
 
@@ -99,6 +110,8 @@ class DriftReason(StrEnum):
     NO_REFERENCE = "NoReference"
     LOW_COVERAGE = "LowCoverage"
     """Of too large a share of the pods' time the counts couldn't be had."""
+    STALE = "Stale"
+    """No round over the pods has ended for long; the controller's log says why."""
     INVALID_SPEC = "InvalidSpec"
 
 
@@ -136,7 +149,7 @@ class HubReason(StrEnum):
 class Finding(NamedTuple):
     """One condition as it is found now."""
 
-    aspect: Aspect
+    aspect: Aspect | ShadowAspect
     status: Status
     reason: str
     message: str

@@ -104,6 +104,12 @@ def _controller(parser: argparse.ArgumentParser) -> None:
     add("--controller-service", default="driftline-controller", metavar="NAME", help="%(default)s")
     add("--certificates", default="self", choices=("self", "external"), help="who makes them (self)")
     add("--failure-policy", default="Ignore", choices=("Ignore", "Fail"), help="of webhook entries (Ignore)")
+    add("--no-candidates", action="store_true", help="shadows of existing Services only: run nothing")
+    add(
+        "--no-shadow-policy",
+        action="store_true",
+        help="run candidates without the admission policy that says who may ask for one",
+    )
     add("--no-restarts", action="store_true", help="never restart workloads, whatever monitors ask for")
     add("--resync", type=seconds, default=300.0, metavar="TIME", help="look at everything so often (5m)")
     add("--status-interval", type=seconds, default=30.0, metavar="TIME", help="between status writes (30s)")
@@ -259,7 +265,13 @@ def controller_settings(given: argparse.Namespace) -> ControllerSettings:
         "lease_duration", "kubeconfig", "hub_service",
     )  # fmt: skip
     fields = {name: getattr(given, name) for name in plain}
-    return ControllerSettings(**fields, sidecar=sidecar_settings(given), may_restart=not given.no_restarts)
+    return ControllerSettings(
+        **fields,
+        sidecar=sidecar_settings(given),
+        may_restart=not given.no_restarts,
+        may_run_candidates=not given.no_candidates,
+        needs_shadow_policy=not given.no_shadow_policy,
+    )
 
 
 def seconds(text: str) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from typing import Final
 
 from driftline import profile_parts
@@ -43,6 +45,13 @@ CAPTURED_ANNOTATION: Final = "driftline.io/captured"
 """Beside it: `true` where it was made of captured rows."""
 PART_LABEL: Final = "driftline.io/profile-part"
 """On a ConfigMap that holds a further part of a profile: its number, from 2 on."""
+
+SHADOW_LABEL: Final = "driftline.io/shadow"
+"""On a candidate's pods, and what else is owned: the UID of its ShadowDeployment."""
+PROMOTE_ANNOTATION: Final = "driftline.io/promote"
+"""On a ShadowDeployment: the generation of its spec that shall take the live workload's place."""
+PROMOTED_ANNOTATION: Final = "driftline.io/promoted-by"
+"""On a workload's pod template: the UID and generation of the ShadowDeployment whose candidate it is."""
 
 SCRAPE_ANNOTATIONS: Final = ("prometheus.io/scrape", "prometheus.io/port", "prometheus.io/path")
 
@@ -102,11 +111,37 @@ def panes_config_map(monitor: str) -> str:
     return f"driftline-{monitor}-panes"
 
 
+SHADOW_KEY: Final = "shadow.yaml"
+"""In a monitor's ConfigMap: what the mirror is told."""
+COURSE_KEY: Final = "course"
+PAIRS_KEY: Final = "pairs"
+PATCH_KEY: Final = "patch.yaml"
+"""In a shadow's ConfigMap: what a promotion changes in the live workload, for who applies it otherwise."""
+
+_DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+
+
+def candidate(shadow: str) -> str:
+    """The Deployment and the Service of a candidate; a Service's name is a DNS label of 63 letters at most."""
+    name = f"driftline-shadow-{shadow}"
+    if len(name) <= 63 and _DNS_LABEL.fullmatch(shadow):
+        return name
+    return f"driftline-shadow-{hashlib.sha256(shadow.encode()).hexdigest()[:16]}"
+
+
+def shadow_config_map(shadow: str) -> str:
+    """How far a shadow has come, with its pairs. Not a monitor's: those begin `driftline-`."""
+    name = f"driftline.shadow.{shadow}"
+    return name if len(name) <= 253 else f"driftline.shadow.{hashlib.sha256(shadow.encode()).hexdigest()}"
+
+
 POD_MONITOR: Final = "driftline-sidecars"
 """The PodMonitor of a namespace's sidecars."""
 
 # ---- objects of the cluster and of the operator's own namespace ----
 
+SHADOW_POLICY: Final = "driftline-shadows"
+"""The ValidatingAdmissionPolicy by which who asks for a candidate must be allowed to create Deployments."""
 LEASE: Final = "driftline-controller"
 SETTINGS_CONFIG_MAP: Final = "driftline-settings"
 SETTINGS_INJECTION_KEY: Final = "injection"

@@ -13,20 +13,22 @@ from tests.support.charts import VALUES, Json, documents
 from tests.support.children import REPO
 from tests.support.tools import need
 
-CLUSTER_WIDE = {"namespaces", "mutatingwebhookconfigurations"}
+CLUSTER_WIDE = {"namespaces", "mutatingwebhookconfigurations", "validatingadmissionpolicybindings"}
 OF_THE_CORE = {
     "configmaps", "limitranges", "namespaces", "pods", "resourcequotas", "secrets", "services",
 }  # fmt: skip
 GROUPS = {
     "": OF_THE_CORE,
     "apps": {"deployments", "statefulsets", "daemonsets", "replicasets"},
-    "driftline.io": {"modelmonitors", "modelmonitors/status"},
+    "driftline.io": {
+        "modelmonitors", "modelmonitors/status", "shadowdeployments", "shadowdeployments/status",
+    },
     "networking.k8s.io": {"networkpolicies"},
     "events.k8s.io": {"events"},
     "monitoring.coreos.com": {"podmonitors"},
     "coordination.k8s.io": {"leases"},
-    "admissionregistration.k8s.io": {"mutatingwebhookconfigurations"},
-}
+    "admissionregistration.k8s.io": {"mutatingwebhookconfigurations", "validatingadmissionpolicybindings"},
+}  # fmt: skip
 
 
 class Right(NamedTuple):
@@ -110,6 +112,7 @@ def test_with_namespaces_no_right_reaches_beyond_them() -> None:
         ("namespaces", "ml"): {"list", "watch"},
         ("mutatingwebhookconfigurations", ""): {"list", "watch", "create"},
         ("mutatingwebhookconfigurations", "driftline-ml"): {"patch", "delete"},
+        ("validatingadmissionpolicybindings", "driftline-shadows"): {"get"},
     }
 
 
@@ -118,7 +121,12 @@ def test_what_isnt_needed_isnt_asked_for() -> None:
         return any((each.resource, each.verb) == (resource, verb) for each in rendered(values))
 
     assert may({}, "statefulsets", "patch")
-    assert not may({"controller": {"allowRestarts": False}}, "statefulsets", "patch")
+    neither = {"controller": {"allowRestarts": False}, "shadow": {"candidates": False}}
+    assert not may(neither, "statefulsets", "patch")
+    for verb in ("create", "delete"):
+        assert may({}, "deployments", verb)
+        assert not may({"shadow": {"candidates": False}}, "deployments", verb)
+        assert not may({"shadow": {"candidates": False}}, "services", verb)
     assert not may({"metrics": {"scrape": "annotations"}}, "podmonitors", "list")
     certificates = {"certificates": {"issuer": "cert-manager"}}
     own = {each.verb for each in rendered(certificates) if each.name == "driftline-webhook-certs"}

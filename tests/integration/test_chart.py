@@ -37,7 +37,10 @@ async def test_the_api_server_takes_what_is_rendered(api: Api, name: str) -> Non
     assert checked >= 15
 
 
-CLUSTER_WIDE = {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition"}
+CLUSTER_WIDE = {
+    "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition",
+    "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding",
+}  # fmt: skip
 
 
 def _plural(kind: str) -> str:

@@ -206,14 +206,19 @@ async def test_a_fleet_from_capture_to_failover(
         )
         end.enter_context(child(second, tmp_path / "second.log"))
         await eventually(lambda: asyncio.to_thread(listens, metrics))
+        stood = (await conditions(api, namespace))["Ready"]
         os.kill(running.pids[0], signal.SIGKILL)
+        at_its_end = await rows(api, namespace)
 
         async def taken_over() -> bool:
             await asyncio.to_thread(kubelets[0].send, 40, int(time.time()))
             found = await conditions(api, namespace)
             held = "is held by" in (tmp_path / "second.log").read_text()
-            return held and found["Ready"]["status"] == "True" and await rows(api, namespace) > 0
+            anew = await rows(api, namespace) not in (0, at_its_end)
+            return held and found["Ready"]["status"] == "True" and anew
 
         await eventually(taken_over, 30)
+        now = (await conditions(api, namespace))["Ready"]
+        assert (stood["status"], stood["lastTransitionTime"]) == ("True", now["lastTransitionTime"])
         for log in ("controller.log", "second.log"):
             assert "Traceback" not in (tmp_path / log).read_text()

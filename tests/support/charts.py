@@ -37,6 +37,8 @@ VALUES: dict[str, Json] = {
         "controller": {"podDisruptionBudget": {"enabled": False}},
         "injector": {"podDisruptionBudget": {"enabled": False}},
     },
+    "no-candidates": {"shadow": {"candidates": False}},
+    "candidates-without-policy": {"shadow": {"requirePolicy": False}},
     "no-injection": {"injection": {"enabled": False, "failurePolicy": "Fail"}},
     "network-policies": {
         "networkPolicy": {

@@ -24,6 +24,7 @@ from driftline_operator.cluster.resources import (
     RESOURCE_QUOTAS,
     SECRETS,
     SERVICES,
+    SHADOW_DEPLOYMENTS,
     STATEFUL_SETS,
     WEBHOOKS,
     Object,
@@ -57,7 +58,10 @@ def trim_pod(pod: Object) -> Object:
     kept.setdefault("containers", [])
     metadata = _only(pod["metadata"], _POD_METADATA)
     metadata["annotations"] = _ours(metadata.get("annotations") or {})
-    return {"metadata": metadata, "spec": kept, "status": _only(pod.get("status") or {}, _POD_STATUS)}
+    told: tuple[str, ...] = _POD_STATUS
+    if names.SHADOW_LABEL in (metadata.get("labels") or {}):
+        told = (*told, "containerStatuses")  # of a candidate: why it isn't ready
+    return {"metadata": metadata, "spec": kept, "status": _only(pod.get("status") or {}, told)}
 
 
 def trim_workload(kind: str) -> Callable[[Object], Object]:
@@ -66,7 +70,7 @@ def trim_workload(kind: str) -> Callable[[Object], Object]:
     def trim(found: Object) -> Object:
         metadata = _only(found["metadata"], (*_POD_METADATA, "generation"))
         metadata.pop("annotations", None)
-        spec = _only(found["spec"], ("template", "replicas"))
+        spec = _only(found["spec"], ("template", "replicas", "selector", "progressDeadlineSeconds"))
         return {"kind": kind, "metadata": metadata, "spec": spec, "status": found.get("status") or {}}
 
     return trim
@@ -110,6 +114,7 @@ class Watches:
             each.kind: self._group(each, trim=trim_workload(each.kind))
             for each in (DEPLOYMENTS, STATEFUL_SETS, DAEMON_SETS)
         }
+        self._shadows = self._group(SHADOW_DEPLOYMENTS, trim=trim_plain)
         self.config_maps = self._group(CONFIG_MAPS, metadata_only=True, trim=trim_plain)
         self.pod_monitors = (
             self._group(POD_MONITORS, metadata_only=True, trim=trim_plain, labels=_MANAGED)
@@ -142,7 +147,7 @@ class Watches:
         workloads = [cache for group in self._workloads.values() for cache in group]
         return [
             *self._pods, *self._services, *self._policies, *self._quotas, *self._limit_ranges,
-            *self._replica_sets, *workloads, *self.config_maps, *self.pod_monitors,
+            *self._replica_sets, *workloads, *self._shadows, *self.config_maps, *self.pod_monitors,
         ]  # fmt: skip
 
     @property
@@ -174,12 +179,27 @@ class Watches:
             CONFIG_MAPS.plural: self.config_maps,
             POD_MONITORS.plural: self.pod_monitors,
             WEBHOOKS.plural: [self.webhooks],
+            DEPLOYMENTS.plural: self._workloads[DEPLOYMENTS.kind],
+            SERVICES.plural: self._services,
         }
         for cache in groups.get(plural, []):
             found = cache.get(namespace, name)
             if found is not None:
                 return str(found["metadata"]["resourceVersion"])
         return None
+
+    def shadows(self, namespace: str) -> tuple[Object, ...]:
+        """The ShadowDeployments of a namespace."""
+        return _within(self._shadows, namespace)
+
+    def pod_uids(self, namespace: str) -> set[str]:
+        """Of all pods that are there."""
+        return {str(each["metadata"]["uid"]) for each in _within(self._pods, namespace)}
+
+    @property
+    def shadowed(self) -> set[str]:
+        """Namespaces with ShadowDeployments."""
+        return {each["metadata"]["namespace"] for cache in self._shadows for each in cache}
 
     def owned_config_maps(self, namespace: str, monitor: Observed) -> list[Object]:
         """The metadata of those ConfigMaps that belong to that very monitor."""

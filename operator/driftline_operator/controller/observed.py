@@ -10,7 +10,7 @@ from driftline.decoding import build_monitor, encode_monitor
 from driftline.errors import InvalidSpec
 from driftline.spec import Metadata, ModelMonitor
 
-from driftline_operator.cluster.resources import Object
+from driftline_operator.cluster.resources import MODEL_MONITORS, Object, Resource
 from driftline_operator.conditions import ReferenceReason
 from driftline_operator.injection.sidecars import Settings
 
@@ -24,6 +24,11 @@ class Observed(NamedTuple):
     problem: str = ""
     document: str = ""
     """The monitor as its sidecars read it: YAML, with nothing of its metadata but name and namespace."""
+
+    @property
+    def resource(self) -> Resource:
+        """Its kind."""
+        return MODEL_MONITORS
 
     @property
     def name(self) -> str:
@@ -118,5 +123,7 @@ class NamespaceState(NamedTuple):
     """Is the namespace's webhook configuration there already?"""
     annotations: Mapping[str, str] = {}
     """The namespace's own."""
+    mirrors: Mapping[str, str] = {}
+    """By monitor: what its mirrors are told, where a shadow compares."""
     held: frozenset[str] = frozenset()
     """Monitors without an entry, whom another's must not bring in: found while planning."""

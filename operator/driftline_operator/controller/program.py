@@ -40,9 +40,12 @@ from driftline_operator.controller.references import References
 from driftline_operator.controller.rounds import Rounds
 from driftline_operator.controller.series import Series
 from driftline_operator.controller.settings import ControllerSettings
+from driftline_operator.controller.shadow_rounds import LivePods, ShadowRounds
+from driftline_operator.controller.shadow_series import ShadowSeries
+from driftline_operator.controller.shadows import Shadows
 from driftline_operator.controller.tokens import Tokens
 from driftline_operator.fleet.fleet import Fleet
-from driftline_operator.fleet.intake import Push, Taken
+from driftline_operator.fleet.intake import Push, PushedPairs, Taken
 from driftline_operator.fleet.intake import application as intake_application
 from driftline_operator.fleet.metrics import FleetSeries
 from driftline_operator.fleet.pull import Puller
@@ -109,6 +112,17 @@ class Controller:
         )
         self._certified_once = False
         self._tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        self._shadows = Shadows(
+            api,
+            self._applier,
+            self._watches,
+            allowed=settings.may_run_candidates,
+            needs_policy=settings.needs_shadow_policy,
+            identity=settings.identity,
+            status_interval=settings.status_interval,
+            now=utc_now,
+        )
+        self._registry.register(ShadowSeries(self._shadows.running))
         self._reconciler = Reconciler(
             self._applier,
             self._watches,
@@ -118,14 +132,24 @@ class Controller:
             self._series,
             self._installation,
             self._hub.opinion,
+            self._shadows,
             identity=settings.identity,
             status_interval=settings.status_interval,
+            stale_after=max(300.0, 5 * settings.pull_interval),
             now=utc_now,
         )
         self._puller = Puller(settings.pull_concurrency)
         fleet = Fleet(self._puller, settings.pull_interval)
         history = PaneHistory(self._hub_client)
         self._rounds = Rounds(api, self._applier, self._reconciler, self._tokens, fleet, history, utc_now)
+        self._shadow_rounds = ShadowRounds(
+            self._shadows,
+            self._puller,
+            self._tokens,
+            LivePods(lambda: self._reconciler.planned, self._watches.pod_uids),
+            self._dirty.add,
+            utc_now,
+        )
         self._registry.register(FleetSeries(fleet.figures, lambda: self._rounds.seconds))
         self._intake: web.AppRunner | None = None
         self._series.cache_age.set_function(
@@ -236,7 +260,7 @@ class Controller:
         entered = {each["metadata"]["name"].removeprefix(prefix) for each in self._watches.webhooks}
         if self._settings.watch_namespaces:
             entered &= set(self._settings.watch_namespaces)
-        for namespace in self._store.namespaces | entered:
+        for namespace in self._store.namespaces | self._watches.shadowed | entered:
             self._dirty.add(namespace)
 
     @property
@@ -262,6 +286,7 @@ class Controller:
                     self._rounds.forget()
                     self._hub.forget()
                     self._hub_access.forget()
+                    self._shadows.forget()
                     self._all()
                 self._taken_over = held
             await asyncio.sleep(0.2)
@@ -318,6 +343,7 @@ class Controller:
                     try:
                         async with asyncio.timeout(max(60.0, 4 * self._settings.pull_interval)):
                             await self._rounds.turn()
+                            await self._shadow_rounds.turn()
                     except NotLeading:
                         pass
                     except (ApiError, TimeoutError) as error:
@@ -368,7 +394,10 @@ class Controller:
         def token_of(namespace: str) -> str | None:
             return self._tokens.of(namespace) if self._lease.held else None
 
-        app = intake_application(token_of, take)
+        def take_pairs(push: PushedPairs) -> Taken:
+            return self._shadow_rounds.accept(push) if self._lease.held else Taken.NOT_LEADING
+
+        app = intake_application(token_of, take, take_pairs)
         self._intake, _ = await serve(app, *self._settings.intake, self._tls)
         await self._for_ever()
 

@@ -37,6 +37,7 @@ from driftline_operator.controller.references import (
     surplus,
 )
 from driftline_operator.controller.series import Series
+from driftline_operator.controller.shadows import Shadows
 from driftline_operator.controller.tokens import Tokens
 
 _log = logging.getLogger(__name__)
@@ -60,16 +61,18 @@ class Reconciler:
         series: Series,
         installation: Callable[[], Installation],
         opinion_of: Callable[[Observed], Opinion],
+        shadows: Shadows,
         *,
         identity: str,
         status_interval: float,
+        stale_after: float,
         now: Callable[[], dt.datetime],
     ) -> None:
         self._applier, self._watches, self._store = applier, watches, store
         self._references, self._tokens, self._series = references, tokens, series
-        self._installation = installation
-        self._opinion_of = opinion_of
+        self._installation, self._opinion_of, self._shadows = installation, opinion_of, shadows
         self._identity = identity
+        self._stale_after = stale_after
         self._status_interval = dt.timedelta(seconds=status_interval)
         self._now = now
         self._plans: dict[str, Plan] = {}
@@ -116,6 +119,10 @@ class Reconciler:
         reason, message = self._captures.get(key, loaded.reference[:2])
         return loaded._replace(reference=loaded.reference._replace(reason=reason, message=message))
 
+    def loaded_in(self, namespace: str) -> dict[str, Loaded]:
+        """The references of a namespace, by monitor."""
+        return {key[1]: each for key, each in self._loaded.items() if key[0] == namespace}
+
     async def namespace(self, name: str) -> dt.timedelta | None:
         """Bring a namespace to what it should be. When to look again, if only time has to pass.
 
@@ -125,6 +132,7 @@ class Reconciler:
         self._forget(name, monitors)
         references = await self._load(monitors)
         state = self._watches.state(name, monitors, references)
+        state = state._replace(mirrors=await self._shadows.settle(state, self.loaded_in(name)))
         made = plan(state, self._installation(), self._now())
         self._plans[name] = made._replace(objects=(), webhooks=None)  # profiles in base64: not to be kept
         if not made.monitors:
@@ -159,7 +167,7 @@ class Reconciler:
 
     async def _status(self, each: MonitorPlan) -> None:
         observed, key, now = each.observed, (each.observed.namespace, each.observed.name), self._now()
-        view = self.views.get(key, FleetView())
+        view = current(self.views.get(key, FleetView()), now.timestamp(), self._stale_after)
         loaded = self._loaded.get(key)
         reference = None if loaded is None else loaded.reference
         opinion = self._opinion_of(observed)
@@ -268,6 +276,16 @@ def found_of(
     ready = findings.ready(each.observed, injection, each.survey, referred, view.answered)
     verdicts = view.findings or tuple(_unjudged(each.observed, reference))
     return [ready, injection, referred, *verdicts]
+
+
+def current(view: FleetView, now: float, stale_after: float) -> FleetView:
+    """The view, or that there is none any longer: what was found so many seconds ago is no word about now."""
+    if not view.findings or now - view.at <= stale_after:
+        return view
+    said = f"no round over the pods has ended for {now - view.at:.0f} s: see the controller's log"
+    return FleetView(
+        tuple(Finding(each.aspect, Status.UNKNOWN, DriftReason.STALE, said) for each in view.findings)
+    )
 
 
 def _unjudged(observed: Observed, reference: Reference | None) -> Iterable[Finding]:

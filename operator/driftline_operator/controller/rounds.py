@@ -79,7 +79,8 @@ class Rounds:
                 self.fleet.drop(key)
                 members.pop(key)
         outcome = await self.fleet.round(self._tokens.of, self._time)
-        self._reconciler.views.update(outcome.views)
+        at = self._time()
+        self._reconciler.views.update({key: view._replace(at=at) for key, view in outcome.views.items()})
         for key in members:
             await _apart(key, self._capture(key, planned[key].observed))
         for namespace in sorted({key[0] for key in members}):

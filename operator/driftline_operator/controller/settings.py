@@ -30,6 +30,10 @@ class ControllerSettings(msgspec.Struct, frozen=True, kw_only=True):
     failure_policy: str = "Ignore"
     scrape: str = "auto"
     may_restart: bool = True
+    may_run_candidates: bool = True
+    """False: shadows of existing Services only."""
+    needs_shadow_policy: bool = True
+    """Candidates are only run where the admission policy is in force that says who may ask for one."""
     watch_namespaces: tuple[str, ...] = ()
     resync: float = 300.0
     """Seconds after which everything is looked at again, whatever was missed."""

@@ -55,6 +55,11 @@ class RefreshReason(StrEnum):
     DUE = "Due"
 
 
+def is_judged(verdict: VerdictReport) -> bool:
+    """Was anything concluded, be it that nothing drifts?"""
+    return verdict.reason in ("Stable", "Warning", "Drifted")
+
+
 def refresh(spec: MonitorSpec, made: float, verdict: VerdictReport | None, now: float) -> RefreshReason:
     """Is the reference to be made anew? `made`, `now`: unix seconds."""
     wanted = spec.reference.refresh
@@ -64,6 +69,6 @@ def refresh(spec: MonitorSpec, made: float, verdict: VerdictReport | None, now: 
         return RefreshReason.TOO_YOUNG
     if not wanted.require_stable:
         return RefreshReason.DUE
-    if verdict is None or verdict.reason not in ("Stable", "Warning", "Drifted"):
+    if verdict is None or not is_judged(verdict):
         return RefreshReason.UNJUDGED
     return RefreshReason.DUE if verdict.reason == "Stable" else RefreshReason.DRIFTING

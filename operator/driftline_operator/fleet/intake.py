@@ -1,16 +1,17 @@
-"""Where ending pods push their last panes: `POST /v1/panes`, as it is said in the sidecar's `pushing`."""
+"""Where ending pods push their last panes and pairs: `POST /v1/panes`, `/v1/pairs`, as it is said in the sidecar's `pushing`."""
 
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 from aiohttp import web
 from driftline.errors import DataError
+from driftline.shadow.codec import Part
 
-from driftline_operator.fleet.pull import read_began, read_page
+from driftline_operator.fleet.pull import read_began, read_page, read_parts
 
 MOST_BYTES: Final = 16 << 20
 
@@ -44,10 +45,53 @@ class Push(NamedTuple):
     """Encoded."""
 
 
-def application(token_of: Callable[[str], str | None], take: Callable[[Push], Taken]) -> web.Application:
-    """`token_of` a namespace; `take` is quick and never raises."""
+class PushedPairs(NamedTuple):
+    """One pod's last parts of a shadow's pairs."""
 
-    async def panes(request: web.Request) -> web.Response:
+    namespace: str
+    monitor: str
+    uid: str
+    parts: Sequence[Part]
+
+
+P = TypeVar("P", Push, PushedPairs)
+Take = Callable[[P], Taken]
+
+
+async def _push(request: web.Request, namespace: str, monitor: str) -> Push:
+    return Push(
+        namespace,
+        monitor,
+        request.query.get("pod", "")[:253],
+        request.query["uid"][:64],
+        request.query["cursor"][:100],
+        read_began(request.headers),
+        read_page(await request.read()),
+    )
+
+
+async def _pairs(request: web.Request, namespace: str, monitor: str) -> PushedPairs:
+    return PushedPairs(namespace, monitor, request.query["uid"][:64], read_parts(await request.read()))
+
+
+def application(
+    token_of: Callable[[str], str | None],
+    take: Take[Push],
+    take_pairs: Take[PushedPairs] = lambda _: Taken.UNKNOWN_MONITOR,
+) -> web.Application:
+    """`token_of` a namespace; `take` and `take_pairs` are quick and never raise."""
+    app = web.Application(client_max_size=MOST_BYTES)
+    app.router.add_post("/v1/panes", _handler(token_of, _push, take))
+    app.router.add_post("/v1/pairs", _handler(token_of, _pairs, take_pairs))
+    return app
+
+
+def _handler(
+    token_of: Callable[[str], str | None],
+    read: Callable[[web.Request, str, str], Awaitable[P]],
+    take: Take[P],
+) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def handle(request: web.Request) -> web.Response:
         namespace, _, monitor = request.query.get("monitor", "").partition("/")
         token = token_of(namespace)
         given = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
@@ -56,17 +100,9 @@ def application(token_of: Callable[[str], str | None], take: Callable[[Push], Ta
         if not given or not hmac.compare_digest(given.encode(), token.encode()):
             return _said(401, "Authorization must be Bearer and the namespace's token")
         try:
-            push = Push(
-                namespace,
-                monitor,
-                request.query.get("pod", "")[:253],
-                request.query["uid"][:64],
-                request.query["cursor"][:100],
-                read_began(request.headers),
-                read_page(await request.read()),
-            )
+            push = await read(request, namespace, monitor)
         except web.HTTPRequestEntityTooLarge:
-            return _said(413, f"panes of more than {MOST_BYTES} bytes")
+            return _said(413, f"more than {MOST_BYTES} bytes")
         except KeyError as error:
             return _said(400, f"the query lacks {error}")
         except (DataError, ValueError) as error:
@@ -78,9 +114,7 @@ def application(token_of: Callable[[str], str | None], take: Callable[[Push], Ta
             return _said(404, f"no such monitor: {namespace}/{monitor}"[:300])
         return _said(503, _LATER[taken], retry=True)
 
-    app = web.Application(client_max_size=MOST_BYTES)
-    app.router.add_post("/v1/panes", panes)
-    return app
+    return handle
 
 
 def _said(status: int, text: str, *, retry: bool = False) -> web.Response:

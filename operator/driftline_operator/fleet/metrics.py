@@ -27,6 +27,7 @@ from prometheus_client import Metric
 from prometheus_client.registry import Collector
 
 from driftline_operator.fleet.book import Book
+from driftline_operator.fleet.captures import is_judged
 
 SERIES_LIMIT: Final = 100_000
 _COMMON: Final = ("namespace", "monitor", "model")
@@ -104,7 +105,7 @@ def _monitor(made: _Made, each: Figures) -> None:
         labels = {**common, "reason": reason}
         made.add("refused_panes_total", "Panes that don't fit the reference.", count, labels, "counter")
     verdict = book.evaluator.verdict()
-    for severity in ("warning", "page"):
+    for severity in ("warning", "page") if is_judged(verdict) else ():  # no zero where nothing is known
         labels = {**common, "severity": severity}
         made.add("drift_detected", "1 while the fleet drifts.", float(verdict.severity == severity), labels)
     made.add("outlier_pods", "Pods that see something else.", float(len(book.outliers)), common)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Final, NamedTuple
 
@@ -13,6 +13,7 @@ from driftline import captured
 from driftline.captured import Captured
 from driftline.errors import DataError
 from driftline.pane_codec import verify
+from driftline.shadow.codec import Part, decode_part
 
 from driftline_operator import names
 
@@ -45,10 +46,10 @@ class Page(NamedTuple):
     began: float
 
 
-def read_page(body: bytes) -> tuple[bytes, ...]:
+def read_page(body: bytes, check: Callable[[bytes], object] = verify) -> tuple[bytes, ...]:
     """Panes, each after its length, still encoded: a day of them unpacked would fill the memory.
 
-    Raises DataError where one is cut off, damaged or of another version.
+    Raises DataError where one is cut off, or `check` finds it damaged or of another version.
     """
     panes: list[bytes] = []
     at = 0
@@ -59,7 +60,7 @@ def read_page(body: bytes) -> tuple[bytes, ...]:
         at += 4
         if at + size > len(body):
             raise DataError("panes that are cut off")
-        verify(body[at : at + size])
+        check(body[at : at + size])
         panes.append(body[at : at + size])
         at += size
     return tuple(panes)
@@ -71,6 +72,18 @@ def read_began(headers: Mapping[str, str]) -> float:
     if not 0 <= began < 1e12:
         raise ValueError("X-Driftline-Began is no time")
     return began
+
+
+class Pairs(NamedTuple):
+    """What one analyzer told of a shadow's pairs."""
+
+    parts: tuple[Part, ...]
+    cursor: str
+
+
+def read_parts(body: bytes) -> tuple[Part, ...]:
+    """Parts, each after its length. Raises DataError as `read_page` does."""
+    return tuple(decode_part(each) for each in read_page(body, lambda _: None))
 
 
 class Puller:
@@ -102,6 +115,17 @@ class Puller:
             panes = read_page(body)
             return Page(panes, headers.get("X-Driftline-Cursor", "")[:100], read_began(headers))
         except (DataError, ValueError):
+            return Missed.UNREADABLE
+
+    async def pairs(self, ip: str, monitor: str, cursor: str, token: str | None) -> Pairs | Missed:
+        """The parts of a shadow's pairs that have changed since a cursor."""
+        got = await self._get(ip, "/v1/pairs", {"monitor": monitor, "since": cursor}, token, MOST_BYTES)
+        if isinstance(got, Missed):
+            return got
+        body, headers = got
+        try:
+            return Pairs(read_parts(body), headers.get("X-Driftline-Cursor", "")[:100])
+        except DataError:
             return Missed.UNREADABLE
 
     async def captured_rows(self, ip: str, monitor: str, capture: str, token: str | None) -> int | Missed:

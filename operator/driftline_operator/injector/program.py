@@ -132,7 +132,11 @@ class Injector:
         return decide(question.pod, found, sidecar, enabled=self._enabled())
 
     def _note(self, cache: Cache, key: tuple[str, str]) -> None:
-        self._monitors.note(key, cache.get(*key))
+        try:
+            self._monitors.note(key, cache.get(*key))
+        except Exception:  # noqa: BLE001 - logged with its trace
+            # One monitor's document must not end the webhook of all: that one stays as it was.
+            _log.exception("ModelMonitor %s/%s is not taken", *key)
 
     def _enabled(self) -> bool:
         switch = self._switch.get(self._settings.namespace, names.SETTINGS_CONFIG_MAP)

@@ -18,6 +18,7 @@ from driftline_operator.controller.plan.status import FleetView
 from driftline_operator.controller.reconcile import Reconciler
 from driftline_operator.controller.references import Loaded, References
 from driftline_operator.controller.series import Series
+from driftline_operator.controller.shadows import Shadows
 from driftline_operator.controller.tokens import Tokens
 from driftline_operator.injection.sidecars import Settings
 from prometheus_client import CollectorRegistry
@@ -31,6 +32,7 @@ DRIFTED = FleetView(
     findings=(Finding(Aspect.DATA_DRIFT, Status.TRUE, DriftReason.DRIFT_DETECTED, "age drifted"),),
     rows=900,
     answered=1,
+    at=START.timestamp(),
 )
 
 
@@ -87,17 +89,30 @@ class Replica:
         self.store = MonitorStore(lambda _: None)
         self.store.note("ADDED", body("census"))
         applier = Applier(self.api, lambda: 10.0, lambda *_: None)
+        watches = Unwatched()
+        shadows = Shadows(
+            self.api,
+            applier,
+            watches,
+            allowed=True,
+            needs_policy=False,
+            identity="this",
+            status_interval=30.0,
+            now=lambda: self.now,
+        )
         self.reconciler = Reconciler(
             applier,
-            Unwatched(),
+            watches,
             self.store,
             Captures(),
             Tokens(self.api, applier),
             Series(CollectorRegistry()),
             lambda: Installation(sidecar=Settings(image="sidecar:test"), bundle=b"PEM"),
             lambda _: Opinion(),
+            shadows,
             identity="this",
             status_interval=30.0,
+            stale_after=300.0,
             now=lambda: self.now,
         )
 
@@ -147,6 +162,15 @@ async def test_what_nobody_can_confirm_does_not_stand_for_ever(replica: Replica)
     replica.now += dt.timedelta(seconds=91)
     await replica.reconciler.namespace("ml")
     assert replica.drift == ("Unknown", "NoReference")
+
+
+async def test_what_was_found_long_ago_is_no_word_about_now(replica: Replica) -> None:
+    replica.now += dt.timedelta(seconds=299)
+    await replica.reconciler.namespace("ml")
+    assert replica.drift == ("True", "DriftDetected")
+    replica.now += dt.timedelta(seconds=2)  # no round has ended since
+    await replica.reconciler.namespace("ml")
+    assert replica.drift == ("Unknown", "Stale")
 
 
 async def test_a_transition_is_told_once_whoever_sees_it(replica: Replica) -> None:

@@ -302,6 +302,7 @@ async def test_what_was_not_judged_has_no_figure_of_drift() -> None:
     await rounds(fleet, pods, range(90))
     found = exposed(fleet)
     assert "modelmonitor_fleet_feature_drift_detected" not in found
+    assert "modelmonitor_fleet_drift_detected" not in found
     coverage = [float(each[""]) for each in found["modelmonitor_fleet_window_coverage_ratio"]]
     assert all(0.3 < each < 0.35 for each in coverage)
 

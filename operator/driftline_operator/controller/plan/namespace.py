@@ -152,4 +152,6 @@ def _objects(each: MonitorPlan, state: NamespaceState, installation: Installatio
     reference = state.references.get(each.observed.name)
     # The further parts first: with the first one in force, the set is whole.
     further = objects.further_parts(each.observed, reference)
-    return [*further, objects.config_map(each.observed, reference, installation, each.suspension.key)]
+    mirror = state.mirrors.get(each.observed.name, "")
+    own = objects.config_map(each.observed, reference, installation, each.suspension.key, mirror)
+    return [*further, own]

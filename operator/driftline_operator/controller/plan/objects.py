@@ -72,13 +72,19 @@ def _object(
 
 
 def config_map(
-    observed: Observed, reference: Reference | None, installation: Installation, suspended: str
+    observed: Observed,
+    reference: Reference | None,
+    installation: Installation,
+    suspended: str,
+    mirror: str = "",
 ) -> Desired:
     """What the sidecars mount, changed under them as the monitor, the profile or the authorities change."""
     annotations = {names.SUSPENDED_ANNOTATION: suspended} if suspended else {}
     data = {names.MONITOR_KEY: observed.document}
     if installation.bundle:
         data[names.CA_KEY] = installation.bundle.decode()
+    if mirror:
+        data[names.SHADOW_KEY] = mirror
     if reference is not None and reference.recapture:
         data[names.CAPTURE_KEY] = reference.recapture
     content: dict[str, Any] = {"data": data}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
 from driftline.spec.status import (
@@ -18,8 +18,8 @@ from driftline.spec.status import (
 )
 
 from driftline_operator import names
-from driftline_operator.cluster.resources import MODEL_MONITORS
-from driftline_operator.conditions import Aspect, Finding
+from driftline_operator.cluster.resources import Object, Resource
+from driftline_operator.conditions import Aspect, Finding, ShadowAspect
 from driftline_operator.controller.observed import Observed
 from driftline_operator.controller.plan.pods import Survey
 
@@ -35,6 +35,34 @@ _VERDICTS: Final = (
 _BAD_IF_TRUE: Final = (Aspect.DATA_DRIFT, Aspect.PREDICTION_DRIFT, Aspect.CONCEPT_DRIFT)
 
 
+class Subject(Protocol):
+    """Whose status it is: a monitor, or a shadow."""
+
+    @property
+    def body(self) -> Object:
+        """As the API server has it."""
+
+    @property
+    def resource(self) -> Resource:
+        """Its kind."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def namespace(self) -> str:
+        """Its namespace."""
+
+    @property
+    def uid(self) -> str:
+        """Its identity."""
+
+    @property
+    def generation(self) -> int:
+        """Of its spec."""
+
+
 class FleetView(NamedTuple):
     """What the fleet's panes say about one monitor, ready to be written."""
 
@@ -47,6 +75,8 @@ class FleetView(NamedTuple):
     profile_hash: str = ""
     answered: int | None = None
     """Pods whose panes came in the last cycle; None: none was asked."""
+    at: float = 0.0
+    """When it was found, unix seconds."""
 
 
 class Transition(NamedTuple):
@@ -70,30 +100,18 @@ def status(
 
     `performance`: the hub's word.
     """
-    before = _conditions(observed)
     written = now.strftime("%Y-%m-%dT%H:%M:%SZ")
-    conditions = []
-    verdict_changed = False
-    for finding in findings:
-        old = before.get(finding.aspect, {})
-        same = old.get("status") == finding.status
-        verdict_changed |= finding.aspect in _VERDICTS and not same and bool(old)
-        since = str(old.get("lastTransitionTime") or written) if same else written
-        conditions.append(
-            Condition(
-                type=finding.aspect,
-                status=finding.status.value,
-                reason=finding.reason,
-                message=finding.message[:_MOST_MESSAGE],
-                last_transition_time=since,
-                observed_generation=observed.generation,
-            )
-        )
+    conditions = conditions_of(observed, findings, now)
+    before = present_conditions(observed)
+    verdict_changed = any(
+        each.aspect in _VERDICTS and before.get(each.aspect, {}).get("status", each.status) != each.status
+        for each in findings
+    )
     last = written if verdict_changed else (observed.body.get("status") or {}).get("lastChange")
     worst = fleet.worst[0] if fleet.worst else None
     made = MonitorStatus(
         observed_generation=observed.generation,
-        conditions=tuple(conditions),
+        conditions=conditions,
         injected=f"{survey.injected}/{survey.expected}",
         worst_feature="" if worst is None else f"{worst.feature} (PSI {worst.psi:.2f})",
         rows=fleet.rows,
@@ -109,9 +127,31 @@ def status(
     return _with_zeros(msgspec.json.decode(msgspec.json.encode(made)))
 
 
-def transitions(observed: Observed, findings: Sequence[Finding]) -> list[Transition]:
+def conditions_of(observed: Subject, findings: Sequence[Finding], now: dt.datetime) -> tuple[Condition, ...]:
+    """As they are written. Each keeps the time of its last transition."""
+    before = present_conditions(observed)
+    written = now.strftime("%Y-%m-%dT%H:%M:%SZ")
+    made = []
+    for finding in findings:
+        old = before.get(finding.aspect, {})
+        same = old.get("status") == finding.status
+        since = str(old.get("lastTransitionTime") or written) if same else written
+        made.append(
+            Condition(
+                type=finding.aspect,
+                status=finding.status.value,
+                reason=finding.reason,
+                message=finding.message[:_MOST_MESSAGE],
+                last_transition_time=since,
+                observed_generation=observed.generation,
+            )
+        )
+    return tuple(made)
+
+
+def transitions(observed: Subject, findings: Sequence[Finding]) -> list[Transition]:
     """What changed against the status that is there; of a new monitor nothing but what is wrong."""
-    before = _conditions(observed)
+    before = present_conditions(observed)
     changed = []
     for finding in findings:
         old = before.get(finding.aspect)
@@ -139,12 +179,12 @@ def worth(observed: Observed, wanted: Mapping[str, Any]) -> Worth:
     return Worth(changed=True, urgent=_gist(present) != _gist(wanted))
 
 
-def body(observed: Observed, wanted: Mapping[str, Any]) -> Mapping[str, Any]:
+def body(observed: Subject, wanted: Mapping[str, Any]) -> Mapping[str, Any]:
     """What server-side apply of the status subresource wants. With the UID: never of a namesake."""
     metadata = {"name": observed.name, "namespace": observed.namespace, "uid": observed.uid}
     return {
-        "apiVersion": MODEL_MONITORS.api_version,
-        "kind": MODEL_MONITORS.kind,
+        "apiVersion": observed.resource.api_version,
+        "kind": observed.resource.kind,
         "metadata": metadata,
         "status": wanted,
     }
@@ -154,11 +194,13 @@ def is_bad_news(transition: Transition) -> bool:
     """Is it a Warning? Drift that begins, and any of the others that ceases to hold."""
     if transition.aspect in _BAD_IF_TRUE:
         return transition.status == "True"
+    if transition.aspect in (ShadowAspect.MIRRORING, ShadowAspect.FINISHED):
+        return False
     return transition.status == "False"
 
 
-def event(observed: Observed, transition: Transition, identity: str, now: dt.datetime) -> dict[str, Any]:
-    """An Event about the monitor, `events.k8s.io/v1`. Its name is the transition's: said twice, it is one."""
+def event(observed: Subject, transition: Transition, identity: str, now: dt.datetime) -> dict[str, Any]:
+    """An Event about it, `events.k8s.io/v1`. Its name is the transition's: said twice, it is one."""
     stamp = now.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     name = f"{observed.name[:200]}.{transition.aspect.lower()}.{int(now.timestamp() * 1000):x}"
     return {
@@ -173,8 +215,8 @@ def event(observed: Observed, transition: Transition, identity: str, now: dt.dat
         "note": f"{transition.aspect} is {transition.status}: {transition.message}"[:1024],
         "type": "Warning" if is_bad_news(transition) else "Normal",
         "regarding": {
-            "apiVersion": MODEL_MONITORS.api_version,
-            "kind": MODEL_MONITORS.kind,
+            "apiVersion": observed.resource.api_version,
+            "kind": observed.resource.kind,
             "name": observed.name,
             "namespace": observed.namespace,
             "uid": observed.uid,
@@ -197,7 +239,8 @@ def _with_zeros(wire: dict[str, Any]) -> dict[str, Any]:
     return {"rows": 0, "observedGeneration": 0} | wire
 
 
-def _conditions(observed: Observed) -> dict[str, Mapping[str, Any]]:
+def present_conditions(observed: Subject) -> dict[str, Mapping[str, Any]]:
+    """Those that are there, by type."""
     found = (observed.body.get("status") or {}).get("conditions") or []
     return {str(each["type"]): each for each in found}
 

@@ -1,0 +1,233 @@
+"""The shadows of the cluster: gather, plan, apply, and say in their status what became of it."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import datetime as dt
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final
+
+import msgspec
+from driftline.errors import DataError
+from driftline.shadow.gate import Judgement
+
+from driftline_operator import names
+from driftline_operator.cluster.api import Api, ApiError
+from driftline_operator.cluster.resources import CONFIG_MAPS, EVENTS, SHADOW_BINDINGS, SHADOW_DEPLOYMENTS
+from driftline_operator.controller.apply import Applier
+from driftline_operator.controller.observed import NamespaceState
+from driftline_operator.controller.plan import status as statuses
+from driftline_operator.controller.references import Loaded
+from driftline_operator.controller.watched import ShadowSource
+from driftline_operator.shadow import course as courses
+from driftline_operator.shadow.book import ShadowBook, judged, whole_days
+from driftline_operator.shadow.course import Course
+from driftline_operator.shadow.keeping import kept
+from driftline_operator.shadow.observed import ObservedShadow, observe_shadow
+from driftline_operator.shadow.plan import Facts, ShadowPlan, Told, plan_shadows
+from driftline_operator.shadow.status import status, worth
+
+_log = logging.getLogger(__name__)
+
+KEEP_SECONDS: Final = 60.0
+_REFUSALS: Final = (400, 403, 422)
+_GUARDED_SECONDS: Final = 60.0
+
+Key = tuple[str, str]
+
+
+class Running(msgspec.Struct):
+    """One shadow as this replica knows it."""
+
+    observed: ObservedShadow
+    course: Course
+    book: ShadowBook | None = None
+    judgement: Judgement | None = None
+    refused: str = ""
+    cursors: dict[str, str] = {}
+    """By pod's UID."""
+    pods: int = 0
+    answered: int = 0
+    saved: tuple[int, float] = (0, 0.0)
+    """The book's `changes` as they were last kept, and when."""
+    written: float = 0.0
+    missed: dict[str, int] = {}
+    """Pods whose pairs couldn't be had, by the reason."""
+
+
+class Shadows:
+    """For one replica. `now`: the wall clock."""
+
+    def __init__(
+        self,
+        api: Api,
+        applier: Applier,
+        source: ShadowSource,
+        *,
+        allowed: bool,
+        needs_policy: bool,
+        identity: str,
+        status_interval: float,
+        now: Callable[[], dt.datetime],
+    ) -> None:
+        self._api, self._applier, self._source = api, applier, source
+        self._allowed, self._needs_policy = allowed, needs_policy
+        self._identity, self._status_interval, self._now = identity, status_interval, now
+        self._running: dict[Key, Running] = {}
+        self._guarded: tuple[bool, float] = (False, 0.0)
+
+    def forget(self) -> None:
+        """Another controller has acted meanwhile: begin with what it kept."""
+        self._running.clear()
+        self._guarded = (False, 0.0)
+
+    def running(self) -> Iterator[Running]:
+        """Those that are known, by namespace and name."""
+        yield from [each for _, each in sorted(self._running.items())]
+
+    async def settle(self, state: NamespaceState, loaded: Mapping[str, Loaded]) -> dict[str, str]:
+        """Bring a namespace's shadows to what they should be; what its mirrors are told, by monitor.
+
+        Raises ApiError, NotLeading; what was applied by then is right, and the rest is tried again.
+        """
+        shadows = [observe_shadow(each) for each in self._source.shadows(state.name)]
+        shadows = [each for each in shadows if not each.body["metadata"].get("deletionTimestamp")]
+        self._drop(state.name, shadows)
+        for observed in shadows:
+            await self._known(observed)
+        told = {each.uid: self._told(self._running[each.key]) for each in shadows}
+        facts = Facts(allowed=self._allowed, guarded=bool(shadows) and await self._is_guarded())
+        mirrors = {}
+        for made in plan_shadows(shadows, told, state, loaded, facts, self._now()):
+            await self._apply(made)
+            if made.mirror is not None:
+                mirrors[made.mirror[0]] = made.mirror[1]
+        return mirrors
+
+    def _drop(self, namespace: str, present: Sequence[ObservedShadow]) -> None:
+        alive = {each.uid for each in present}
+        for key, known in list(self._running.items()):
+            if key[0] == namespace and known.observed.uid not in alive:
+                del self._running[key]
+
+    def _told(self, known: Running) -> Told:
+        return Told(known.course, known.judgement, known.refused, known.pods, known.answered)
+
+    async def _known(self, observed: ObservedShadow) -> None:
+        known = self._running.get(observed.key)
+        if known is None or known.observed.uid != observed.uid:
+            self._running[observed.key] = await self._load(observed)
+        elif known.course.generation != observed.generation:
+            new = Course(uid=observed.uid, generation=observed.generation)
+            self._running[observed.key] = Running(observed, new)
+        else:
+            known.observed = observed
+
+    async def _load(self, observed: ObservedShadow) -> Running:
+        name = names.shadow_config_map(observed.name)
+        try:
+            found = await self._api.get(CONFIG_MAPS, observed.namespace, name)
+        except ApiError as error:
+            if not error.missing:
+                raise
+            found = {}
+        text = (found.get("data") or {}).get(names.COURSE_KEY, "")
+        course = courses.decode(text, observed.uid, observed.generation)
+        known = Running(observed, course)
+        if course.plan is None:
+            return known
+        known.book = ShadowBook(course.uid, course.generation, course.plan)
+        data = (found.get("binaryData") or {}).get(names.PAIRS_KEY, "")
+        try:
+            if data:
+                known.book.restore(base64.b64decode(data))
+        except (DataError, binascii.Error) as error:
+            _log.error("%s/%s: its pairs begin anew: %s", *observed.key, error)
+        self.judge(known)
+        return known
+
+    def judge(self, known: Running) -> None:
+        """What the gate says now."""
+        spec, course = known.observed.spec, known.course
+        if known.book is None or spec is None:
+            return
+        elapsed = course.elapsed(self._now().timestamp())
+        known.book.fold(whole_days(elapsed, spec), self._now().timestamp())
+        known.judgement = judged(known.book, spec, elapsed)
+
+    async def _is_guarded(self) -> bool:
+        """Is the admission policy in force? Asked once a minute."""
+        now = self._now().timestamp()
+        if not self._needs_policy:
+            return True
+        if now - self._guarded[1] >= _GUARDED_SECONDS:
+            try:
+                await self._api.get(SHADOW_BINDINGS, None, names.SHADOW_POLICY)
+                self._guarded = True, now
+            except ApiError as error:
+                if error.status not in (403, 404):
+                    raise
+                self._guarded = False, now - _GUARDED_SECONDS + 5
+        return self._guarded[0]
+
+    async def _apply(self, made: ShadowPlan) -> None:
+        known = self._running[made.observed.key]
+        if made.course != known.course:
+            await self._step(known, made.course)
+        for each in made.removed:
+            await self._applier.remove(each.resource, each.namespace, each.body["metadata"]["name"])
+        refused = ""
+        try:
+            for each in made.objects:
+                await self._applier.ensure(each)
+        except ApiError as error:
+            if error.status not in _REFUSALS:
+                raise
+            refused = error.message[:500]
+        if refused != known.refused:
+            known.refused = refused
+        await self._say(known, made)
+
+    async def _step(self, known: Running, course: Course) -> None:
+        """Kept first: whoever takes over goes on from there."""
+        if known.book is None and course.plan is not None:
+            known.book = ShadowBook(course.uid, course.generation, course.plan)
+        await self._keep(known, course)
+        known.course = course
+
+    async def _keep(self, known: Running, course: Course) -> None:
+        pairs = b"" if known.book is None else known.book.encode()
+        changes = 0 if known.book is None else known.book.changes
+        await self._applier.ensure(kept(known.observed, course, pairs))
+        known.saved = changes, self._now().timestamp()
+
+    async def keep(self, known: Running) -> None:
+        """Keep the pairs, if need be."""
+        changes, at = known.saved
+        due = self._now().timestamp() - at >= KEEP_SECONDS
+        if known.book is not None and known.book.changes != changes and due:
+            await self._keep(known, known.course)
+
+    async def _say(self, known: Running, made: ShadowPlan) -> None:
+        """Write the status where it changed, and Events on transitions."""
+        now = self._now()
+        wanted = status(known.observed, known.course, known.judgement, made.findings, now)
+        found = worth(known.observed, wanted)
+        rested = now.timestamp() - known.written >= self._status_interval
+        if not found.changed or not (found.urgent or rested):
+            return
+        changed = statuses.transitions(known.observed, made.findings)
+        try:
+            written = await self._applier.status(SHADOW_DEPLOYMENTS, statuses.body(known.observed, wanted))
+        except ApiError as error:
+            if error.missing or error.status == 409:
+                return  # deleted meanwhile, or another of the same name: its own event comes
+            raise
+        known.written = now.timestamp()
+        known.observed = known.observed._replace(body=written)
+        for each in changed:
+            _log.info("shadow %s/%s: %s is %s: %s: %s", *known.observed.key, *each)
+            event = statuses.event(known.observed, each, self._identity, now)
+            await self._applier.create(EVENTS, known.observed.namespace, event)

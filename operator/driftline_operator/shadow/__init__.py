@@ -1,0 +1,1 @@
+"""Shadow deployments as the controller sees them: candidates, their course, what is judged. Pure."""

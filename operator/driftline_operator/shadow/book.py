@@ -1,0 +1,141 @@
+"""The pairs of one shadow over all pods, and what of them a ConfigMap keeps. Pure; times are given.
+
+A part can be taken any number of times (`driftline.shadow.ledger`). Those that can't change any more are added up, or a
+week of restarting pods would not fit: their keys are remembered, so that none counts twice.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Final
+
+import msgspec
+from driftline.errors import DataError
+from driftline.shadow.codec import Part, decode_part, encode_part
+from driftline.shadow.gate import DAY, Judgement, judge
+from driftline.shadow.ledger import Ledger
+from driftline.shadow.measures import Snapshot
+from driftline.shadow.plan import ComparisonPlan
+from driftline.spec.shadow import ShadowSpec
+
+MOST_BYTES: Final = 700_000
+"""A ConfigMap holds 1 MiB, base64 included."""
+GONE_SECONDS: Final = 300.0
+"""After which a pod that isn't there any more has told all that it will tell."""
+GRACE_SECONDS: Final = 120.0
+"""Beside the candidate's timeout: after which a day's last pairs have come."""
+_SUM: Final = "sum"
+
+Key = tuple[str, str, int]
+
+
+class _Kept(msgspec.Struct, frozen=True):
+    folded: list[Key]
+    parts: list[bytes]
+
+
+class ShadowBook:
+    """Of one shadow, one generation, one plan."""
+
+    def __init__(self, shadow: str, generation: int, plan: ComparisonPlan) -> None:
+        """`shadow`: its UID."""
+        self._of = shadow, generation, plan
+        self._ledger = Ledger(*self._of)
+        self._folded: dict[Key, None] = {}
+        self._gone: dict[str, float] = {}
+        self.changes = 0
+        """Grows with every part that was news."""
+
+    def take(self, part: Part) -> bool:
+        """Keep a part; True: it was news. One that was added up is not."""
+        news = part.key not in self._folded and part.pod != "" and self._ledger.take(part)
+        self.changes += news
+        return news
+
+    def pods(self, alive: Iterable[str], now: float) -> None:
+        """These pods, by UID, are there; what others still held is lost once they have been gone for long."""
+        present = set(alive)
+        for pod in {part.pod for part in self._ledger.parts} - {""}:
+            if pod in present:
+                self._gone.pop(pod, None)
+            elif now - self._gone.setdefault(pod, now) >= GONE_SECONDS:
+                self._ledger.end(pod)
+
+    def fold(self, whole: int, now: float) -> None:
+        """Add up what can't change any more: days before `whole`, and pods that have gone for long."""
+        kept: list[Part] = []
+        final: list[Part] = []
+        for part in self._ledger.parts:
+            gone = now - self._gone.get(part.pod, now) >= GONE_SECONDS
+            done = part.pod == "" or gone or (part.day < whole and not part.account.waiting)
+            (final if done else kept).append(part)
+        if all(part.pod == "" and part.day == _bucket(part, whole) for part in final):
+            return
+        self._folded.update(dict.fromkeys(part.key for part in final if part.pod))
+        self._replace([*kept, *self._sums(final, whole)])
+        for pod in [pod for pod in self._gone if all(part.pod != pod for part in kept)]:
+            del self._gone[pod]
+
+    def _sums(self, parts: Iterable[Part], whole: int) -> list[Part]:
+        by_day: dict[int, Part] = {}
+        for part in parts:
+            day = _bucket(part, whole)
+            plain = replace(part, pod="", boot=_SUM, day=day, sequence=0)
+            before = by_day.get(day)
+            by_day[day] = plain if before is None else _added(before, plain)
+        return list(by_day.values())
+
+    def _replace(self, parts: Iterable[Part]) -> None:
+        self._ledger = Ledger(*self._of)
+        for part in parts:
+            self._ledger.take(part)
+
+    def snapshot(self, before: int | None = None) -> Snapshot:
+        """All pairs; `before`: of the days below it."""
+        return self._ledger.snapshot(before)
+
+    def encode(self) -> bytes:
+        """At most MOST_BYTES. What doesn't fit is of pods that live, and is asked of them again."""
+        parts = sorted(self._ledger.parts, key=lambda part: (part.pod != "", -len(encode_part(part))))
+        encoded = [encode_part(part) for part in parts]
+        while True:
+            data = zlib.compress(msgspec.msgpack.encode(_Kept(list(self._folded), encoded)), 1)
+            if len(data) <= MOST_BYTES or len(encoded) <= 1:
+                return data
+            sums = sum(1 for part in parts if part.pod == "")
+            encoded = encoded[: max(sums, len(encoded) // 2)] if len(encoded) > sums else encoded[:1]
+
+    def restore(self, data: bytes) -> None:
+        """Go on from there. Raises DataError where it is damaged."""
+        try:
+            raw = zlib.decompressobj().decompress(data, 64 << 20)
+            found = msgspec.msgpack.decode(raw, type=_Kept)
+        except (zlib.error, msgspec.DecodeError) as error:
+            raise DataError(f"pairs that can't be read: {error}") from error
+        parts = [decode_part(each) for each in found.parts]
+        self._folded = dict.fromkeys(found.folded)
+        self._replace(parts)
+        self.changes += 1
+
+
+def _bucket(part: Part, whole: int) -> int:
+    """Whole days are only ever judged together."""
+    return 0 if part.day < whole else part.day
+
+
+def _added(a: Part, b: Part) -> Part:
+    return replace(a, account=a.account + b.account, tally=a.tally + b.tally)
+
+
+def whole_days(elapsed: float, spec: ShadowSpec) -> int:
+    """Days of which the last pairs have come."""
+    return max(0, int((elapsed - spec.traffic.timeout - GRACE_SECONDS) // DAY))
+
+
+def judged(book: ShadowBook, spec: ShadowSpec, elapsed: float) -> Judgement:
+    """What the gate says after so many seconds."""
+    whole = whole_days(elapsed, spec)
+    days = book.snapshot(before=whole) if whole else None
+    return judge(spec.gate, spec.min_pairs, elapsed, book.snapshot(), days)

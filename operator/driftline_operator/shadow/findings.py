@@ -1,0 +1,105 @@
+"""The conditions of a shadow, each with its reason. Pure."""
+
+from __future__ import annotations
+
+from driftline.spec.shadow import ShadowSpec
+
+from driftline_operator.conditions import Finding, ShadowAspect, Status
+from driftline_operator.shadow.course import Course, Seen
+from driftline_operator.shadow.health import Found
+from driftline_operator.shadow.reasons import Ending, Mirroring, Promotion, Refusal
+
+_NO_DATA = "NoData"
+
+_ENDINGS = {
+    Ending.REJECTED: "the candidate was rejected: nothing is mirrored any more",
+    Ending.DURATION_OVER: "spec.duration has passed: the last verdict stands",
+    Ending.LIVE_CHANGED: "the live workload's pods became others while they were compared: change the spec, or "
+    "make the shadow anew, to begin again",
+    Ending.PROMOTED: "the candidate has taken the live workload's place",
+    Ending.ROLLED_BACK: "the promotion was taken back: the live workload didn't become ready",
+}
+
+
+def found_of(
+    course: Course, spec: ShadowSpec, candidate: Found, pods: int, answered: int, seen: Seen
+) -> tuple[Finding, ...]:
+    """All conditions, in their order."""
+    ready = Finding(
+        ShadowAspect.CANDIDATE_READY,
+        Status.TRUE if candidate.ready else Status.FALSE,
+        candidate.reason,
+        candidate.message,
+    )
+    return (
+        ready,
+        _mirroring(course, spec, candidate, pods, answered, seen),
+        _promotable(seen),
+        promoted(course),
+        _finished(course),
+    )
+
+
+def refused(course: Course, reason: Refusal, message: str) -> tuple[Finding, ...]:
+    """Of a shadow without a candidate."""
+    return (
+        Finding(ShadowAspect.CANDIDATE_READY, Status.FALSE, reason, message),
+        Finding(ShadowAspect.MIRRORING, Status.FALSE, Mirroring.NO_CANDIDATE, "there is no candidate"),
+        _promotable(None),
+        promoted(course),
+        _finished(course),
+    )
+
+
+def _mirroring(
+    course: Course, spec: ShadowSpec, candidate: Found, pods: int, answered: int, seen: Seen
+) -> Finding:
+    reason, message = _hindrance(course, spec, candidate, pods, answered, seen)
+    status = Status.TRUE if reason is Mirroring.MIRRORING else Status.FALSE
+    return Finding(ShadowAspect.MIRRORING, status, reason, message)
+
+
+def _hindrance(
+    course: Course, spec: ShadowSpec, candidate: Found, pods: int, answered: int, seen: Seen
+) -> tuple[Mirroring, str]:
+    if course.ended is not None:
+        return Mirroring.ENDED, _ENDINGS[course.ended]
+    if not candidate.ready:
+        return Mirroring.NO_CANDIDATE, f"the candidate is not ready: {candidate.reason}"
+    if course.began is None and seen.plan is None:
+        return (
+            Mirroring.NO_PLAN,
+            "the monitor's reference isn't there yet: its condition ReferenceReady says why",
+        )
+    if course.began is None:
+        return Mirroring.WARMING_UP, f"for {spec.candidate.warm_up:g} s from when the candidate was ready"
+    if not pods:
+        return Mirroring.NO_PODS, "no live pod with a sidecar can be asked"
+    if not answered:
+        return Mirroring.NO_ANSWER, f"the pairs of none of {pods} live pods could be had"
+    return Mirroring.MIRRORING, f"{answered} of {pods} live pods told their pairs"
+
+
+def _promotable(seen: Seen | None) -> Finding:
+    judgement = None if seen is None else seen.judgement
+    if judgement is None:
+        return Finding(ShadowAspect.PROMOTABLE, Status.UNKNOWN, _NO_DATA, "no pairs have come yet")
+    status = {"Promotable": Status.TRUE, "Rejected": Status.FALSE}.get(judgement.verdict, Status.UNKNOWN)
+    broken = [rule.rule for rule in judgement.rules if rule.verdict != "Pass"]
+    message = f"{judgement.verdict}" + (f": {', '.join(broken)}" if broken else "")
+    return Finding(ShadowAspect.PROMOTABLE, status, judgement.reason.value, message)
+
+
+def promoted(course: Course) -> Finding:
+    """How far a promotion has come."""
+    rollout = course.rollout
+    if rollout is None:
+        return Finding(ShadowAspect.PROMOTED, Status.FALSE, Promotion.NOT_ASKED, "nobody has asked for it")
+    status = Status.TRUE if rollout.state is Promotion.PROMOTED else Status.FALSE
+    return Finding(ShadowAspect.PROMOTED, status, rollout.state, rollout.message)
+
+
+def _finished(course: Course) -> Finding:
+    if course.ended is None:
+        return Finding(ShadowAspect.FINISHED, Status.FALSE, "Running", "")
+    return Finding(ShadowAspect.FINISHED, Status.TRUE, course.ended, _ENDINGS[course.ended])

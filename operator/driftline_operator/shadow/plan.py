@@ -1,0 +1,205 @@
+"""What is to be done about a namespace's shadows: candidates, what the mirrors are told, conditions. Pure."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+from driftline.shadow.gate import Judgement
+from driftline.shadow.plan import ComparisonPlan
+from driftline.shadow.planning import plan_of
+from driftline.shadow.runtime import MirrorConfig, ShadowId, encode_mirror
+from driftline.spec import ModelMonitor
+from driftline.spec.shadow import ShadowSpec
+
+from driftline_operator import names
+from driftline_operator.cluster.resources import DEPLOYMENTS, SERVICES
+from driftline_operator.conditions import Finding, ReferenceReason
+from driftline_operator.controller.observed import NamespaceState
+from driftline_operator.controller.plan.objects import Desired
+from driftline_operator.controller.references import Loaded
+from driftline_operator.shadow import findings
+from driftline_operator.shadow.candidate import Refused, Wanted, owned, wanted
+from driftline_operator.shadow.course import Course, Seen, advanced, fingerprint
+from driftline_operator.shadow.health import Found, health
+from driftline_operator.shadow.observed import ObservedShadow
+from driftline_operator.shadow.reasons import Health, Refusal
+
+
+class Facts(NamedTuple):
+    """What is the same for all shadows."""
+
+    allowed: bool = True
+    """Does this installation run candidates?"""
+    guarded: bool = True
+    """Is the admission policy in force, or not asked for?"""
+
+
+class Told(NamedTuple):
+    """What is known of one shadow beside the cluster's objects."""
+
+    course: Course
+    judgement: Judgement | None = None
+    refused: str = ""
+    """What the API server said of the candidate the last time; empty: it took it."""
+    pods: int = 0
+    """Live pods with a sidecar that can be asked."""
+    answered: int = 0
+    """Those whose pairs were had in the last round."""
+
+
+class ShadowPlan(NamedTuple):
+    """What was planned for one shadow."""
+
+    observed: ObservedShadow
+    course: Course
+    """As it is from now on; to be kept before anything else is done."""
+    objects: tuple[Desired, ...]
+    removed: tuple[Desired, ...]
+    """Ours that are there and must not be; only their names count."""
+    mirror: tuple[str, str] | None
+    """The monitor, and what its mirrors are told."""
+    findings: tuple[Finding, ...]
+    wanted: Wanted | None = None
+
+
+def plan_shadows(
+    shadows: Sequence[ObservedShadow],
+    told: Mapping[str, Told],
+    state: NamespaceState,
+    loaded: Mapping[str, Loaded],
+    facts: Facts,
+    now: dt.datetime,
+) -> list[ShadowPlan]:
+    """All shadows of a namespace, oldest first. `told`, by UID; `loaded`: references, by monitor."""
+    if not state.alive:
+        return []
+    busy: dict[str, str] = {}
+    made = []
+    for observed in sorted(shadows, key=lambda each: each.age_order):
+        each = told[observed.uid]
+        one = _Planning(observed, each, state, loaded, facts, now.timestamp()).plan(busy)
+        if observed.spec is not None and one.course.ended is None:
+            busy.setdefault(observed.spec.monitor_ref.name, observed.name)
+        made.append(one)
+    return made
+
+
+class _Planning(NamedTuple):
+    observed: ObservedShadow
+    told: Told
+    state: NamespaceState
+    loaded: Mapping[str, Loaded]
+    facts: Facts
+    now: float
+
+    def plan(self, busy: Mapping[str, str]) -> ShadowPlan:
+        course, spec = self.told.course, self.observed.spec
+        if spec is None:
+            return self._refused(Refused(Refusal.INVALID_SPEC, self.observed.problem))
+        try:
+            monitor = self._monitor(spec, busy)
+            found = wanted(self.observed, spec, monitor, self.state)
+            self._check_allowed(spec)
+        except Refused as error:
+            return self._refused(error)
+        health_ = self._health(spec)
+        seen = Seen(
+            ready=health_.ready,
+            live=fingerprint(found.live["spec"]["template"]),
+            plan=course.plan or self._comparison(spec, monitor),
+            judgement=self.told.judgement,
+        )
+        course = advanced(course, spec, seen, self.now)
+        runs = course.runs_candidate(spec)
+        objects = found.objects if runs else ()
+        if not runs and found.objects:
+            health_ = Found(ready=False, reason=Health.ENDED, message="the candidate has been ended")
+        if self.told.refused and runs:
+            health_ = Found(ready=False, reason=Refusal.API_REFUSED, message=self.told.refused)
+        mirror = self._mirror(spec, monitor, course, found, health_)
+        said = findings.found_of(course, spec, health_, self.told.pods, self.told.answered, seen)
+        kept = {each.key for each in objects}
+        removed = tuple(each for each in self._present() if each.key not in kept)
+        return ShadowPlan(self.observed, course, objects, removed, mirror, said, found)
+
+    def _refused(self, error: Refused) -> ShadowPlan:
+        said = findings.refused(self.told.course, error.reason, str(error))
+        return ShadowPlan(self.observed, self.told.course, (), tuple(self._present()), None, said)
+
+    def _monitor(self, spec: ShadowSpec, busy: Mapping[str, str]) -> ModelMonitor:
+        name = spec.monitor_ref.name
+        observed = next((each for each in self.state.monitors if each.name == name), None)
+        if observed is None:
+            raise Refused(Refusal.MONITOR_NOT_FOUND, f"there is no ModelMonitor {name} in this namespace")
+        if observed.monitor is None:
+            raise Refused(Refusal.MONITOR_INVALID, f"ModelMonitor {name}: {observed.problem}")
+        if name in busy and self.told.course.ended is None:
+            why = f"ShadowDeployment {busy[name]} is under way with this monitor: one at a time"
+            raise Refused(Refusal.SECOND_SHADOW, why)
+        return observed.monitor
+
+    def _check_allowed(self, spec: ShadowSpec) -> None:
+        if spec.candidate.service is not None:
+            return
+        if not self.facts.allowed:
+            raise Refused(Refusal.NOT_ALLOWED, "this installation runs no candidates: use candidate.service")
+        if not self.facts.guarded:
+            raise Refused(
+                Refusal.UNGUARDED,
+                f"ValidatingAdmissionPolicyBinding {names.SHADOW_POLICY} is not there (Kubernetes 1.30 or newer): "
+                "without it anybody who may create ShadowDeployments could run any pod; "
+                "use candidate.service, or shadow.requirePolicy=false",
+            )
+
+    def _health(self, spec: ShadowSpec) -> Found:
+        if spec.candidate.service is not None:
+            return Found(ready=True, reason=Health.READY, message=f"Service {spec.candidate.service.name}")
+        deployment = self.state.workloads.get(("Deployment", names.candidate(self.observed.name)))
+        return health(deployment, self.state.pods, self.observed.uid)
+
+    def _comparison(self, spec: ShadowSpec, monitor: ModelMonitor) -> ComparisonPlan | None:
+        """None while the monitor's reference is still to come: it says which answers are told apart."""
+        loaded = self.loaded.get(monitor.metadata.name)
+        if loaded is None or (
+            loaded.profile is None and loaded.reference.reason is not ReferenceReason.NO_REFERENCE
+        ):
+            return None
+        return plan_of(monitor.spec, spec.compare, loaded.profile)
+
+    def _mirror(
+        self, spec: ShadowSpec, monitor: ModelMonitor, course: Course, found: Wanted, candidate: Found
+    ) -> tuple[str, str] | None:
+        if not course.is_mirroring() or course.began is None or course.plan is None:
+            return None
+        budget = spec.traffic.budget
+        shared = None if budget is None else budget / max(1, self.told.pods)
+        injection = monitor.spec.injection
+        swapped = injection.mode == "PortSwap" and injection.app is not None
+        port = injection.app.port if swapped and injection.app is not None else found.port
+        config = MirrorConfig(
+            shadow=ShadowId(uid=course.uid, name=self.observed.name, generation=course.generation),
+            began=course.began,
+            url=found.url,
+            live=f"http://127.0.0.1:{port}",
+            ready=candidate.ready,
+            plan=course.plan,
+            traffic=msgspec.structs.replace(spec.traffic, budget=shared),
+            compare=spec.compare,
+            aa=spec.aa,
+        )
+        return monitor.metadata.name, encode_mirror(config)
+
+    def _present(self) -> list[Desired]:
+        """The candidate's objects that are there and ours."""
+        name = names.candidate(self.observed.name)
+        deployment = self.state.workloads.get(("Deployment", name))
+        services = [each for each in self.state.services if each["metadata"]["name"] == name]
+        given = [(DEPLOYMENTS, deployment), *((SERVICES, each) for each in services)]
+        return [
+            Desired(resource, self.observed.namespace, {"metadata": {"name": name}})
+            for resource, found in given
+            if found is not None and owned(found, self.observed.uid)
+        ]

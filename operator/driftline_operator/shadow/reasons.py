@@ -1,0 +1,91 @@
+"""The closed lists of reasons of a ShadowDeployment's conditions (`conditions.ShadowAspect`)."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Refusal(StrEnum):
+    """Why no candidate is run, or it is run no longer: reasons of CandidateReady."""
+
+    INVALID_SPEC = "InvalidSpec"
+    MONITOR_NOT_FOUND = "MonitorNotFound"
+    MONITOR_INVALID = "MonitorInvalid"
+    SECOND_SHADOW = "SecondShadow"
+    """An older shadow of the monitor is under way: one at a time."""
+    NO_WORKLOAD = "NoWorkload"
+    """No Deployment, StatefulSet or DaemonSet has pods of the monitor."""
+    SEVERAL_WORKLOADS = "SeveralWorkloads"
+    PATCH_INVALID = "PatchInvalid"
+    PORT_NOT_FOUND = "PortNotFound"
+    """No container of the candidate declares the monitor's port."""
+    SELECTED_BY_SERVICE = "SelectedByService"
+    """A Service would send it live traffic."""
+    SELECTED_BY_WORKLOAD = "SelectedByWorkload"
+    """A workload's selector, or an autoscaler by it, would count its pods."""
+    NAME_TAKEN = "NameTaken"
+    """Somebody else's object has the name of the candidate's."""
+    SERVICE_NOT_FOUND = "ServiceNotFound"
+    UNGUARDED = "Unguarded"
+    """The policy is not in force by which only who may create Deployments may ask for a candidate."""
+    NOT_ALLOWED = "NotAllowed"
+    """This installation runs no candidates."""
+    API_REFUSED = "ApiRefused"
+    """The API server refused the candidate: a quota, a policy, a form that is none."""
+
+
+class Health(StrEnum):
+    """How a candidate that is run fares: further reasons of CandidateReady."""
+
+    READY = "Ready"
+    STARTING = "Starting"
+    NOT_STARTED = "NotStarted"
+    """Its pods wait: for an image, a volume, a node."""
+    CRASHING = "Crashing"
+    NO_PROGRESS = "ProgressDeadlineExceeded"
+    ENDED = "Ended"
+    """It is run no longer."""
+
+
+class Mirroring(StrEnum):
+    """Reasons of Mirroring."""
+
+    MIRRORING = "Mirroring"
+    NO_PODS = "NoLivePods"
+    """No live pod with a sidecar can be asked."""
+    NO_ANSWER = "NoAnswer"
+    """Of none of the live pods the pairs could be had."""
+    NO_CANDIDATE = "NoCandidate"
+    WARMING_UP = "WarmingUp"
+    NO_PLAN = "NoPlan"
+    """The monitor's reference isn't there yet: it says how answers are compared."""
+    ENDED = "Ended"
+
+
+class Ending(StrEnum):
+    """Why a shadow has come to its end: reasons of Finished."""
+
+    REJECTED = "Rejected"
+    DURATION_OVER = "DurationOver"
+    LIVE_CHANGED = "LiveChanged"
+    """The live workload's pods became others: the pairs would be of two live models."""
+    PROMOTED = "Promoted"
+    ROLLED_BACK = "RolledBack"
+
+
+class Promotion(StrEnum):
+    """Reasons of Promoted."""
+
+    NOT_ASKED = "NotAsked"
+    NOT_PROMOTABLE = "NotPromotable"
+    """It was asked for, and the verdict isn't Promotable."""
+    OLD_GENERATION = "OtherGeneration"
+    """The annotation names another generation of the spec than the one that was compared."""
+    NO_FORM = "NoForm"
+    """A Service has no form that could be promoted."""
+    LIVE_CHANGED = "LiveChanged"
+    """The live workload isn't the one that was compared any more."""
+    ROLLING_OUT = "RollingOut"
+    PROMOTED = "Promoted"
+    ROLLING_BACK = "RollingBack"
+    ROLLED_BACK = "RolledBack"

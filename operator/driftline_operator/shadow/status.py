@@ -1,0 +1,70 @@
+"""The status of a ShadowDeployment as it should be. Pure."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from driftline.shadow.gate import Judgement
+from driftline.shadow.status import shadow_status
+from driftline.spec.shadow_status import ShadowStatus
+
+from driftline_operator.conditions import Finding
+from driftline_operator.controller.plan.status import Worth, conditions_of
+from driftline_operator.shadow.course import Course
+from driftline_operator.shadow.observed import ObservedShadow
+
+_ACCOUNT = {"eligible": 0, "mirrored": 0, "paired": 0, "lost": 0, "waiting": 0}
+
+
+def status(
+    observed: ObservedShadow,
+    course: Course,
+    judgement: Judgement | None,
+    findings: Sequence[Finding],
+    now: dt.datetime,
+) -> Mapping[str, Any]:
+    """The whole status, as JSON."""
+    if judgement is None:
+        message = "No request was compared yet: the conditions say why."
+        made = ShadowStatus(observed_generation=observed.generation, reason="NoData", message=message)
+    else:
+        made = shadow_status(judgement, observed.generation)
+    made = msgspec.structs.replace(
+        made,
+        conditions=conditions_of(observed, findings, now),
+        started=_time(course.began),
+        last_change=_time(course.verdict_since or None),
+    )
+    return _with_zeros(msgspec.to_builtins(made))
+
+
+def worth(observed: ObservedShadow, wanted: Mapping[str, Any]) -> Worth:
+    """Against the status that is there: is it worth a write?"""
+    present = observed.body.get("status") or {}
+    return Worth(changed=present != wanted, urgent=_gist(present) != _gist(wanted))
+
+
+def _gist(given: Mapping[str, Any]) -> object:
+    conditions = [(each["type"], each["status"], each["reason"]) for each in given.get("conditions") or []]
+    return sorted(conditions), given.get("observedGeneration"), given.get("verdict"), given.get("started")
+
+
+def _time(seconds: float | None) -> str | None:
+    return (
+        None if seconds is None else dt.datetime.fromtimestamp(seconds, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    )
+
+
+def _with_zeros(wire: dict[str, Any]) -> dict[str, Any]:
+    """With the defaults that the structs leave out, as the API server would add them."""
+    wire["account"] = {**_ACCOUNT, "dropped": {}, "failed": {}} | wire.get("account", {})
+    if "rules" in wire:
+        wire["rules"] = [{"approximate": False} | each for each in wire["rules"]]
+    if "segments" in wire:
+        wire["segments"] = [{"pairs": 0} | each for each in wire["segments"]]
+    wire.setdefault("outputs", {})
+    plain = {"verdict": "Inconclusive", "reason": "", "message": "", "pairs": 0, "coverage": 0.0}
+    return {"observedGeneration": 0, **plain} | wire

@@ -1,0 +1,88 @@
+"""The pod template of a candidate: the live one with a patch on it, or one of its own. Pure.
+
+What would bring it live traffic or a sidecar is taken off: the live labels, ports of the host, Driftline's own
+annotations. Labels that the candidate's author writes stay: a NetworkPolicy may go by them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from driftline.spec.candidate import Candidate, Patch
+
+from driftline_operator import names
+from driftline_operator.shadow.merging import Json, merged
+
+_RESTARTED = "kubectl.kubernetes.io/restartedAt"
+
+
+def patch_of(patch: Patch, model: str) -> Json:
+    """The patch as one strategic merge patch of a pod template. `model`: the container where it names none."""
+    fields: Json = {}
+    if patch.image is not None:
+        fields["image"] = patch.image
+    if patch.env:
+        # Without the null, a variable that came from a Secret would have two sources.
+        fields["env"] = [{"name": each.name, "value": each.value, "valueFrom": None} for each in patch.env]
+    if patch.resources is not None:
+        fields["resources"] = msgspec.to_builtins(patch.resources)
+    whole = dict(patch.template or {})
+    if not fields:
+        return whole
+    container = {"name": patch.container or model, **fields}
+    spec = dict(whole.get("spec") or {})
+    others = list(spec.get("containers") or [])
+    spec["containers"] = [container, *others]
+    return {**whole, "spec": spec}
+
+
+def changed(live: Mapping[str, Any], candidate: Candidate, model: str) -> Json:
+    """The live template as a promotion makes it. Raises BadPatch."""
+    if candidate.patch is not None:
+        return merged(live, patch_of(candidate.patch, model))
+    template: Json = candidate.template or {}
+    metadata = dict(live.get("metadata") or {})
+    given = template.get("metadata") or {}
+    annotations = {**(metadata.get("annotations") or {}), **(given.get("annotations") or {})}
+    # The live labels stay: the workload's selector, and Services, go by them.
+    labels = {**(given.get("labels") or {}), **(metadata.get("labels") or {})}
+    return {"metadata": {**metadata, "annotations": annotations, "labels": labels}, "spec": template["spec"]}
+
+
+def template(live: Mapping[str, Any], candidate: Candidate, model: str, uid: str) -> Json:
+    """The candidate's pod template. Raises BadPatch."""
+    if candidate.patch is not None:
+        made = merged(live, patch_of(candidate.patch, model))
+        written: Json = candidate.patch.template or {}
+        given = written.get("metadata") or {}
+    else:
+        made = dict(candidate.template or {})
+        given = made.get("metadata") or {}
+    labels = {key: value for key, value in (given.get("labels") or {}).items() if isinstance(value, str)}
+    own = {names.SHADOW_LABEL: uid, names.INJECT_LABEL: "false"}
+    annotations = (made.get("metadata") or {}).get("annotations") or {}
+    kept = {key: value for key, value in annotations.items() if not _is_ours(key)}
+    metadata = {"labels": {**labels, **own}} | ({"annotations": kept} if kept else {})
+    return {"metadata": metadata, "spec": _without_host(made["spec"])}
+
+
+def _is_ours(key: str) -> bool:
+    return key.startswith(f"{names.GROUP}/") or key == _RESTARTED
+
+
+def _without_host(spec: Mapping[str, Any]) -> Json:
+    """At a port of the host it would answer whom the live model answers."""
+    found = dict(spec)
+    for kind in ("containers", "initContainers"):
+        if spec.get(kind):
+            found[kind] = [_container(each) for each in spec[kind]]
+    return found
+
+
+def _container(given: Mapping[str, Any]) -> Json:
+    if not given.get("ports"):
+        return dict(given)
+    ports = [{k: v for k, v in port.items() if k not in ("hostPort", "hostIP")} for port in given["ports"]]
+    return {**given, "ports": ports}

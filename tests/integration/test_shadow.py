@@ -1,0 +1,325 @@
+"""Shadows under a real controller and a real API server: candidate, mirror's configuration, verdict, failover.
+
+The test stands for the kubelet (it tells of running containers) and for the sidecars, which serve real parts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+import signal
+import time
+from collections.abc import AsyncIterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from driftline.shadow.plan import ComparisonPlan
+from driftline.shadow.runtime import MirrorConfig, decode_mirror
+from driftline_operator import names
+from driftline_operator.cluster.api import Api, ApiError
+from driftline_operator.cluster.resources import (
+    CONFIG_MAPS,
+    DEPLOYMENTS,
+    MODEL_MONITORS,
+    PODS,
+    SERVICES,
+    SHADOW_DEPLOYMENTS,
+)
+from driftline_operator.shadow import course as courses
+from driftline_operator.shadow.book import ShadowBook
+
+from e2e.cluster.control_plane import ControlPlane
+from tests.integration.test_controller import deployment, entries, eventually, own, pods_of
+from tests.integration.test_fleet import MONITOR
+from tests.support.children import child, count, free_port, listens
+from tests.support.operators import controller, operator
+from tests.support.shadow_fleet import FakeSidecar, part
+
+Json = dict[str, Any]
+__all__ = ["own"]
+
+CANDIDATE = names.candidate("v4")
+UNGUARDED = "--no-shadow-policy"
+
+
+def shadow(**spec: Any) -> Json:
+    usual = {
+        "monitorRef": {"name": "census"},
+        "candidate": {"patch": {"image": "census:4"}},
+        "minPairs": 300,
+        "duration": "1h",
+        "traffic": {"timeout": "1s"},
+        "gate": {"agreement": 0.9, "errorRate": 0.05, "minTime": "2s", "allowUnderADay": True},
+    }
+    kind = {"apiVersion": "driftline.io/v1alpha1", "kind": "ShadowDeployment"}
+    return {**kind, "metadata": {"name": "v4"}, "spec": {**usual, **spec}}
+
+
+async def runs(api: Api, namespace: str, pod: Json, address: str) -> None:
+    """Tell of a pod that it runs, and is ready."""
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    common = {"state": {"running": {"startedAt": now}}, "ready": True, "restartCount": 0}
+    common |= {"image": "x", "imageID": ""}
+
+    def statuses(kind: str) -> list[Json]:
+        return [{"name": each["name"], **common} for each in pod["spec"].get(kind) or []]
+
+    status = {
+        "phase": "Running",
+        "podIP": address,
+        "podIPs": [{"ip": address}],
+        "startTime": now,
+        "conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": now}],
+        "initContainerStatuses": statuses("initContainers"),
+        "containerStatuses": statuses("containers"),
+    }
+    await api.patch(PODS, namespace, pod["metadata"]["name"], {"status": status}, subresource="status")
+
+
+async def is_candidate(api: Api, namespace: str) -> list[Json]:
+    return [
+        each for each in await pods_of(api, namespace) if names.SHADOW_LABEL in each["metadata"]["labels"]
+    ]
+
+
+@pytest.fixture
+async def sidecars(api: Api, namespace: str) -> AsyncIterator[list[FakeSidecar]]:
+    """Addresses that no other test has."""
+    third = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) + 101
+    made = [FakeSidecar(f"127.0.{third}.{number}") for number in (1, 2)]
+    for each in made:
+        await each.start()
+    yield made
+    for each in made:
+        await each.stop()
+
+
+async def live(api: Api, namespace: str, sidecars: list[FakeSidecar]) -> list[Json]:
+    """A monitored Deployment whose pods' sidecars answer."""
+    spec = {key: value for key, value in MONITOR["spec"].items() if key != "reference"}
+    await api.create(MODEL_MONITORS, namespace, {**MONITOR, "spec": spec})
+    await eventually(lambda: entries(api, namespace))
+    await asyncio.sleep(1)
+    await api.create(DEPLOYMENTS, namespace, deployment())
+
+    async def both() -> list[Json]:
+        found = await pods_of(api, namespace)
+        return found if len(found) == 2 else []
+
+    found: list[Json] = await eventually(both)
+    for pod, each in zip(found, sidecars, strict=True):
+        assert pod["spec"]["initContainers"][0]["name"] == names.PROXY_CONTAINER
+        await runs(api, namespace, pod, each.address)
+    return found
+
+
+async def status(api: Api, namespace: str) -> Json:
+    found = await api.get(SHADOW_DEPLOYMENTS, namespace, "v4")
+    return dict(found.get("status") or {})
+
+
+async def says(
+    api: Api, namespace: str, aspect: str, expected: str, reason: str, seconds: float = 20
+) -> Json:
+    """Waits for a condition; says what there was instead."""
+    last: list[Json] = []
+
+    async def found() -> Json | None:
+        nonlocal last
+        last = (await status(api, namespace)).get("conditions") or []
+        return next(
+            (e for e in last if (e["type"], e["status"], e["reason"]) == (aspect, expected, reason)), None
+        )
+
+    try:
+        met: Json = await eventually(found, seconds)
+    except AssertionError:
+        raise AssertionError(f"{aspect} is not {expected}/{reason}: {last}") from None
+    return met
+
+
+async def mirror(api: Api, namespace: str) -> MirrorConfig | None:
+    found = await api.get(CONFIG_MAPS, namespace, names.config_map("census"))
+    text = (found.get("data") or {}).get(names.SHADOW_KEY)
+    return None if text is None else decode_mirror(text.encode())
+
+
+async def begun(api: Api, namespace: str) -> MirrorConfig:
+    """The candidate is said to be ready, and the mirrors are told of it."""
+    found = await eventually(lambda: is_candidate(api, namespace))
+    await says(api, namespace, "CandidateReady", "False", "Starting")
+    await runs(api, namespace, found[0], "127.0.0.1")
+    config: MirrorConfig = await eventually(lambda: mirror(api, namespace))
+    await says(api, namespace, "CandidateReady", "True", "Ready")
+    return config
+
+
+async def missing(api: Api, resource: Any, namespace: str, name: str) -> bool:
+    try:
+        await api.get(resource, namespace, name)
+    except ApiError as error:
+        return error.missing
+    return False
+
+
+@pytest.mark.timeout(240)
+async def test_from_a_candidate_to_its_verdict_over_a_failover(
+    api: Api, plane: ControlPlane, own: str, namespace: str, tmp_path: Path, sidecars: list[FakeSidecar]
+) -> None:
+    with operator(plane, own, namespace, tmp_path, UNGUARDED) as running, ExitStack() as end:
+        pods = await live(api, namespace, sidecars)
+        uids = [each["metadata"]["uid"] for each in pods]
+        await api.create(SHADOW_DEPLOYMENTS, namespace, shadow())
+        config = await begun(api, namespace)
+
+        made = await api.get(DEPLOYMENTS, namespace, CANDIDATE)
+        template = made["spec"]["template"]
+        assert [each["image"] for each in template["spec"]["containers"]] == ["census:4"]
+        assert set(template["metadata"]["labels"]) == {names.SHADOW_LABEL, names.INJECT_LABEL}
+        assert made["metadata"]["ownerReferences"][0]["kind"] == "ShadowDeployment"
+        candidate = (await is_candidate(api, namespace))[0]
+        assert not candidate["spec"].get("initContainers")
+        service = await api.get(SERVICES, namespace, CANDIDATE)
+        assert config.url == f"http://{CANDIDATE}.{namespace}.svc:{service['spec']['ports'][0]['port']}"
+        assert config.ready
+        assert config.live == "http://127.0.0.1:8080"
+        assert (await status(api, namespace))["verdict"] == "Inconclusive"
+
+        # One pod alone isn't enough; told again and again, it counts once.
+        sidecars[0].parts = [part(config, uids[0], 200, failed=2, dropped=3, waiting=1)]
+
+        async def counted(eligible: int, paired: int) -> Json | None:
+            found = await status(api, namespace)
+            account = found.get("account") or {}
+            return found if (account.get("eligible"), account.get("paired")) == (eligible, paired) else None
+
+        found = await eventually(lambda: counted(206, 200))
+        assert found["account"]["failed"] == {"Timeout": 2}
+        assert found["account"]["dropped"] == {"QueueFull": 3}
+        assert found["verdict"] == "Inconclusive"
+        asked = sidecars[0].asked
+        await eventually(lambda: _later(sidecars[0], asked + 2))
+        assert await counted(206, 200)
+        assert len(sidecars[0].tokens) == 1
+
+        # The second pod ends right after it was asked; then the controller is killed.
+        sidecars[1].parts = [part(config, uids[1], 150, waiting=4)]
+        await eventually(lambda: counted(360, 350))
+        await _kept(api, namespace, 360)
+        await sidecars[1].stop()
+        metrics = free_port()
+        second = controller(plane, own, namespace, running.injector, metrics, UNGUARDED)
+        end.enter_context(child(second, tmp_path / "second.log"))
+        await eventually(lambda: asyncio.to_thread(listens, metrics))
+        os.kill(running.pids[0], signal.SIGKILL)
+        sidecars[0].parts = [part(config, uids[0], 400, failed=2, dropped=3, sequence=2)]
+
+        # The first pod's later part takes the earlier one's place, the second's is what the other had kept.
+        found = await eventually(lambda: counted(405 + 154, 400 + 150), 30)
+        await says(api, namespace, "Promotable", "True", "AllRulesHold", 30)
+        found = await status(api, namespace)
+        account = found["account"]
+        assert account["eligible"] == (
+            account["mirrored"] + sum(account["dropped"].values()) + account["lost"] + account["waiting"]
+        )
+        assert account["mirrored"] == account["paired"] + sum(account["failed"].values())
+        rules = {each["rule"]: each for each in found["rules"]}
+        assert rules["agreement"]["verdict"] == "Pass"
+        assert rules["agreement"]["value"] == 1.0
+        again = await mirror(api, namespace)
+        assert again is not None
+        assert again.life == config.life
+        async with aiohttp.ClientSession() as session:
+            series = await (await session.get(f"http://127.0.0.1:{metrics}/metrics")).text()
+        common = {"namespace": namespace, "monitor": "census", "shadow": "v4"}
+        assert count(series, "shadow_verdict", **common, verdict="Promotable") == 1
+        assert count(series, "shadow_requests", **common, kind="eligible") == 559
+        assert count(series, "shadow_rule_value", **common, rule="agreement") == 1
+        for log in ("controller.log", "second.log"):
+            assert "Traceback" not in (tmp_path / log).read_text()
+
+
+async def _later(sidecar: FakeSidecar, asked: int) -> bool:
+    return sidecar.asked >= asked
+
+
+async def _kept(api: Api, namespace: str, eligible: int) -> None:
+    """Until the pairs are in the shadow's ConfigMap; only once a minute are they written unasked."""
+    observed = await api.get(SHADOW_DEPLOYMENTS, namespace, "v4")
+    uid, generation = observed["metadata"]["uid"], observed["metadata"]["generation"]
+
+    async def there() -> bool:
+        found = await api.get(CONFIG_MAPS, namespace, names.shadow_config_map("v4"))
+        plan = courses.decode(found["data"][names.COURSE_KEY], uid, generation).plan
+        assert isinstance(plan, ComparisonPlan)
+        book = ShadowBook(uid, generation, plan)
+        data = (found.get("binaryData") or {}).get(names.PAIRS_KEY)
+        if data is None:
+            return False
+        book.restore(base64.b64decode(data))
+        return book.snapshot().account.eligible == eligible
+
+    await eventually(there, 70)
+
+
+@pytest.mark.timeout(120)
+async def test_a_rejected_candidate_is_ended_and_mirrored_no_more(
+    api: Api, plane: ControlPlane, own: str, namespace: str, tmp_path: Path, sidecars: list[FakeSidecar]
+) -> None:
+    with operator(plane, own, namespace, tmp_path, UNGUARDED):
+        pods = await live(api, namespace, sidecars)
+        await api.create(SHADOW_DEPLOYMENTS, namespace, shadow(onFail="Delete"))
+        config = await begun(api, namespace)
+        sidecars[0].parts = [part(config, pods[0]["metadata"]["uid"], 400, disagreement=0.6)]
+        await says(api, namespace, "Finished", "True", "Rejected")
+        found = await status(api, namespace)
+        assert (found["verdict"], found["reason"]) == ("Rejected", "RuleBroken")
+        await eventually(lambda: missing(api, DEPLOYMENTS, namespace, CANDIDATE))
+        await eventually(lambda: missing(api, SERVICES, namespace, CANDIDATE))
+
+        async def told_no_more() -> bool:
+            return await mirror(api, namespace) is None
+
+        await eventually(told_no_more)
+        # Another generation of the spec begins anew.
+        await api.patch(SHADOW_DEPLOYMENTS, namespace, "v4", {"spec": {"minPairs": 200}})
+        await eventually(lambda: is_candidate(api, namespace))
+        await says(api, namespace, "Finished", "False", "Running")
+        assert (await status(api, namespace))["account"]["eligible"] == 0
+
+
+@pytest.mark.timeout(120)
+async def test_a_service_that_would_send_it_live_traffic_ends_the_candidate(
+    api: Api, plane: ControlPlane, own: str, namespace: str, tmp_path: Path, sidecars: list[FakeSidecar]
+) -> None:
+    with operator(plane, own, namespace, tmp_path, UNGUARDED):
+        await live(api, namespace, sidecars)
+        patch = {"image": "census:4", "template": {"metadata": {"labels": {"track": "next"}}}}
+        await api.create(SHADOW_DEPLOYMENTS, namespace, shadow(candidate={"patch": patch}))
+        await begun(api, namespace)
+        selecting = {
+            "metadata": {"name": "wide"},
+            "spec": {"selector": {"track": "next"}, "ports": [{"port": 80}]},
+        }
+        await api.create(SERVICES, namespace, selecting)
+        met = await says(api, namespace, "CandidateReady", "False", "SelectedByService")
+        assert "wide" in met["message"]
+        await eventually(lambda: missing(api, DEPLOYMENTS, namespace, CANDIDATE))
+        await api.delete(SERVICES, namespace, "wide")
+        await eventually(lambda: is_candidate(api, namespace))
+
+
+@pytest.mark.timeout(120)
+async def test_without_the_policy_no_candidate_is_run(
+    api: Api, plane: ControlPlane, own: str, namespace: str, tmp_path: Path, sidecars: list[FakeSidecar]
+) -> None:
+    with operator(plane, own, namespace, tmp_path):
+        await live(api, namespace, sidecars)
+        await api.create(SHADOW_DEPLOYMENTS, namespace, shadow())
+        await says(api, namespace, "CandidateReady", "False", "Unguarded")
+        await asyncio.sleep(2)
+        assert not await is_candidate(api, namespace)
