@@ -12,6 +12,9 @@ from examples.flights.labels import SECONDS_AN_HOUR
 from examples.flights.table import table
 from examples.flights.truth import Beside
 
+pytestmark = pytest.mark.timeout(600)
+"""Training, a minute's replay and the last flights' landing."""
+
 REPO = Path(__file__).parents[2]
 SECONDS = 30.0
 
