@@ -4,7 +4,7 @@
 
 One proxy, one analyzer, one model; the shadow comes and goes with its file. Each round measures both, in an
 order that changes, and the ratio is that of the medians over rounds. Every request is mirrored. The candidate
-is a second server on the same cores: what it takes from the model is in the figures, in a cluster it need not be.
+is a second server on the same cores: what it takes from the model there is in the figures.
 """
 
 from __future__ import annotations
@@ -44,9 +44,8 @@ def main() -> None:
         samples, mirrored = measure(Path(name), options.rounds, options.seconds, options.rate)
     print(machine())
     print(_table(samples))
-    print(
-        f"{mirrored:,} requests were mirrored; {sum(s.errors for each in samples.values() for s in each)} failed"
-    )
+    failed = sum(sample.errors for each in samples.values() for sample in each)
+    print(f"{mirrored:,} requests were mirrored; {failed} live ones failed")
 
 
 def measure(

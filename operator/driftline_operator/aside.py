@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, generate_latest
@@ -16,10 +16,11 @@ async def serve_aside(
     waiting_for: Callable[[], list[str]],
     *,
     healthy: Callable[[], bool] = lambda: True,
+    more: Iterable[web.RouteDef] = (),
 ) -> web.AppRunner:
     """Listen, on every interface where the host is empty; the runner to clean up.
 
-    `waiting_for` names what is lacking: ready is who lacks nothing.
+    `waiting_for` names what is lacking: ready is who lacks nothing. `more`: further routes.
     """
 
     async def metrics(_: web.Request) -> web.Response:
@@ -40,6 +41,7 @@ async def serve_aside(
     app.router.add_get("/metrics", metrics)
     app.router.add_get("/healthz", healthz)
     app.router.add_get("/readyz", readyz)
+    app.router.add_routes(more)
     runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
     await runner.setup()
     host, port = address

@@ -122,7 +122,7 @@ _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 
 
 def candidate(shadow: str) -> str:
-    """The Deployment and the Service of a candidate; a Service's name is a DNS label of 63 letters at most."""
+    """The Deployment and the Service of a candidate; a Service's name is a DNS label."""
     name = f"driftline-shadow-{shadow}"
     if len(name) <= 63 and _DNS_LABEL.fullmatch(shadow):
         return name

@@ -137,6 +137,13 @@ def _version(of: Definition) -> dict[str, Any]:
     }
 
 
+_NAME = {
+    "description": "Its name, unique within its namespace: at most 63 characters.",
+    "type": "string",
+    "maxLength": 63,
+}
+
+
 def _root(of: Definition) -> dict[str, Any]:
     return {
         "type": "object",
@@ -145,7 +152,8 @@ def _root(of: Definition) -> dict[str, Any]:
         "properties": {
             "apiVersion": {"type": "string", "description": f"{GROUP}/{VERSION}."},
             "kind": {"type": "string", "description": f"{of.kind}."},
-            "metadata": {"type": "object"},
+            # A longer one would fit neither a label nor the name of a webhook entry.
+            "metadata": {"type": "object", "properties": {"name": _NAME}},
             "spec": _with_text(schema_of(struct_type(of.spec)), _summary(of.spec)),
             "status": _with_text(schema_of(struct_type(of.status)), _summary(of.status)),
         },

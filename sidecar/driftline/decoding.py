@@ -226,7 +226,7 @@ class _Builder:
         for check in checks_of(cls):
             try:
                 self._note(_below(path, problem) for problem in check(hole))
-            except _Unknown:
+            except (_Unknown, TypeError, KeyError):  # it stumbled over a hole, which has been reported
                 continue
         return hole
 

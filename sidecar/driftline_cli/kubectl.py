@@ -53,6 +53,15 @@ class Kubectl(NamedTuple):
         """Delete these; those that are gone already are fine. Raises ClusterError."""
         self._run(["delete", kind, "--ignore-not-found", "--wait=false", *names])
 
+    def get(self, kind: str, name: str) -> dict[str, Any]:
+        """One object. Raises ClusterError."""
+        found: dict[str, Any] = json.loads(self._run(["get", kind, name, "--output=json"]))
+        return found
+
+    def annotate(self, kind: str, name: str, key: str, value: str) -> None:
+        """Set an annotation, whatever it was. Raises ClusterError."""
+        self._run(["annotate", kind, name, f"{key}={value}", "--overwrite"])
+
     def _run(self, arguments: Sequence[str], given: str = "") -> str:
         places = {"kubeconfig": self.kubeconfig, "context": self.context, "namespace": self.namespace}
         command = ["kubectl", *(f"--{key}={value}" for key, value in places.items() if value), *arguments]
@@ -61,7 +70,7 @@ class Kubectl(NamedTuple):
                 command, input=given, capture_output=True, text=True, timeout=_SECONDS, check=False
             )
         except FileNotFoundError as error:
-            raise ClusterError("kubectl is not on the path; `driftline profile apply` asks it") from error
+            raise ClusterError("kubectl is not on the path; the cluster is asked by it") from error
         except subprocess.TimeoutExpired as error:
             raise ClusterError(f"kubectl {arguments[0]}: no answer for {_SECONDS} s") from error
         if done.returncode:

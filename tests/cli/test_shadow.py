@@ -147,8 +147,9 @@ def scraped(admin: int) -> str:
 def adds_up(account: dict[str, Any]) -> bool:
     dropped, failed = sum(account.get("dropped", {}).values()), sum(account.get("failed", {}).values())
     rest = account.get("lost", 0) + account.get("waiting", 0)
-    mirrored: int = account.get("mirrored", 0)
-    return account["eligible"] == mirrored + dropped + rest and mirrored == account.get("paired", 0) + failed
+    mirrored = account.get("mirrored", 0)
+    whole = account["eligible"] == mirrored + dropped + rest
+    return whole and bool(mirrored == account.get("paired", 0) + failed)
 
 
 def test_an_equal_candidate_is_promotable_for_whoever_says_less_than_a_day(tmp_path: Path) -> None:
@@ -217,12 +218,13 @@ def test_a_noisy_model_is_not_rejected_beside_itself(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_a_flights_model_of_other_months_agrees_as_an_offline_comparison_says(tmp_path: Path) -> None:
     """Two real models behind two real servers: of January to March, and of June to August."""
     frame = flights.load()
     winter = train.train(frame[(frame["time"] < "2013-04-01")])
     summer = train.train(frame[(frame["time"] >= "2013-06-01") & (frame["time"] < "2013-09-01")])
-    autumn = frame[frame["time"] >= "2013-10-01"].sample(3000, random_state=1)
+    autumn = frame[frame["time"] >= "2013-10-01"].sample(1500, random_state=1)
     records = json.loads(autumn[list(flights.FEATURES)].to_json(orient="records"))
     with contextlib.ExitStack() as stack:
         ports = [
@@ -247,7 +249,15 @@ def _named(*models: LateModel) -> Iterator[tuple[str, LateModel]]:
 def _flights(directory: Path, name: str, model: LateModel) -> Iterator[int]:
     port, path = free_port(), directory / f"{name}.joblib"
     joblib.dump(model, path)
-    command = ["env", f"FLIGHTS_MODEL={path}", sys.executable, "-m", "uvicorn", "examples.flights.serve:app"]
+    command = [
+        "env",
+        "OMP_NUM_THREADS=1",
+        f"FLIGHTS_MODEL={path}",
+        sys.executable,
+        "-m",
+        "uvicorn",
+        "examples.flights.serve:app",
+    ]
     with child([*command, "--port", str(port), "--log-level", "warning"], directory / f"{name}.log"):
         eventually(lambda: listens(port), 60)
         yield port

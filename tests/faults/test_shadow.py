@@ -10,6 +10,7 @@ import signal
 import time
 import urllib.request
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -47,6 +48,10 @@ class Controller:
                 self.ledger.take(part)
         return self.ledger.snapshot().account
 
+    def has(self, paired: int) -> bool:
+        """Whether so many are paired by now."""
+        return self.fetch().paired >= paired
+
     def settled(self) -> Account:
         account = self.fetch()
         deadline = time.monotonic() + 20
@@ -83,10 +88,8 @@ async def test_killed_in_the_middle_the_account_still_adds_up(tmp_path: Path) ->
             async with load(running.port, 4) as seen:
                 for _ in range(3):
                     with watching(tmp_path, admin, path) as pid:
-                        before = controller.ledger.snapshot().account.paired
-                        await asyncio.to_thread(
-                            eventually, lambda before=before: controller.fetch().paired > before + 50, 20
-                        )
+                        wanted = controller.ledger.snapshot().account.paired + 50
+                        await asyncio.to_thread(eventually, partial(controller.has, wanted), 20)
                         os.kill(pid, signal.SIGKILL)
                         await asyncio.sleep(0.2)
             assert seen.failed == 0, seen.failures
@@ -172,7 +175,7 @@ async def test_marked_requests_are_not_analysed_and_forged_ones_are(tmp_path: Pa
             analyzer(tmp_path, admin, "--shadow", str(path), *options),
         ):
             for log in (behind / "analyzer.log", tmp_path / "analyzer.log"):
-                await asyncio.to_thread(eventually, lambda log=log: "worker_connected" in log.read_text())
+                await asyncio.to_thread(eventually, partial(_says, log, "worker_connected"))
             await _send(running, [post("/predict")] * 20)
             await asyncio.to_thread(
                 eventually, lambda: count(scraped(theirs), "shadow_marked_total", outcome="valid") == 20
@@ -185,6 +188,10 @@ async def test_marked_requests_are_not_analysed_and_forged_ones_are(tmp_path: Pa
             assert count(found, "exchanges_total") == 25
             assert listens(theirs)
             assert count(scraped(theirs), "exchanges_total") == 0
+
+
+def _says(log: Path, word: str) -> bool:
+    return word in log.read_text()
 
 
 async def _send(running: Proxy, requests: list[bytes]) -> None:

@@ -1,4 +1,4 @@
-"""Shadows under a real controller and a real API server: candidate, mirror's configuration, verdict, failover.
+"""Shadows under a real controller and a real API server: candidate, mirror, verdict, promotion.
 
 The test stands for the kubelet (it tells of running containers) and for the sidecars, which serve real parts.
 """
@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import os
 import signal
+import subprocess
 import time
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
@@ -33,8 +35,17 @@ from driftline_operator.shadow import course as courses
 from driftline_operator.shadow.book import ShadowBook
 
 from e2e.cluster.control_plane import ControlPlane
-from tests.integration.test_controller import deployment, entries, eventually, own, pods_of
+from tests.integration.test_controller import (
+    BINDINGS,
+    POLICIES,
+    deployment,
+    entries,
+    eventually,
+    own,
+    pods_of,
+)
 from tests.integration.test_fleet import MONITOR
+from tests.support.charts import documents
 from tests.support.children import child, count, free_port, listens
 from tests.support.operators import controller, operator
 from tests.support.shadow_fleet import FakeSidecar, part
@@ -235,6 +246,8 @@ async def test_from_a_candidate_to_its_verdict_over_a_failover(
         assert again.life == config.life
         async with aiohttp.ClientSession() as session:
             series = await (await session.get(f"http://127.0.0.1:{metrics}/metrics")).text()
+            url = f"http://127.0.0.1:{metrics}/v1/shadows/{namespace}/v4"
+            assert (await (await session.get(url)).json())["verdict"] == "Promotable"
         common = {"namespace": namespace, "monitor": "census", "shadow": "v4"}
         assert count(series, "shadow_verdict", **common, verdict="Promotable") == 1
         assert count(series, "shadow_requests", **common, kind="eligible") == 559
@@ -285,6 +298,12 @@ async def test_a_rejected_candidate_is_ended_and_mirrored_no_more(
             return await mirror(api, namespace) is None
 
         await eventually(told_no_more)
+        # What is so is not written again.
+        await asyncio.sleep(2)
+        before = (await api.get(SHADOW_DEPLOYMENTS, namespace, "v4"))["metadata"]["resourceVersion"]
+        await asyncio.sleep(3)
+        after = (await api.get(SHADOW_DEPLOYMENTS, namespace, "v4"))["metadata"]["resourceVersion"]
+        assert after == before
         # Another generation of the spec begins anew.
         await api.patch(SHADOW_DEPLOYMENTS, namespace, "v4", {"spec": {"minPairs": 200}})
         await eventually(lambda: is_candidate(api, namespace))
@@ -323,3 +342,155 @@ async def test_without_the_policy_no_candidate_is_run(
         await says(api, namespace, "CandidateReady", "False", "Unguarded")
         await asyncio.sleep(2)
         assert not await is_candidate(api, namespace)
+
+
+async def promotable(api: Api, namespace: str, sidecars: list[FakeSidecar], **spec: Any) -> None:
+    """A candidate that is as the live model."""
+    pods = await live(api, namespace, sidecars)
+    await api.create(SHADOW_DEPLOYMENTS, namespace, shadow(**spec))
+    config = await begun(api, namespace)
+    sidecars[0].parts = [part(config, pods[0]["metadata"]["uid"], 400)]
+    await says(api, namespace, "Promotable", "True", "AllRulesHold")
+
+
+async def image(api: Api, namespace: str) -> str:
+    found = await api.get(DEPLOYMENTS, namespace, "census")
+    return str(found["spec"]["template"]["spec"]["containers"][0]["image"])
+
+
+async def renewed(api: Api, namespace: str) -> list[Json]:
+    found = await pods_of(api, namespace)
+    return [
+        each for each in found
+        if names.SHADOW_LABEL not in each["metadata"]["labels"]
+        and each["spec"]["containers"][0]["image"] == "census:4"
+    ]  # fmt: skip
+
+
+@pytest.mark.timeout(180)
+async def test_a_promotion_by_annotation_changes_workload_and_model_version(
+    api: Api, plane: ControlPlane, own: str, namespace: str, tmp_path: Path, sidecars: list[FakeSidecar]
+) -> None:
+    with operator(plane, own, namespace, tmp_path, UNGUARDED):
+        candidate = {"patch": {"image": "census:4"}, "modelVersion": "4"}
+        await promotable(api, namespace, sidecars, candidate=candidate)
+        kept = await api.get(CONFIG_MAPS, namespace, names.shadow_config_map("v4"))
+        assert "image: census:4" in kept["data"][names.PATCH_KEY]
+        marked: Json = {"metadata": {"annotations": {names.PROMOTE_ANNOTATION: "7"}}}
+        await api.patch(SHADOW_DEPLOYMENTS, namespace, "v4", marked)
+        await says(api, namespace, "Promoted", "False", "OtherGeneration")
+        assert await image(api, namespace) != "census:4"
+
+        marked["metadata"]["annotations"][names.PROMOTE_ANNOTATION] = "1"
+        await api.patch(SHADOW_DEPLOYMENTS, namespace, "v4", marked)
+        await says(api, namespace, "Promoted", "False", "RollingOut")
+        # Told that the new pods are ready, one after another, as a kubelet would.
+        ready: set[str] = set()
+
+        async def rolled() -> bool:
+            for pod in await renewed(api, namespace):
+                if pod["metadata"]["name"] not in ready:
+                    ready.add(pod["metadata"]["name"])
+                    await runs(api, namespace, pod, "127.0.0.9")
+            for pod in (await api.list(PODS, namespace))[0]:
+                if pod["metadata"].get("deletionTimestamp"):
+                    await _forced(api, namespace, str(pod["metadata"]["name"]))
+            conditions = {e["type"]: e for e in (await status(api, namespace))["conditions"]}
+            return bool(conditions["Promoted"]["status"] == "True")
+
+        await eventually(rolled, 60)
+        assert await image(api, namespace) == "census:4"
+        monitor = await api.get(MODEL_MONITORS, namespace, "census")
+        assert monitor["spec"]["model"]["version"] == "4"
+        await says(api, namespace, "Finished", "True", "Promoted")
+        await eventually(lambda: missing(api, DEPLOYMENTS, namespace, CANDIDATE))
+        assert "Traceback" not in (tmp_path / "controller.log").read_text()
+
+
+async def _forced(api: Api, namespace: str, name: str) -> None:
+    """End a pod at once, as a kubelet that has stopped its containers."""
+    try:
+        path = PODS.path(namespace, name)
+        await api._object("DELETE", path, body={"gracePeriodSeconds": 0})
+    except ApiError as error:
+        if not error.missing:
+            raise
+
+
+@pytest.mark.timeout(180)
+async def test_a_promotion_that_doesnt_become_ready_is_taken_back(
+    api: Api, plane: ControlPlane, own: str, namespace: str, tmp_path: Path, sidecars: list[FakeSidecar]
+) -> None:
+    with operator(plane, own, namespace, tmp_path, UNGUARDED):
+        await promotable(api, namespace, sidecars)
+        before = (await api.get(DEPLOYMENTS, namespace, "census"))["spec"]["template"]
+        await api.patch(DEPLOYMENTS, namespace, "census", {"spec": {"progressDeadlineSeconds": 5}})
+        await api.patch(SHADOW_DEPLOYMENTS, namespace, "v4", {"spec": {"onPass": "Promote"}})
+        # The spec is another generation: it begins anew, and promotes by itself once it may.
+        found = await eventually(lambda: mirror_of(api, namespace, 2))
+        uid = sidecars[0].parts[0].pod
+        sidecars[0].parts = [part(found, uid, 400)]
+        await eventually(lambda: renewed(api, namespace), 40)
+        await says(api, namespace, "Promoted", "False", "RolledBack", 40)
+        await says(api, namespace, "Finished", "True", "RolledBack")
+        after = (await api.get(DEPLOYMENTS, namespace, "census"))["spec"]["template"]
+        assert after == before
+
+
+async def mirror_of(api: Api, namespace: str, generation: int) -> MirrorConfig | None:
+    found = await mirror(api, namespace)
+    return found if found is not None and found.shadow.generation == generation else None
+
+
+async def test_who_asks_must_be_allowed_to_do_it(api: Api, namespace: str, kubectl: list[str]) -> None:
+    """The chart's policy, with a user who may write ShadowDeployments and nothing else."""
+    for document in documents({}):
+        if document["kind"].startswith("ValidatingAdmissionPolicy"):
+            resource = POLICIES if document["kind"] == POLICIES.kind else BINDINGS
+            await api.apply(resource, None, document)
+    may(kubectl, namespace, "shadows", "create,update,patch,get", "shadowdeployments.driftline.io")
+    apply = ["create", "-f", "-"]
+
+    def refused() -> bool:
+        said = as_ana(kubectl, namespace, apply, shadow())
+        if "right to create Deployments" in said:
+            return True
+        as_ana(kubectl, namespace, apply, shadow())
+        subprocess.run([*kubectl, "delete", "sd", "v4", "-n", namespace, "--wait=false"], check=False)
+        return False
+
+    await eventually(lambda: asyncio.to_thread(refused))  # the policy takes a moment to come into force
+    service = shadow(candidate={"service": {"name": "v4", "port": 80}})
+    assert "created" in as_ana(kubectl, namespace, apply, service)
+    runs_pods = ["patch", "sd", "v4", "--type=merge", "-p",
+                 '{"spec":{"candidate":{"service":null,"patch":{"image":"census:4"}}}}']  # fmt: skip
+    promotes = ["annotate", "sd", "v4", f"{names.PROMOTE_ANNOTATION}=1"]
+    assert "right to create Deployments" in as_ana(kubectl, namespace, runs_pods)
+    assert "right to patch Deployments" in as_ana(kubectl, namespace, promotes)
+    assert "annotated" in as_ana(kubectl, namespace, ["annotate", "sd", "v4", "a=b"])
+
+    may(kubectl, namespace, "runs", "create", "deployments.apps")
+    await eventually(lambda: asyncio.to_thread(lambda: "patched" in as_ana(kubectl, namespace, runs_pods)))
+    by_itself = ["patch", "sd", "v4", "--type=merge", "-p", '{"spec":{"onPass":"Promote"}}']
+    assert "right to patch Deployments" in as_ana(kubectl, namespace, by_itself)
+    kinds = "deployments.apps,statefulsets.apps,daemonsets.apps"
+    may(kubectl, namespace, "promotes", "patch", kinds)
+    await eventually(lambda: asyncio.to_thread(lambda: "patched" in as_ana(kubectl, namespace, by_itself)))
+
+
+def may(kubectl: list[str], namespace: str, name: str, verbs: str, resources: str) -> None:
+    """Give the user ana a right."""
+    role = ["create", "role", name, f"--verb={verbs}", f"--resource={resources}"]
+    binding = ["create", "rolebinding", name, f"--role={name}", "--user=ana"]
+    for each in (role, binding):
+        subprocess.run([*kubectl, *each, "-n", namespace], check=True, capture_output=True)
+
+
+def as_ana(kubectl: list[str], namespace: str, command: list[str], document: Json | None = None) -> str:
+    """What kubectl said."""
+    given = "" if document is None else json.dumps(document)
+    done = subprocess.run(
+        [*kubectl, "--as=ana", "-n", namespace, *command],
+        input=given, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return done.stdout + done.stderr

@@ -7,7 +7,7 @@ import json
 import random
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -340,7 +340,7 @@ class TestItsOwnFaults:
         async with candidate(agrees) as other, mirroring(mirror_config(other.url)) as running:
             settle = running.book.settle
 
-            def crashes(*arguments: object) -> None:
+            def crashes(day: int, outcomes: Sequence[Outcome]) -> None:
                 running.book.settle = settle  # type: ignore[method-assign]
                 raise MemoryError
 

@@ -326,3 +326,52 @@ def test_any_monitor_survives_yaml(
     features += [categorical(name + "2", categories=tuple(numbers)) for name in categories]
     wanted = monitor(features=features, version=version, capture=Capture(sample=sample))
     assert decode_monitor(encode_monitor(wanted)) == wanted
+
+
+@pytest.mark.parametrize(
+    ("part", "said"),
+    [
+        ("model: {name: census, type: nope}", "spec.model.type"),
+        ("model: 3", "spec.model"),
+    ],
+)
+def test_a_check_that_stumbles_over_what_is_wrong_already_is_left_out(part: str, said: str) -> None:
+    more = "  labels: {}\n  performance: {thresholds: [{metric: accuracy, min: 0.5}]}\n"
+    given = GOOD.replace("model: {name: census, type: classification}", part)
+    given = given.replace("  capture:", f"{more}  capture:")
+    with pytest.raises(InvalidSpec) as refused:
+        decode_monitor(given)
+    assert said in [problem.path for problem in refused.value.problems]
+
+
+@pytest.mark.parametrize("key", ["a/b/c", "a b", "-a", "Upper.example/a", "x" * 64, "/a"])
+def test_keys_of_labels_are_kubernetes_own(key: str) -> None:
+    """One selector that the API server refuses would keep a whole namespace from its webhook entries."""
+    for selector in (
+        f'matchLabels: {{"{key}": x}}',
+        f'matchExpressions: [{{key: "{key}", operator: Exists}}]',
+    ):
+        with pytest.raises(InvalidSpec, match=r"spec\.selector\.match"):
+            decode_monitor(GOOD.replace("matchLabels: {app: census}", selector))
+
+
+def test_a_monitors_name_fits_a_label() -> None:
+    decode_monitor(GOOD.replace("name: census, uid", f"name: {'a' * 63}, uid"))
+    with pytest.raises(InvalidSpec, match="at most 63"):
+        decode_monitor(GOOD.replace("name: census, uid", f"name: {'a' * 64}, uid"))
+
+
+def test_an_annotation_may_hold_lines_as_kubectl_apply_writes_one() -> None:
+    applied = {"kubectl.kubernetes.io/last-applied-configuration": '{"kind":"ModelMonitor"}\n'}
+    tree = json.loads(json.dumps(to_wire(monitor())))
+    tree["metadata"]["annotations"] = applied
+    found = build_monitor(tree)
+    assert found.metadata.annotations == applied
+    assert decode_monitor(encode_monitor(found)) == found
+
+
+def test_an_annotation_holds_text_that_can_be_written() -> None:
+    tree = to_wire(monitor())
+    tree["metadata"]["annotations"] = {"a": "\ud800"}
+    with pytest.raises(InvalidSpec, match="annotations"):
+        build_monitor(tree)

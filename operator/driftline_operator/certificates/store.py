@@ -11,7 +11,10 @@ import binascii
 import datetime as dt
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 
 from driftline_operator import names
 from driftline_operator.certificates.plan import Held, read_pair, renew
@@ -19,6 +22,11 @@ from driftline_operator.cluster.api import Api, ApiError
 from driftline_operator.cluster.resources import SECRETS, Object
 
 _log = logging.getLogger(__name__)
+
+_DAMAGED: Final = (
+    KeyError, TypeError, ValueError, binascii.Error, UnsupportedAlgorithm, x509.ExtensionNotFound,
+)  # fmt: skip
+"""What reading keys and certificates raises for what somebody else put there; TypeError: an encrypted key."""
 
 
 def read(serving: Object | None, authorities: Object | None) -> Held | None:
@@ -29,9 +37,11 @@ def read(serving: Object | None, authorities: Object | None) -> Held | None:
         kept = _data(authorities)
         count = sum(name.endswith(".crt") for name in kept)
         pairs = tuple(read_pair(kept[f"ca-{n}.crt"], kept[f"ca-{n}.key"]) for n in range(count))
+        for pair in pairs:  # whoever is signed names its signer by this
+            pair.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
         served = _data(serving)
         return Held(pairs, read_pair(served["tls.crt"], served["tls.key"])) if pairs else None
-    except (KeyError, ValueError, binascii.Error) as error:
+    except _DAMAGED as error:
         _log.error("the webhook's certificates are damaged and made anew: %s", error)
         return None
 
@@ -61,9 +71,9 @@ async def keep(
     authorities = await _get(api, namespace, names.CA_SECRET)
     held = read(serving, authorities)
     renewed = renew(held, dns_names, now)
-    if renewed is held:
-        return held
     wanted_serving, wanted_authorities = written(renewed, namespace, serving_name)
+    if renewed is held and serving is not None and serving.get("data") == wanted_serving["data"]:
+        return held
     # The authorities first: a serving certificate is never there whose authority is lost.
     for name, wanted, present in (
         (names.CA_SECRET, wanted_authorities, authorities),

@@ -24,6 +24,8 @@ WATCH_SECONDS: Final = 290
 _QUIET_SECONDS: Final = 60.0
 """Added to WATCH_SECONDS: the client's own limit for a connection that died without a word."""
 _PAGE: Final = 500
+_MOST_EVENT: Final = 32 << 20
+"""Bytes of one watched change. An object has 1.5 MiB in etcd, and JSON writes `<` in six bytes."""
 
 _JSON: Final = "application/json"
 _METADATA_LIST: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
@@ -186,12 +188,12 @@ class Api:
         accept = _METADATA if metadata_only else _JSON
         response = await self._request("GET", path, query, None, _JSON, limits, accept)
         try:
-            async for line in response.content:
+            async for line in _lines(response.content, _MOST_EVENT):
                 event = msgspec.json.decode(line)
                 if event["type"] == "ERROR":
                     raise _refusal(event["object"], int(event["object"].get("code", 500)), f"WATCH {path}")
                 yield event["type"], event["object"]
-        except (aiohttp.ClientError, TimeoutError, msgspec.DecodeError) as error:
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:  # no JSON is a ValueError, too
             raise ApiError(0, type(error).__name__, str(error), f"WATCH {path}") from error
         finally:
             response.close()
@@ -237,6 +239,25 @@ class Api:
             raise _refusal(await response.read(), response.status, f"{method} {path}")
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise ApiError(0, type(error).__name__, str(error), f"{method} {path}") from error
+
+
+async def _lines(content: aiohttp.StreamReader, most: int) -> AsyncIterator[bytes]:
+    """Line by line. Raises ValueError where one has more than `most` bytes.
+
+    aiohttp's own reading of lines ends at twice its buffer: below what an object may have.
+    """
+    kept = bytearray()
+    async for part in content.iter_any():
+        kept += part
+        if b"\n" in part:
+            *whole, rest = kept.split(b"\n")
+            kept = rest
+            for line in whole:
+                yield bytes(line)
+        if len(kept) > most:
+            raise ValueError(f"a change of more than {most} bytes")
+    if kept:
+        yield bytes(kept)
 
 
 def _refusal(answer: bytes | Object, status: int, request: str) -> ApiError:

@@ -11,11 +11,11 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 
-from driftline_operator.cluster.api import Api, ApiError
+from driftline_operator.cluster.api import MERGE, Api, ApiError
 from driftline_operator.cluster.resources import Object, Resource
 from driftline_operator.controller.plan.objects import Desired
 
@@ -94,6 +94,8 @@ class Applier:
             if error.status != 409:
                 raise
 
-    async def patch(self, resource: Resource, namespace: str, name: str, body: dict[str, Any]) -> None:
-        """A merge patch."""
-        await self.write(lambda: self._api.patch(resource, namespace, name, body))
+    async def patch(
+        self, resource: Resource, namespace: str, name: str, body: object, *, kind: str = MERGE
+    ) -> None:
+        """A merge patch, or of that kind."""
+        await self.write(lambda: self._api.patch(resource, namespace, name, body, kind=kind))

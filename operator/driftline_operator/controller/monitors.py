@@ -23,12 +23,14 @@ class MonitorStore:
     def note(self, kind: str, body: Object) -> None:
         """One that came, changed, or (`DELETED`) went."""
         key = body["metadata"]["namespace"], body["metadata"]["name"]
+        before = self._known.get(key)
         self._noted.add(key)
         if kind == "DELETED" or body["metadata"].get("deletionTimestamp"):
-            if self._known.pop(key, None) is not None:
+            # kopf tells of each identity by itself: the end of the old one may come after a new namesake.
+            if before is not None and before.uid == str(body["metadata"].get("uid")):
+                del self._known[key]
                 self._dirty(key[0])
             return
-        before = self._known.get(key)
         if before is not None and _same_spec(before.body, body):
             if before.body["metadata"].get("resourceVersion") == body["metadata"].get("resourceVersion"):
                 return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -13,6 +14,8 @@ from driftline.spec import Metadata, ModelMonitor
 from driftline_operator.cluster.resources import MODEL_MONITORS, Object, Resource
 from driftline_operator.conditions import ReferenceReason
 from driftline_operator.injection.sidecars import Settings
+
+_log = logging.getLogger(__name__)
 
 
 class Observed(NamedTuple):
@@ -65,6 +68,10 @@ def observe(body: Object) -> Observed:
         return Observed(body, monitor, document=document)
     except InvalidSpec as error:
         return Observed(body, None, str(error))
+    except Exception as error:  # noqa: BLE001 - logged with its trace
+        # A fault of ours over one monitor must not stop the others.
+        _log.exception("%s/%s", body["metadata"].get("namespace"), body["metadata"].get("name"))
+        return Observed(body, None, f"can't be read: {type(error).__name__}")
 
 
 class Reference(NamedTuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import datetime as dt
 import logging
 import signal
@@ -44,6 +45,7 @@ from driftline_operator.controller.shadow_rounds import LivePods, ShadowRounds
 from driftline_operator.controller.shadow_series import ShadowSeries
 from driftline_operator.controller.shadows import Shadows
 from driftline_operator.controller.tokens import Tokens
+from driftline_operator.controller.verdicts import routes
 from driftline_operator.fleet.fleet import Fleet
 from driftline_operator.fleet.intake import Push, PushedPairs, Taken
 from driftline_operator.fleet.intake import application as intake_application
@@ -111,6 +113,8 @@ class Controller:
             self._hub_client, self._store, self._reference, self._tokens.of, lambda: utc_now().timestamp()
         )
         self._certified_once = False
+        self._certificate_changed = asyncio.Event()
+        """By whomever: what is damaged is mended at once."""
         self._tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         self._shadows = Shadows(
             api,
@@ -187,8 +191,9 @@ class Controller:
         self._watches.on_change(self._dirty.add)
         self._watches.settings.on_change(lambda _: self._all())
         self._watches.certificate.on_change(lambda _: self._certified())
+        verdicts = routes(self._watches.shadows, lambda: self._synced)
         aside = await serve_aside(
-            self._settings.metrics, self._registry, self._waiting_for, healthy=self._is_healthy
+            self._settings.metrics, self._registry, self._waiting_for, healthy=self._is_healthy, more=verdicts
         )
         kopf_ready = asyncio.Event()
         tasks = [
@@ -426,12 +431,16 @@ class Controller:
                 except ApiError as error:
                     _log.warning("certificates: %s", error)
                     wait = _RETRY
-            await asyncio.sleep(wait)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait):
+                    await self._certificate_changed.wait()
+            self._certificate_changed.clear()
 
     async def _for_ever(self) -> None:
         await asyncio.Event().wait()
 
     def _certified(self) -> None:
+        self._certificate_changed.set()
         self._all()
         found = self._watches.certificate.get(self._settings.namespace, self._settings.certificate_secret)
         if found is None:

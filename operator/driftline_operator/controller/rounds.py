@@ -17,7 +17,7 @@ from driftline_operator import names
 from driftline_operator.cluster.api import Api, ApiError
 from driftline_operator.cluster.resources import CONFIG_MAPS
 from driftline_operator.conditions import ReferenceReason
-from driftline_operator.controller.apply import Applier
+from driftline_operator.controller.apply import Applier, NotLeading
 from driftline_operator.controller.hub.history import PaneHistory
 from driftline_operator.controller.observed import Observed, Reference
 from driftline_operator.controller.plan import objects
@@ -81,6 +81,9 @@ class Rounds:
         outcome = await self.fleet.round(self._tokens.of, self._time)
         at = self._time()
         self._reconciler.views.update({key: view._replace(at=at) for key, view in outcome.views.items()})
+        for namespace in sorted(outcome.refused):
+            self._tokens.doubt(namespace)
+            await _apart((namespace, ""), self._reconcile(namespace))
         for key in members:
             await _apart(key, self._capture(key, planned[key].observed))
         for namespace in sorted({key[0] for key in members}):
@@ -88,6 +91,9 @@ class Rounds:
         for key in members:
             await _apart(key, self._checkpoint(key, planned[key].observed))
         self.seconds = self._time() - began
+
+    async def _reconcile(self, namespace: str) -> None:
+        await self._reconciler.namespace(namespace)
 
     def _time(self) -> float:
         return self._now().timestamp()
@@ -190,5 +196,10 @@ async def _apart(key: Key, step: Awaitable[None]) -> bool:
         if not error.status:
             raise
         _log.warning("%s/%s: %s", *key, error)
+        return False
+    except NotLeading:
+        raise
+    except Exception:  # noqa: BLE001 - a fault of ours, logged with its trace
+        _log.exception("%s/%s", *key)
         return False
     return True

@@ -3,7 +3,7 @@
 modelmonitor_shadow_verdict{namespace,monitor,shadow,verdict}          1 for the verdict that it has
 modelmonitor_shadow_rule_value|lower|upper|threshold{…,shadow,rule}    a rule's numbers; absent without data
 modelmonitor_shadow_rule_verdict{…,shadow,rule,verdict}                1 for what the rule says
-modelmonitor_shadow_coverage{…,shadow}                                 share of eligible requests that were paired
+modelmonitor_shadow_coverage{…,shadow}                                 share of eligible requests that paired
 modelmonitor_shadow_requests{…,shadow,kind,reason}                     the account over the fleet
 modelmonitor_shadow_pods{…,shadow,state}                               live pods: asked, answered
 """

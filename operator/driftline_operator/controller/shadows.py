@@ -14,8 +14,17 @@ from driftline.errors import DataError
 from driftline.shadow.gate import Judgement
 
 from driftline_operator import names
-from driftline_operator.cluster.api import Api, ApiError
-from driftline_operator.cluster.resources import CONFIG_MAPS, EVENTS, SHADOW_BINDINGS, SHADOW_DEPLOYMENTS
+from driftline_operator.cluster.api import JSON_PATCH, Api, ApiError
+from driftline_operator.cluster.resources import (
+    CONFIG_MAPS,
+    DAEMON_SETS,
+    DEPLOYMENTS,
+    EVENTS,
+    MODEL_MONITORS,
+    SHADOW_BINDINGS,
+    SHADOW_DEPLOYMENTS,
+    STATEFUL_SETS,
+)
 from driftline_operator.controller.apply import Applier
 from driftline_operator.controller.observed import NamespaceState
 from driftline_operator.controller.plan import status as statuses
@@ -31,6 +40,7 @@ from driftline_operator.shadow.status import status, worth
 
 _log = logging.getLogger(__name__)
 
+WORKLOADS: Final = {each.kind: each for each in (DEPLOYMENTS, STATEFUL_SETS, DAEMON_SETS)}
 KEEP_SECONDS: Final = 60.0
 _REFUSALS: Final = (400, 403, 422)
 _GUARDED_SECONDS: Final = 60.0
@@ -53,6 +63,8 @@ class Running(msgspec.Struct):
     saved: tuple[int, float] = (0, 0.0)
     """The book's `changes` as they were last kept, and when."""
     written: float = 0.0
+    text: str = ""
+    """What a promotion changes, as it is kept for people."""
     missed: dict[str, int] = {}
     """Pods whose pairs couldn't be had, by the reason."""
 
@@ -174,6 +186,7 @@ class Shadows:
 
     async def _apply(self, made: ShadowPlan) -> None:
         known = self._running[made.observed.key]
+        known.text = made.text or known.text
         if made.course != known.course:
             await self._step(known, made.course)
         for each in made.removed:
@@ -186,9 +199,29 @@ class Shadows:
             if error.status not in _REFUSALS:
                 raise
             refused = error.message[:500]
-        if refused != known.refused:
-            known.refused = refused
+        known.refused = refused
+        await self._promote(made)
         await self._say(known, made)
+
+    async def _promote(self, made: ShadowPlan) -> None:
+        """Change the live workload, or change it back. Refused, it is tried until its deadline."""
+        spec = made.observed.spec
+        if made.version and spec is not None:
+            patch = {"spec": {"model": {"version": made.version}}}
+            await self._applier.patch(MODEL_MONITORS, made.observed.namespace, spec.monitor_ref.name, patch)
+        if not made.patch or made.wanted is None:
+            return
+        live = made.wanted.live
+        resource, name = WORKLOADS[live["kind"]], live["metadata"]["name"]
+        _log.info("shadow %s/%s: changing %s %s", *made.observed.key, live["kind"], name)
+        try:
+            await self._applier.patch(
+                resource, made.observed.namespace, name, list(made.patch), kind=JSON_PATCH
+            )
+        except ApiError as error:
+            if error.status not in (*_REFUSALS, 409):
+                raise
+            _log.warning("shadow %s/%s: not changed: %s", *made.observed.key, error)
 
     async def _step(self, known: Running, course: Course) -> None:
         """Kept first: whoever takes over goes on from there."""
@@ -200,7 +233,7 @@ class Shadows:
     async def _keep(self, known: Running, course: Course) -> None:
         pairs = b"" if known.book is None else known.book.encode()
         changes = 0 if known.book is None else known.book.changes
-        await self._applier.ensure(kept(known.observed, course, pairs))
+        await self._applier.ensure(kept(known.observed, course, pairs, known.text))
         known.saved = changes, self._now().timestamp()
 
     async def keep(self, known: Running) -> None:

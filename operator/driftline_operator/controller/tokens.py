@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import logging
+import re
 import secrets
 from collections.abc import Sequence
 
@@ -14,6 +16,10 @@ from driftline_operator.controller.observed import Observed
 from driftline_operator.controller.plan.objects import token_secret
 
 _BYTES = 32
+_TOKEN = re.compile(r"[!-~]{1,4096}")
+"""What a header can carry."""
+
+_log = logging.getLogger(__name__)
 
 
 class Tokens:
@@ -33,10 +39,15 @@ class Tokens:
         self._known.clear()
         self._owners.clear()
 
+    def doubt(self, namespace: str) -> None:
+        """Sidecars there refuse it: its Secret may have changed or gone. `ensure` then looks again."""
+        self._owners.pop(namespace, None)
+
     async def ensure(self, namespace: str, monitors: Sequence[Observed]) -> None:
         """See that the Secret is there and belongs to these monitors. Raises ApiError, NotLeading.
 
-        One that is there is kept as it is: its token may have been set by hand.
+        One that is there is kept as it is: its token may have been set by hand. One that no header can carry
+        is made anew.
         """
         owners = frozenset(each.uid for each in monitors)
         if not monitors or self._owners.get(namespace) == owners:
@@ -55,4 +66,8 @@ class Tokens:
                 return None
             raise
         text = (found.get("data") or {}).get(names.TOKEN_KEY, "")
-        return base64.b64decode(text).decode("ascii", "replace").strip() or None
+        token = base64.b64decode(text).decode("ascii", "replace").strip()
+        if _TOKEN.fullmatch(token):
+            return token
+        _log.warning("Secret %s/%s holds no token that can be sent: made anew", namespace, names.TOKEN_SECRET)
+        return None

@@ -300,7 +300,7 @@ def pack_pane(layout: Layout, pane: PackedPane) -> bytes:
     try:
         cells, counts, sums = _cells_of(layout, pane)
         head._add_head(pane)
-    except (ValueError, IndexError, TypeError, KeyError) as error:
+    except (OverflowError, ValueError, IndexError, TypeError, KeyError) as error:
         raise DataError(f"a pane is damaged: {error}") from error
     places = np.flatnonzero(head.ints)
     every = np.concatenate([places, cells]), np.concatenate([head.ints[places], counts])

@@ -59,6 +59,8 @@ class Outcome(NamedTuple):
 
     views: Mapping[Key, FleetView]
     transitions: Mapping[Key, Sequence[TransitionReport]]
+    refused: frozenset[str] = frozenset()
+    """Namespaces of pods that didn't take our token this time."""
 
 
 class Fleet:
@@ -72,6 +74,7 @@ class Fleet:
         self._answered: dict[Key, int] = {}
         self._missed: dict[Key, Counter[str]] = {}
         self._views: dict[Key, tuple[tuple[int, int | None], FleetView]] = {}
+        self._refused: set[str] = set()
         self._patience = Patience(interval)
         self._trim = trimmer()
         self._saved: dict[Key, tuple[int, float]] = {}
@@ -126,20 +129,31 @@ class Fleet:
 
     async def round(self, token_of: Callable[[str], str | None], clock: Callable[[], float]) -> Outcome:
         """Ask all pods side by side, then judge; gives way between monitors: leases are renewed meanwhile."""
+        self._refused.clear()
         await asyncio.gather(*(self._ask(key, token_of, clock) for key in list(self._members)))
         made: dict[Key, FleetView] = {}
         changed: dict[Key, Sequence[TransitionReport]] = {}
         for key in list(self._members):
-            book = self._books.get(key)
-            answered = self._answered.get(key)
-            if book is None:
-                made[key] = FleetView(answered=answered)
-                continue
-            changed[key] = book.step(clock())
-            made[key] = self._view(key, book, answered)
+            made[key], changed[key] = self._judge(key, clock())
             await asyncio.sleep(0)
         self._trim()
-        return Outcome(made, changed)
+        return Outcome(made, changed, frozenset(self._refused))
+
+    def _judge(self, key: Key, now: float) -> tuple[FleetView, Sequence[TransitionReport]]:
+        book, answered = self._books.get(key), self._answered.get(key)
+        if book is not None:
+            try:
+                changed = book.step(now)
+                return self._view(key, book, answered), changed
+            except Exception:  # noqa: BLE001 - logged with its trace
+                # What one monitor's pods sent must not stop the others; a book half changed is worth nothing.
+                _log.exception("%s/%s begins anew", *key)
+                self._drop(key)
+        return FleetView(answered=answered), ()
+
+    def _drop(self, key: Key) -> None:
+        self._books.pop(key, None)
+        self._views.pop(key, None)
 
     def _view(self, key: Key, book: Book, answered: int | None) -> FleetView:
         """Made anew where a window was judged since."""
@@ -162,11 +176,13 @@ class Fleet:
             cursor = "" if book is None else book.cursor(pod.uid)
             page = await self._puller.panes(pod.ip, monitor, cursor, token)
             self._patience.answered((monitor, pod.uid), began, missed=isinstance(page, Missed))
+            if not isinstance(page, Missed) and book is not None and book is self._books.get(key):
+                page = self._taken(key, book, pod, page, began)
             if isinstance(page, Missed):
                 self._missed.setdefault(key, Counter())[page.value] += 1
+                if page is Missed.REFUSED:
+                    self._refused.add(key[0])
                 return False
-            if book is not None and book is self._books.get(key):
-                self._take(book, pod, page, began)
             return True
 
         answers = await asyncio.gather(*map(one, pods))
@@ -175,10 +191,15 @@ class Fleet:
         else:
             self._answered.pop(key, None)
 
-    def _take(self, book: Book, pod: Watched, page: Page, through: float) -> None:
+    def _taken(self, key: Key, book: Book, pod: Watched, page: Page, through: float) -> Page | Missed:
         # Panes that are still counting weren't given.
         closed = through // book.pane * book.pane
-        book.take(Seen(pod.name, pod.uid, pod.started), page.cursor, page.began, page.panes, closed)
+        try:
+            book.take(Seen(pod.name, pod.uid, pod.started), page.cursor, page.began, page.panes, closed)
+        except Exception:  # noqa: BLE001 - logged with its trace; one pod must not stop the others
+            _log.exception("%s/%s: the panes of pod %s", *key, pod.name)
+            return Missed.UNREADABLE
+        return page
 
     def accept(self, push: Push, now: float) -> Taken:
         """A leaving pod's last panes. Sent twice, or pulled before, they count once."""
@@ -228,6 +249,9 @@ class Fleet:
             return checkpoint.restore(book, data) or ""
         except DataError as error:
             return str(error)
+        except Exception as error:  # noqa: BLE001 - logged with its trace
+            _log.exception("%s/%s: the checkpoint", *key)
+            return type(error).__name__
 
     def recall(self, key: Key, left_out: LeftOut, panes: Mapping[Place, bytes]) -> bool:
         """Add what a checkpoint had no room for; False: something of it is lacking, and nothing was added."""

@@ -1,4 +1,7 @@
-"""Where ending pods push their last panes and pairs: `POST /v1/panes`, `/v1/pairs`, as it is said in the sidecar's `pushing`."""
+"""Where ending pods push their last panes and pairs, as it is said in the sidecar's `pushing`.
+
+`POST /v1/panes`, `POST /v1/pairs`.
+"""
 
 from __future__ import annotations
 
@@ -97,7 +100,7 @@ def _handler(
         given = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
         if token is None:  # this replica doesn't act, or nobody watches there: another may know
             return _said(503, "no token of that namespace is known here", retry=True)
-        if not given or not hmac.compare_digest(given.encode(), token.encode()):
+        if not given or not hmac.compare_digest(given.encode(errors="replace"), token.encode()):
             return _said(401, "Authorization must be Bearer and the namespace's token")
         try:
             push = await read(request, namespace, monitor)

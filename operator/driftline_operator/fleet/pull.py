@@ -170,6 +170,8 @@ class Puller:
             return Missed.TIMEOUT
         except (aiohttp.ClientError, OSError):
             return Missed.UNREACHABLE
+        except ValueError:  # no header can carry it
+            return Missed.NO_TOKEN
 
 
 _STATUS: Final = {401: Missed.REFUSED, 404: Missed.UNKNOWN_MONITOR}

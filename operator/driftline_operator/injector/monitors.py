@@ -43,6 +43,9 @@ class Monitors:
             # The API server's schema can't tell everything; the controller says it in the status.
             _log.warning("%s/%s is not used: %s", *key, error)
             return
+        except Exception:  # noqa: BLE001 - a fault of ours over one monitor must not stop the others
+            _log.exception("%s/%s is not used", *key)
+            return
         self._known[key] = Known(metadata.get("creationTimestamp", ""), metadata.get("uid", ""), monitor)
 
     def replace(self, objects: Iterable[Object]) -> None:

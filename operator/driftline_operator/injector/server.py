@@ -13,7 +13,7 @@ from driftline_operator.injection.decide import Decision
 from driftline_operator.injector.review import BadReview, Question, answer, read
 
 MOST_BYTES = 4 << 20
-"""A review holds the pod; the API server's own limit for an object is 3 MiB."""
+"""A review holds the pod: 1.5 MiB at most in etcd, more as JSON. A larger one is admitted as it is."""
 
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0, 5.0)
 
@@ -40,7 +40,11 @@ def application(decide: Callable[[Question], Decision], series: Series) -> web.A
     """`POST /inject/NAMESPACE/MONITOR/UID/GENERATION`, which entry asks, and behind it `injection.told`'s."""
 
     async def inject(request: web.Request) -> web.Response:
-        body = await request.read()
+        try:
+            body = await request.read()
+        except web.HTTPRequestEntityTooLarge:
+            series.reviews.labels("TooLarge").inc()
+            raise
         began = time.perf_counter()
         try:
             question = read(body, request.match_info.get("told", ""))

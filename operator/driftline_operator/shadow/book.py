@@ -1,7 +1,7 @@
 """The pairs of one shadow over all pods, and what of them a ConfigMap keeps. Pure; times are given.
 
-A part can be taken any number of times (`driftline.shadow.ledger`). Those that can't change any more are added up, or a
-week of restarting pods would not fit: their keys are remembered, so that none counts twice.
+A part can be taken any number of times (`driftline.shadow.ledger`). Those that can't change any more are
+added up, or a week of restarting pods would not fit: their keys are remembered, so that none counts twice.
 """
 
 from __future__ import annotations

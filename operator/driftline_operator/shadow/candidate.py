@@ -42,6 +42,8 @@ class Wanted(NamedTuple):
     """The workload that it is compared with."""
     port: int
     """The live model's own, in its pods."""
+    model: str
+    """The container that it is in."""
 
 
 def live_workload(monitor: ModelMonitor, state: NamespaceState) -> Object:
@@ -77,18 +79,29 @@ def wanted(
     entry = _port(template_pod(live), monitor)
     port, model = entry.number, pods.containers(template_pod(live))[entry.container]["name"]
     if spec.candidate.service is not None:
-        return Wanted((), _service_url(spec.candidate.service, state), live, port)
-    try:
-        made = templates.template(live["spec"]["template"], spec.candidate, model, observed.uid)
-    except BadPatch as error:
-        raise Refused(Refusal.PATCH_INVALID, str(error)) from error
-    target = _port(made, monitor).number
+        return Wanted((), _service_url(spec.candidate.service, state), live, port, model)
+    made, target = _template(observed, spec, monitor, live, model)
     _check_labels(made["metadata"]["labels"], observed, state)
     _check_names(observed, state)
     name = names.candidate(observed.name)
     url = f"http://{name}.{observed.namespace}.svc:{target}"
     objects = _deployment(observed, spec, name, made), _service(observed, name, target)
-    return Wanted(objects, url, live, port)
+    return Wanted(objects, url, live, port, model)
+
+
+def _template(
+    observed: ObservedShadow, spec: ShadowSpec, monitor: ModelMonitor, live: Object, model: str
+) -> tuple[dict[str, Any], int]:
+    """The pod template, and the port at which it answers."""
+    try:
+        made = templates.template(live["spec"]["template"], spec.candidate, model, observed.uid)
+        return made, _port(made, monitor).number
+    except BadPatch as error:
+        raise Refused(Refusal.PATCH_INVALID, str(error)) from error
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        # The API server takes anything in their place: it is a pod template only for the Deployment.
+        why = f"patch or template is not of a pod template's form: {type(error).__name__} {error}"
+        raise Refused(Refusal.PATCH_INVALID, why) from error
 
 
 def _port(pod: Mapping[str, Any], monitor: ModelMonitor) -> pods.PortEntry:

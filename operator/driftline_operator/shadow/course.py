@@ -1,7 +1,7 @@
 """How far a shadow has come: what must outlive the controller. Pure; times are unix seconds, and given.
 
-Waiting for a candidate -> warming up -> comparing, since `began` -> ended, for one reason. Another generation of the
-spec begins anew. Every step is kept (`encode`) before anything is done about it.
+Waiting for a candidate -> warming up -> comparing, since `began` -> ended, for one reason. Another
+generation of the spec begins anew. Every step is kept (`encode`) before anything is done about it.
 """
 
 from __future__ import annotations
@@ -53,10 +53,12 @@ class Course(msgspec.Struct, frozen=True, kw_only=True):
 
     def is_mirroring(self) -> bool:
         """Is traffic to be mirrored?"""
-        return self.began is not None and self.ended is None
+        return self.began is not None and self.ended is None and self.rollout is None
 
     def runs_candidate(self, spec: ShadowSpec) -> bool:
         """Is the candidate to run? After a rejection a person may want to look at it."""
+        if self.rollout is not None:
+            return False
         return self.ended is None or (self.ended is Ending.REJECTED and spec.on_fail == "Report")
 
 

@@ -14,15 +14,21 @@ _NO_DATA = "NoData"
 _ENDINGS = {
     Ending.REJECTED: "the candidate was rejected: nothing is mirrored any more",
     Ending.DURATION_OVER: "spec.duration has passed: the last verdict stands",
-    Ending.LIVE_CHANGED: "the live workload's pods became others while they were compared: change the spec, or "
-    "make the shadow anew, to begin again",
+    Ending.LIVE_CHANGED: "the live workload's pods became others while they were compared: change the spec, "
+    "or make the shadow anew, to begin again",
     Ending.PROMOTED: "the candidate has taken the live workload's place",
     Ending.ROLLED_BACK: "the promotion was taken back: the live workload didn't become ready",
 }
 
 
 def found_of(
-    course: Course, spec: ShadowSpec, candidate: Found, pods: int, answered: int, seen: Seen
+    course: Course,
+    spec: ShadowSpec,
+    candidate: Found,
+    pods: int,
+    answered: int,
+    seen: Seen,
+    not_promoted: Promotion | None = None,
 ) -> tuple[Finding, ...]:
     """All conditions, in their order."""
     ready = Finding(
@@ -35,7 +41,7 @@ def found_of(
         ready,
         _mirroring(course, spec, candidate, pods, answered, seen),
         _promotable(seen),
-        promoted(course),
+        promoted(course, not_promoted),
         _finished(course),
     )
 
@@ -90,9 +96,19 @@ def _promotable(seen: Seen | None) -> Finding:
     return Finding(ShadowAspect.PROMOTABLE, status, judgement.reason.value, message)
 
 
-def promoted(course: Course) -> Finding:
+_NOT_PROMOTED = {
+    Promotion.NOT_PROMOTABLE: "it was asked for, and the verdict isn't Promotable",
+    Promotion.OLD_GENERATION: "the annotation driftline.io/promote names another generation of the spec",
+    Promotion.NO_FORM: "a Service has no form that could be promoted",
+    Promotion.LIVE_CHANGED: "the live workload isn't the one that was compared any more",
+}
+
+
+def promoted(course: Course, refused: Promotion | None = None) -> Finding:
     """How far a promotion has come."""
     rollout = course.rollout
+    if rollout is None and refused is not None:
+        return Finding(ShadowAspect.PROMOTED, Status.FALSE, refused, _NOT_PROMOTED[refused])
     if rollout is None:
         return Finding(ShadowAspect.PROMOTED, Status.FALSE, Promotion.NOT_ASKED, "nobody has asked for it")
     status = Status.TRUE if rollout.state is Promotion.PROMOTED else Status.FALSE

@@ -12,11 +12,11 @@ from driftline_operator.shadow.course import Course, encode
 from driftline_operator.shadow.observed import ObservedShadow
 
 
-def kept(observed: ObservedShadow, course: Course, pairs: bytes) -> Desired:
-    """It as it should be."""
+def kept(observed: ObservedShadow, course: Course, pairs: bytes, patch: str) -> Desired:
+    """It as it should be. `patch`: what a promotion changes, as text."""
     kind = {"apiVersion": CONFIG_MAPS.api_version, "kind": CONFIG_MAPS.kind}
     content = {
-        "data": {names.COURSE_KEY: encode(course)},
+        "data": {names.COURSE_KEY: encode(course)} | ({names.PATCH_KEY: patch} if patch else {}),
         "binaryData": {names.PAIRS_KEY: base64.b64encode(pairs).decode()} if pairs else {},
     }
     body = {**kind, "metadata": metadata(observed, names.shadow_config_map(observed.name)), **content}

@@ -1,8 +1,8 @@
 """Kubernetes' strategic merge patch, for pod templates. Pure.
 
-Computed here and not by a dry run of the API server: so a candidate can be planned (and tested) without a cluster,
-without the right to change the live workload, and without the say of webhooks that have nothing to do with
-it. The integration tests hold the results against the API server's own.
+Computed here and not by a dry run of the API server: so a candidate can be planned (and tested) without a
+cluster, without the right to change the live workload, and without the say of webhooks that have nothing to
+do with it. The integration tests hold the results against the API server's own.
 
 What `kubectl edit` alone writes (`$setElementOrder`, `$deleteFromPrimitiveList`) is refused.
 """
@@ -64,14 +64,14 @@ def merged(original: Mapping[str, Any], patch: Mapping[str, Any], at: str = "") 
 def _value(original: Any, patch: Any, key: str, at: str) -> Any:
     if isinstance(patch, Mapping):
         return merged(original if isinstance(original, Mapping) else {}, patch, f"{at}.")
-    if isinstance(patch, list) and key in MERGE_KEYS:
+    if key in MERGE_KEYS and isinstance(patch, list):
         return _list(original if isinstance(original, list) else [], patch, MERGE_KEYS[key], at)
     return patch
 
 
 def _list(original: Sequence[Json], patch: Sequence[Json], key: str, at: str) -> list[Json]:
     for item in patch:
-        if not isinstance(item, Mapping) or (key not in item and item.get(_PATCH) != "replace"):
+        if not hasattr(item, "get") or (key not in item and item.get(_PATCH) != "replace"):
             raise BadPatch(f"{at}: each item needs {key}")
     if any(item.get(_PATCH) == "replace" and key not in item for item in patch):
         original = []

@@ -25,7 +25,8 @@ from driftline_operator.shadow.candidate import Refused, Wanted, owned, wanted
 from driftline_operator.shadow.course import Course, Seen, advanced, fingerprint
 from driftline_operator.shadow.health import Found, health
 from driftline_operator.shadow.observed import ObservedShadow
-from driftline_operator.shadow.reasons import Health, Refusal
+from driftline_operator.shadow.promotion import patch_text, promoted
+from driftline_operator.shadow.reasons import Ending, Health, Refusal
 
 
 class Facts(NamedTuple):
@@ -63,6 +64,12 @@ class ShadowPlan(NamedTuple):
     """The monitor, and what its mirrors are told."""
     findings: tuple[Finding, ...]
     wanted: Wanted | None = None
+    patch: tuple[Mapping[str, object], ...] = ()
+    """JSON patch of the live workload: a promotion, or its rollback."""
+    text: str = ""
+    """What a promotion changes, for who applies it otherwise."""
+    version: str = ""
+    """The model version that the monitor gets, before the promotion is done; empty: none."""
 
 
 def plan_shadows(
@@ -113,6 +120,9 @@ class _Planning(NamedTuple):
             judgement=self.told.judgement,
         )
         course = advanced(course, spec, seen, self.now)
+        step = promoted(self.observed, spec, course, found.live, found.model, self.now)
+        version = self._version(spec, monitor, step.course)
+        course = course if version else step.course
         runs = course.runs_candidate(spec)
         objects = found.objects if runs else ()
         if not runs and found.objects:
@@ -120,10 +130,15 @@ class _Planning(NamedTuple):
         if self.told.refused and runs:
             health_ = Found(ready=False, reason=Refusal.API_REFUSED, message=self.told.refused)
         mirror = self._mirror(spec, monitor, course, found, health_)
-        said = findings.found_of(course, spec, health_, self.told.pods, self.told.answered, seen)
+        said = findings.found_of(
+            course, spec, health_, self.told.pods, self.told.answered, seen, step.refused
+        )
         kept = {each.key for each in objects}
         removed = tuple(each for each in self._present() if each.key not in kept)
-        return ShadowPlan(self.observed, course, objects, removed, mirror, said, found)
+        text = patch_text(spec, found.model)
+        return ShadowPlan(
+            self.observed, course, objects, removed, mirror, said, found, step.patch, text, version
+        )
 
     def _refused(self, error: Refused) -> ShadowPlan:
         said = findings.refused(self.told.course, error.reason, str(error))
@@ -149,10 +164,17 @@ class _Planning(NamedTuple):
         if not self.facts.guarded:
             raise Refused(
                 Refusal.UNGUARDED,
-                f"ValidatingAdmissionPolicyBinding {names.SHADOW_POLICY} is not there (Kubernetes 1.30 or newer): "
+                f"ValidatingAdmissionPolicyBinding {names.SHADOW_POLICY} is not there (Kubernetes 1.30 or "
+                "newer): "
                 "without it anybody who may create ShadowDeployments could run any pod; "
                 "use candidate.service, or shadow.requirePolicy=false",
             )
+
+    def _version(self, spec: ShadowSpec, monitor: ModelMonitor, course: Course) -> str:
+        if course.ended is not Ending.PROMOTED or self.told.course.ended is Ending.PROMOTED:
+            return ""
+        given = spec.candidate.model_version
+        return "" if given in (None, monitor.spec.model.version) else str(given)
 
     def _health(self, spec: ShadowSpec) -> Found:
         if spec.candidate.service is not None:

@@ -1,7 +1,7 @@
 """The pod template of a candidate: the live one with a patch on it, or one of its own. Pure.
 
-What would bring it live traffic or a sidecar is taken off: the live labels, ports of the host, Driftline's own
-annotations. Labels that the candidate's author writes stay: a NetworkPolicy may go by them.
+What would bring it live traffic or a sidecar is taken off: the live labels, ports of the host, Driftline's
+own annotations. Labels that the candidate's author writes stay: a NetworkPolicy may go by them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _RESTARTED = "kubectl.kubernetes.io/restartedAt"
 
 
 def patch_of(patch: Patch, model: str) -> Json:
-    """The patch as one strategic merge patch of a pod template. `model`: the container where it names none."""
+    """The patch as one strategic merge patch of a pod template. `model`: its container by default."""
     fields: Json = {}
     if patch.image is not None:
         fields["image"] = patch.image

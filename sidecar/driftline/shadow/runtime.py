@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import msgspec
 import yaml
@@ -17,6 +17,9 @@ MIRROR_FILE: Final = "shadow.yaml"
 VERSION: Final = 1
 LEAST_KEY: Final = 32
 """Bytes of a marker's key."""
+
+
+_ORIGIN: Final = re.compile(r"(https?://(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?)/?")
 
 
 class ShadowId(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -148,11 +151,10 @@ def _built(form: _Form) -> MirrorConfig:
 
 
 def _origin(field: str, url: str) -> str:
-    found = urlsplit(url)
-    wrong = found.scheme not in ("http", "https") or not found.hostname or found.path not in ("", "/")
-    if wrong or found.query or found.username is not None:
+    found = _ORIGIN.fullmatch(url)
+    if found is None:
         raise ValueError(f"{field} must be http(s)://HOST:PORT without a path ({url!r})")
-    return f"{found.scheme}://{found.netloc}"
+    return found[1]
 
 
 def _parse(kind: type, value: Any) -> Any:

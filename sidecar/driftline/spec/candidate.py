@@ -114,6 +114,13 @@ class Candidate(Part, frozen=True, kw_only=True):
         Annotated[int, Meta(ge=1, le=1000)],
         Meta(description="Pods of the candidate; not with `service`. Default 1."),
     ] = 1
+    model_version: Annotated[
+        Annotated[str, Meta(min_length=1, max_length=128)] | None,
+        Meta(
+            description="The candidate's model version: a promotion writes it into the monitor's "
+            "`model.version`. Default: the monitor's stays as it is."
+        ),
+    ] = None
     warm_up: Annotated[
         Duration,
         Meta(

@@ -35,7 +35,10 @@ JsonPathText = Annotated[
 ]
 HeaderName = Annotated[str, Meta(min_length=1, max_length=63, pattern=r"^[A-Za-z0-9!#$%&'*+.^_|~-]+$")]
 LabelText = Annotated[str, Meta(max_length=63, pattern=r"^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$")]
-LabelKey = Annotated[str, Meta(min_length=1, max_length=317)]
+_DNS = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
+LABEL_KEY = rf"^({_DNS}/)?([A-Za-z0-9][-A-Za-z0-9_.]{{0,61}})?[A-Za-z0-9]$"
+LabelKey = Annotated[str, Meta(min_length=1, max_length=253, pattern=LABEL_KEY)]
+"""A selector that Kubernetes refuses would keep a namespace's other monitors from their webhook entries."""
 
 PORT_NAME = r"^([a-z0-9]+-)*[a-z0-9]+$"
 
@@ -109,6 +112,11 @@ class LabelSelector(Part, frozen=True, kw_only=True):
             "(has(self.matchLabels) && size(self.matchLabels) > 0) "
             "|| (has(self.matchExpressions) && size(self.matchExpressions) > 0)",
             "must name at least one label: an empty one would select every pod",
+        ),
+        Rule(
+            "!has(self.matchLabels) "
+            f"|| self.matchLabels.all(k, size(k) <= 253 && k.matches({json.dumps(LABEL_KEY)}))",
+            "matchLabels must have Kubernetes' label keys: a domain and `/` or neither, a name of at most 63",
         ),
     )
 

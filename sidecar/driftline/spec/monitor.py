@@ -14,9 +14,9 @@ from driftline.spec import outcomes
 from driftline.spec.endpoint import Endpoint, JsonPaths, LabelSelector, Model
 from driftline.spec.injection import Injection
 from driftline.spec.labels import Kpi, Labels
-from driftline.spec.part import Part, Rule
+from driftline.spec.part import FREE_TEXT, Part, Rule
 from driftline.spec.performance import Fairness, Performance
-from driftline.spec.policy import Capture, Drift, Metrics, ObjectName, Quality, Reference
+from driftline.spec.policy import Capture, Drift, Metrics, MonitorName, Quality, Reference
 from driftline.spec.schema import Feature, Schema
 
 API_VERSION: Final = "driftline.io/v1alpha1"
@@ -46,7 +46,7 @@ _LONGEST_WINDOW = Duration(31 * 24 * _HOUR)
 class Metadata(Part, frozen=True, kw_only=True):
     """Which monitor it is. Kubernetes' other fields are read past."""
 
-    name: Annotated[ObjectName, Meta(description="The monitor's name, unique within its namespace.")]
+    name: Annotated[MonitorName, Meta(description="The monitor's name, unique within its namespace.")]
     namespace: Annotated[
         Annotated[str, Meta(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")],
         Meta(description="The namespace of monitor and pods. Default `default`."),
@@ -54,9 +54,9 @@ class Metadata(Part, frozen=True, kw_only=True):
     labels: Annotated[dict[str, str], Meta(description="Labels of the monitor.")] = field(
         default_factory=dict
     )
-    annotations: Annotated[dict[str, str], Meta(description="Annotations of the monitor.")] = field(
-        default_factory=dict
-    )
+    annotations: Annotated[
+        dict[str, Annotated[str, Meta(pattern=FREE_TEXT)]], Meta(description="Annotations of the monitor.")
+    ] = field(default_factory=dict)
 
     TOLERATED: ClassVar = frozenset(
         {

@@ -21,6 +21,9 @@ from driftline.errors import InvalidSpec, Problem
 
 Check = Callable[[Any], Iterator[Problem]]
 
+FREE_TEXT = r"^[^\ud800-\udfff]*\Z"
+"""The pattern of text that others write, line breaks included: annotations, such as `kubectl apply` makes."""
+
 
 class Rule(NamedTuple):
     """A check as a CEL expression over `self`, for the API server; the message says the same."""
@@ -179,7 +182,9 @@ def _text_problem(value: str, kind: inspect.StrType) -> str | None:
         return "must not be empty"
     if kind.max_length is not None and len(value) > kind.max_length:
         return f"must have at most {kind.max_length} characters ({len(value)})"
-    if any(ord(c) < 32 or 0xD800 <= ord(c) < 0xE000 or c in "\x7f\x85\u2028\u2029\ufeff" for c in value):
+    if kind.pattern != FREE_TEXT and any(
+        ord(c) < 32 or 0xD800 <= ord(c) < 0xE000 or c in "\x7f\x85\u2028\u2029\ufeff" for c in value
+    ):
         return f"must not hold control characters ({value!r})"
     if kind.pattern is not None and re.search(kind.pattern, value) is None:
         return f"must match {kind.pattern}, not {show(value)}"

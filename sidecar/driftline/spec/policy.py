@@ -19,6 +19,8 @@ Season = Literal["none", "daily", "weekly"]
 Ratio = Annotated[float, Meta(ge=0, le=1)]
 Effect = Annotated[float, Meta(gt=0)]
 ObjectName = Annotated[str, Meta(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
+MonitorName = Annotated[str, Meta(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
+"""It becomes a label's value and a part of other names."""
 FilePath = Annotated[str, Meta(min_length=1, max_length=1024)]
 
 

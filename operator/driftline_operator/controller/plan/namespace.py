@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from driftline_operator import names
+from driftline_operator.cluster.resources import CONFIG_MAPS
 from driftline_operator.conditions import InjectedReason
 from driftline_operator.controller.observed import Installation, NamespaceState, Observed
 from driftline_operator.controller.plan import objects, webhooks
@@ -23,6 +25,9 @@ from driftline_operator.injection import pod as pods
 from driftline_operator.injection.selectors import matches
 from driftline_operator.injection.told import Told
 from driftline_operator.reasons import SkipReason
+
+Key = tuple[str, str, str]
+"""Of an object: plural, namespace and name."""
 
 
 class MonitorPlan(NamedTuple):
@@ -57,12 +62,12 @@ def plan(state: NamespaceState, installation: Installation, now: dt.datetime) ->
     state = state._replace(held=frozenset(name for name, found in against.items() if found))
     surveys = survey(state, installation, now)
     planned: dict[str, MonitorPlan] = {}
-    wanted: dict[tuple[str, str, str], Desired] = {}
+    wanted: dict[Key, Desired] = {}
     for observed in state.monitors:
         found = surveys.get(observed.name, Survey())
         each = _monitor(observed, state, installation, found, against.get(observed.name, ()))
         mine = _objects(each, state, installation)
-        if any(one.key in wanted for one in mine):
+        if any(one.key in wanted for one in mine) or _checkpoint_of(observed, wanted, state):
             why = "an older monitor's objects have the names that this one's would have: rename it"
             each = each._replace(hindrances=(Hindrance(InjectedReason.NAME_CONFLICT, why),))
         else:
@@ -84,6 +89,15 @@ def plan(state: NamespaceState, installation: Installation, now: dt.datetime) ->
     )
     waiting = any(each.survey.hiccups for each in planned.values())
     return Plan((*wanted.values(), *shared), configuration, planned, tuple(asked), GRACE if waiting else None)
+
+
+def _checkpoint_of(observed: Observed, wanted: Mapping[Key, Desired], state: NamespaceState) -> bool:
+    """Would it share a ConfigMap with an older monitor, as one's own and the other's checkpoint?"""
+    own, kept = names.config_map(observed.name), names.panes_config_map(observed.name)
+    olders = state.monitors[: state.monitors.index(observed)]
+    return (CONFIG_MAPS.plural, observed.namespace, kept) in wanted or any(
+        names.panes_config_map(each.name) == own for each in olders
+    )
 
 
 def _against(state: NamespaceState, installation: Installation) -> dict[str, tuple[Hindrance, ...]]:

@@ -212,7 +212,7 @@ def event(observed: Subject, transition: Transition, identity: str, now: dt.date
         "reportingInstance": identity[:128] or "controller",
         "action": transition.aspect,
         "reason": transition.reason,
-        "note": f"{transition.aspect} is {transition.status}: {transition.message}"[:1024],
+        "note": _within(f"{transition.aspect} is {transition.status}: {transition.message}", 1024),
         "type": "Warning" if is_bad_news(transition) else "Normal",
         "regarding": {
             "apiVersion": observed.resource.api_version,
@@ -222,6 +222,11 @@ def event(observed: Subject, transition: Transition, identity: str, now: dt.date
             "uid": observed.uid,
         },
     }
+
+
+def _within(text: str, most: int) -> str:
+    """Its beginning, at most so many bytes of UTF-8: so the API server counts an Event's note."""
+    return text.encode(errors="replace")[:most].decode(errors="ignore")
 
 
 def _with_zeros(wire: dict[str, Any]) -> dict[str, Any]:

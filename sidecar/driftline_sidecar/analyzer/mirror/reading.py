@@ -124,20 +124,18 @@ class PairReader:
         return Failure.UNDECODABLE if side is None else (side, decoded.batch)
 
     def _side(self, batch: Batch) -> Side | None:
-        """None where no row has a prediction."""
+        """None where no row has a prediction, or predictions are not of the plan's sort."""
         column = batch.columns.get(self._prediction.name)
-        scores = self._scores(batch)
-        if isinstance(column, CategoricalColumn):
-            if not (column.codes >= 0).any():
-                return None
-            return Side(batch.rows, tuple(_names(column)), scores=scores)
-        if isinstance(column, NumericColumn):
+        if isinstance(column, CategoricalColumn) and self._plan.sort == "class":
+            known = (column.codes >= 0).any()
+            return Side(batch.rows, tuple(_names(column)), scores=self._scores(batch)) if known else None
+        if isinstance(column, NumericColumn) and self._plan.sort == "number":
             missing = column.states is not None and column.states.all()
             return None if missing else Side(batch.rows, values=column.values)
         return None
 
     def _scores(self, batch: Batch) -> Floats | None:
-        if self._prediction.score is None or self._plan.clip is None or self._plan.sort != "class":
+        if self._prediction.score is None or self._plan.clip is None:
             return None
         column = batch.columns.get(self._prediction.score)
         return column.values if isinstance(column, NumericColumn) else None

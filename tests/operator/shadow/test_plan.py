@@ -1,0 +1,293 @@
+"""What is planned for a shadow: golden files of the candidate, and every reason why there is none."""
+
+from __future__ import annotations
+
+import copy
+import datetime as dt
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import yaml
+from driftline.shadow.runtime import decode_mirror
+from driftline_operator import names
+from driftline_operator.conditions import ReferenceReason
+from driftline_operator.controller.observed import NamespaceState, Reference, observe
+from driftline_operator.controller.references import Loaded
+from driftline_operator.shadow.course import Course, fingerprint
+from driftline_operator.shadow.observed import observe_shadow
+from driftline_operator.shadow.plan import Facts, ShadowPlan, Told, plan_shadows
+
+from tests.support.pods import container, pod, port
+
+Json = dict[str, Any]
+GOLDEN = Path(__file__).parent / "golden"
+NOW = dt.datetime(2026, 11, 27, 12, tzinfo=dt.UTC)
+ALLOWED = Facts()
+LOADED = {"census": Loaded(Reference(ReferenceReason.NO_REFERENCE, ""))}
+
+APP = container("model", [{**port(8080, "http"), "hostPort": 8080}], image="census:3")
+LIVE_POD = pod(APP, container("helper", [port(9000, "x")]), metadata={
+    "labels": {"app": "census"},
+    "annotations": {"driftline.io/restarted-for": "x", "kubectl.kubernetes.io/restartedAt": "y", "note": "z"},
+})  # fmt: skip
+
+
+def workload(kind: str = "Deployment", name: str = "census", **labels: str) -> Json:
+    template = {"metadata": copy.deepcopy(LIVE_POD["metadata"]), "spec": LIVE_POD["spec"]}
+    template["metadata"].pop("namespace", None)
+    template["metadata"]["labels"] = labels or {"app": "census"}
+    metadata = {
+        "name": name,
+        "namespace": "ml",
+        "uid": f"uid-{name}",
+        "resourceVersion": "7",
+        "generation": 1,
+    }
+    selector = {"matchLabels": labels or {"app": "census"}}
+    return {
+        "kind": kind, "metadata": metadata, "status": {},
+        "spec": {"replicas": 2, "template": template, "selector": selector},
+    }  # fmt: skip
+
+
+def monitor(**spec: Any) -> Json:
+    usual = {
+        "selector": {"matchLabels": {"app": "census"}},
+        "endpoint": {"port": "http"},
+        "model": {"name": "census", "type": "classification"},
+        "schema": {"prediction": {"name": "employed"}},
+    }
+    kind = {"apiVersion": "driftline.io/v1alpha1", "kind": "ModelMonitor"}
+    metadata = {"name": "census", "namespace": "ml", "uid": "uid-m", "generation": 1}
+    return {**kind, "metadata": metadata, "spec": {**usual, **spec}}
+
+
+def shadow(name: str = "v4", age: int = 1, **spec: Any) -> Json:
+    usual = {
+        "monitorRef": {"name": "census"},
+        "candidate": {"patch": {"image": "census:4"}},
+        "gate": {"agreement": 0.9},
+    }
+    metadata = {"name": name, "namespace": "ml", "uid": f"uid-{name}", "generation": 1}
+    metadata["creationTimestamp"] = f"2026-11-2{age}T12:00:00Z"
+    kind = {"apiVersion": "driftline.io/v1alpha1", "kind": "ShadowDeployment"}
+    return {**kind, "metadata": metadata, "spec": {**usual, **spec}}
+
+
+def service(name: str, selector: Json, **metadata: Any) -> Json:
+    ports = [{"port": 80, "name": "web"}]
+    return {"metadata": {"name": name, **metadata}, "spec": {"selector": selector, "ports": ports}}
+
+
+def state(*workloads: Json, monitors: tuple[Json, ...] = (monitor(),), **fields: Any) -> NamespaceState:
+    known = {(each["kind"], each["metadata"]["name"]): each for each in workloads or (workload(),)}
+    observed = tuple(observe(each) for each in monitors)
+    return NamespaceState("ml", {}, True, observed, workloads=known, **fields)
+
+
+def planned(
+    body: Json, given: NamespaceState | None = None, told: Told | None = None, facts: Facts = ALLOWED
+) -> ShadowPlan:
+    observed = observe_shadow(body)
+    known = told or Told(Course(uid=observed.uid, generation=1))
+    (made,) = plan_shadows([observed], {observed.uid: known}, given or state(), LOADED, facts, NOW)
+    return made
+
+
+def reason(made: ShadowPlan, aspect: str = "CandidateReady") -> str:
+    (found,) = [each.reason for each in made.findings if each.aspect == aspect]
+    return str(found)
+
+
+TEMPLATE: Json = {
+    "metadata": {"labels": {"app.kubernetes.io/name": "next", "driftline.io/inject": "true"}},
+    "spec": {"containers": [{"name": "m", "image": "i", "ports": [{"name": "http", "containerPort": 9090}]}]},
+}
+
+CASES: dict[str, Json] = {
+    "an-image": shadow(),
+    "everything-patched": shadow(
+        candidate={
+            "replicas": 3,
+            "patch": {
+                "image": "census:4",
+                "env": [{"name": "A", "value": "1"}],
+                "resources": {"limits": {"memory": "2Gi"}},
+                "template": {
+                    "metadata": {"labels": {"track": "shadow"}},
+                    "spec": {"terminationGracePeriodSeconds": 5},
+                },
+            },
+        }
+    ),
+    "another-container": shadow(candidate={"patch": {"container": "helper", "image": "helper:2"}}),
+    "a-template": shadow(candidate={"template": TEMPLATE}),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_candidate_is_that_of_the_golden_file(name: str) -> None:
+    made = planned(CASES[name])
+    shown = yaml.safe_dump_all([each.body for each in made.objects], sort_keys=False)
+    path = GOLDEN / f"{name}.yaml"
+    if os.environ.get("UPDATE_GOLDEN"):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(shown)
+    assert path.read_text() == shown
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_no_candidate_can_get_live_traffic_or_a_sidecar(name: str) -> None:
+    deployment, own = (each.body for each in planned(CASES[name]).objects)
+    labels = deployment["spec"]["template"]["metadata"]["labels"]
+    assert labels["driftline.io/inject"] == "false"
+    assert "app" not in labels
+    assert own["spec"]["selector"] == {names.SHADOW_LABEL: "uid-v4"}
+    assert "hostPort" not in yaml.safe_dump(deployment)
+
+
+def selecting(*services: Json) -> NamespaceState:
+    return state(services=services)
+
+
+LABELLED = shadow(candidate={"patch": {"template": {"metadata": {"labels": {"track": "next"}}}}})
+TAKEN = workload(name=names.candidate("v4"), other="x")
+
+REFUSED: dict[str, Callable[[], ShadowPlan]] = {
+    "InvalidSpec": lambda: planned(shadow(traffic={"paths": ["/v1/*/predict"]})),
+    "MonitorNotFound": lambda: planned(shadow(monitorRef={"name": "other"})),
+    "NoWorkload": lambda: planned(shadow(), state(workload(app="other"))),
+    "SeveralWorkloads": lambda: planned(shadow(), state(workload(), workload("StatefulSet", "twin"))),
+    "PatchInvalid": lambda: planned(
+        shadow(candidate={"patch": {"template": {"spec": {"containers": [{"image": "x"}]}}}})
+    ),
+    "PortNotFound": lambda: planned(
+        shadow(candidate={"template": {"spec": {"containers": [{"name": "m", "image": "i"}]}}})
+    ),
+    "SelectedByService": lambda: planned(LABELLED, selecting(service("live", {"track": "next"}))),
+    "SelectedByWorkload": lambda: planned(LABELLED, state(workload(), workload(name="b", track="next"))),
+    "NameTaken": lambda: planned(shadow(), state(workload(), TAKEN)),
+    "ServiceNotFound": lambda: planned(shadow(candidate={"service": {"name": "v4", "port": 80}})),
+    "Unguarded": lambda: planned(shadow(), facts=Facts(guarded=False)),
+    "NotAllowed": lambda: planned(shadow(), facts=Facts(allowed=False)),
+}
+
+
+@pytest.mark.parametrize("word", REFUSED)
+def test_why_there_is_no_candidate(word: str) -> None:
+    made = REFUSED[word]()
+    assert reason(made) == word
+    assert made.objects == ()
+    assert made.mirror is None
+    assert reason(made, "Promotable") == "NoData"
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        {"spec": {"containers": "x"}},
+        {"spec": {"containers": [1]}},
+        {"spec": {"containers": [{}]}},
+        {"spec": {"containers": [{"name": "m", "ports": [{"name": "http"}]}]}},
+        {"metadata": {"labels": ["x"]}, "spec": {"containers": []}},
+        {"metadata": "x", "spec": {"containers": []}},
+    ],
+)
+@pytest.mark.parametrize("kind", ["template", "patch"])
+def test_what_is_no_template_stops_nothing_else(template: Json, kind: str) -> None:
+    """The API server takes such a fragment; a plan that failed over it would stop the monitors."""
+    given = template if kind == "template" else {"template": template}
+    made = planned(shadow(candidate={kind: given}))
+    assert made.objects == () or reason(made) == "Starting"
+
+
+def test_one_shadow_a_monitor_at_a_time() -> None:
+    pair = [observe_shadow(shadow("younger", 2)), observe_shadow(shadow("older", 1))]
+    told = {each.uid: Told(Course(uid=each.uid, generation=1)) for each in pair}
+    first, second = plan_shadows(pair, told, state(), LOADED, Facts(), NOW)
+    assert (first.observed.name, reason(first)) == ("older", "Starting")
+    assert (second.observed.name, reason(second)) == ("younger", "SecondShadow")
+
+
+def test_a_candidate_that_is_selected_later_is_taken_away() -> None:
+    own = [{"uid": "uid-v4"}]
+    running = workload(name=names.candidate("v4"), shadow="x")
+    running["metadata"]["ownerReferences"] = own
+    live_service = service("live", {"track": "next"})
+    ours = service(names.candidate("v4"), {names.SHADOW_LABEL: "uid-v4"}, ownerReferences=own)
+    made = planned(LABELLED, state(workload(), running, services=(live_service, ours)))
+    assert [each.resource.kind for each in made.removed] == ["Deployment", "Service"]
+
+
+def comparing(**fields: Any) -> Told:
+    live = fingerprint(workload()["spec"]["template"])
+    began = {"began": NOW.timestamp() - 60, "plan": planned_comparison(), "live": live}
+    return Told(Course(uid="uid-v4", generation=1, **{**began, **fields}), pods=4, answered=4)
+
+
+def planned_comparison() -> Any:
+    from driftline.shadow.planning import plan_of
+
+    spec = observe_shadow(shadow()).spec
+    watched = observe(monitor()).monitor
+    assert spec is not None
+    assert watched is not None
+    return plan_of(watched.spec, spec.compare, None)
+
+
+def test_what_the_mirrors_are_told() -> None:
+    made = planned(shadow(traffic={"budget": 50}), told=comparing())
+    assert made.mirror is not None
+    name, text = made.mirror
+    config = decode_mirror(text.encode())
+    assert name == "census"
+    assert config.url == "http://driftline-shadow-v4.ml.svc:8080"
+    assert config.live == "http://127.0.0.1:8080"
+    assert not config.ready  # there is no ready pod: requests are dropped as NotReady
+    assert config.traffic.budget == 12.5  # of four pods
+    assert config.shadow.uid == "uid-v4"
+
+
+def test_of_a_swapped_port_the_live_models_own_is_told() -> None:
+    swapped = monitor(injection={"mode": "PortSwap", "app": {"port": 8081, "env": "PORT"}})
+    made = planned(shadow(), state(monitors=(swapped,)), told=comparing())
+    assert made.mirror is not None
+    assert decode_mirror(made.mirror[1].encode()).live == "http://127.0.0.1:8081"
+
+
+def test_a_live_workload_that_changes_ends_the_comparison() -> None:
+    made = planned(shadow(), told=comparing(live="another"))
+    assert made.course.ended == "LiveChanged"
+    assert made.mirror is None
+    assert reason(made, "Finished") == "LiveChanged"
+
+
+def test_at_the_end_of_its_duration_it_ends_without_a_verdict() -> None:
+    late = comparing(began=NOW.timestamp() - 15 * 24 * 3600)
+    made = planned(shadow(), told=late)
+    assert made.course.ended == "DurationOver"
+    assert reason(made, "Promotable") == "NoData"
+    assert made.objects == ()
+
+
+def test_a_course_survives_its_text() -> None:
+    from driftline_operator.shadow.course import decode, encode
+
+    course = comparing().course
+    assert decode(encode(course), "uid-v4", 1) == course
+    assert decode(encode(course), "uid-v4", 2) == Course(uid="uid-v4", generation=2)
+    assert decode("{", "uid-v4", 1) == Course(uid="uid-v4", generation=1)
+
+
+def test_nothing_is_planned_in_a_namespace_that_goes() -> None:
+    observed = observe_shadow(shadow())
+    going = state()._replace(alive=False)
+    assert plan_shadows([observed], {}, going, LOADED, Facts(), NOW) == []
+
+
+def test_the_course_is_json() -> None:
+    assert msgspec.json.decode(msgspec.json.encode(comparing().course), type=Course) == comparing().course
