@@ -70,7 +70,7 @@ def test_labels_came_after_the_predictions_and_estimates_before_them(year: demo.
 @pytest.mark.slow
 def test_all_of_it_is_told(year: demo.Year, capsys: pytest.CaptureFixture[str]) -> None:
     told = "\n".join(truth.lines(year.truth))
-    for said in ("Dec", "EWR", "UA", "AUC estimated", "labelled by then", "Performance"):
+    for said in ("Dec", "EWR", "UA", "auc estimated", "labelled by then", "Performance"):
         assert said in told
 
 
