@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from driftline_operator.hub.evaluation.series import TABLE
 from driftline_sidecar.metrics import COMMON_LABELS, PREFIX, SERIES, Series
 
 HEAD = f"""\
@@ -47,6 +48,17 @@ sum by (monitor, reason) (rate({PREFIX}capture_dropped_total[5m])) > 0
 """
 
 
+HUB = """\
+## Hub
+On its port 8091; all are gauges with the labels `namespace`, `monitor` and `model`. What has no value has no
+series. Every replica exposes all of them: aggregate with `max without (pod, instance)`. `metrics.maxSeries`
+bounds them per monitor. Requests and events that a hub took: [the hub](hub.md#series).
+
+| series | labels | meaning |
+|---|---|---|
+"""
+
+
 SCRAPING = """\
 ## How Prometheus finds them
 In a cluster each pod has two ports to scrape: `dl-health` (15081, the proxy: requests, what was captured)
@@ -78,7 +90,16 @@ def document() -> str:
     parts = [HEAD]
     for title, programs in (("Proxy", ("proxy", "both")), ("Analyzer", ("analyzer", "both"))):
         parts.append(_section(title, [series for series in SERIES.values() if series.program in programs]))
-    return "\n".join([*parts, SCRAPING.format(scrape=scrape), EXAMPLES])
+    return "\n".join([*parts, HUB + _hub(), SCRAPING.format(scrape=scrape), EXAMPLES])
+
+
+def _hub() -> str:
+    """Its series; the table that the program itself is made of."""
+    rows = []
+    for name, (labels, said) in TABLE.items():
+        meaning = "" if said == name else said
+        rows.append(f"| `{name}` | {', '.join(f'`{label}`' for label in labels)} | {meaning} |\n")
+    return "".join(rows)
 
 
 def _section(title: str, found: list[Series]) -> str:

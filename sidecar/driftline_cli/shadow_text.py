@@ -18,8 +18,8 @@ def shadow_summary(shadow: ShadowDeployment) -> Iterator[str]:
     yield f"  monitor     {spec.monitor_ref.name}"
     yield f"  candidate   {_candidate(spec.candidate)}"
     paths = ", ".join(traffic.paths) or "the monitor's paths"
-    yield f"  traffic     {traffic.sample:.4%} of the requests{budget}, {paths}"
-    yield f"  compare     {', '.join(spec.compare.outputs)}; {spec.aa.share:.4%} of the pairs go twice"
+    yield f"  traffic     {100 * traffic.sample:.6g}% of the requests{budget}, {paths}"
+    yield f"  compare     {', '.join(spec.compare.outputs)}; {100 * spec.aa.share:.6g}% of the pairs go twice"
     yield f"  gate        {rules}"
     yield (
         f"  promotable  after {gate.min_time} or more, {spec.min_pairs:,} pairs, coverage {gate.coverage:g}; "

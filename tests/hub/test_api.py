@@ -65,6 +65,7 @@ async def api(database: Database) -> AsyncIterator[Api]:
         tokens.give(grant)
     limits = Limits(body=100_000, upload=200_000, upload_rows=50)
     hub, series = Hub(database, tokens, limits, clock=lambda: NOW), CollectorRegistry()
+    await hub.refresh()
     async with TestClient(TestServer(application(hub, series))) as client:
         found = Api(hub, client, series)
         await found.answer("PUT", "/v1/monitors/ml/census", json={"document": document()})

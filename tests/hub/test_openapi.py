@@ -45,6 +45,7 @@ def address(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     loop = asyncio.new_event_loop()
 
     async def serve() -> web.AppRunner:
+        await hub.refresh()
         runner = web.AppRunner(application(hub, CollectorRegistry()), access_log=None)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()

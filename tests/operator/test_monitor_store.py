@@ -42,6 +42,7 @@ def test_the_end_of_the_old_one_may_come_after_a_new_namesake() -> None:
 def test_what_went_unseen_is_found_by_a_whole_list() -> None:
     store = MonitorStore(lambda _: None)
     store.note("ADDED", of("old"))
+    store.listing()
     store.replace([])
     assert store.every() == {}
 

@@ -97,7 +97,7 @@ def summary(monitor: ModelMonitor, profile: Path | None = None) -> Iterator[str]
         f"{drift.min_requests:,} requests or more"
     )
     capture = spec.capture
-    share = "all requests" if capture.sample == 1 else f"{capture.sample:.4%} of the requests"
+    share = "all requests" if capture.sample == 1 else f"{100 * capture.sample:.6g}% of the requests"
     redacted = ", ".join(capture.redact) or "no paths"
     yield f"  capture     {share}, bodies to {capture.max_body_bytes}, redacted: {redacted}"
     if spec.labels is not None:
