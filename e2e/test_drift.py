@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,7 +27,9 @@ def monitored_model(cluster: Cluster, namespace: str, replicas: int) -> None:
     cluster.apply(namespace, scenes.service(), scenes.deployment(replicas))
     steps.rolled_out(cluster, namespace)
     assert scenes.sidecars(cluster, namespace) == [False] * replicas
-    cluster.apply(namespace, scenes.profile(given), given)
+    cluster.apply(namespace, scenes.profile(given))
+    # As the docs have it: client-side, which leaves an annotation of its own.
+    cluster.kubectl("-n", namespace, "apply", "-f", "-", stdin=json.dumps(given))
     bare = eventually(lambda: steps.is_so(cluster, namespace, "Injected", "False"))
     assert bare["reason"] == "StartedEarlier"
     entry = ("get", "mutatingwebhookconfigurations", f"driftline-{namespace}", "-o", "name")

@@ -68,6 +68,11 @@ CONFIG_PATH: Final = "/etc/driftline"
 TOKEN_VOLUME: Final = "driftline-token"  # noqa: S105 - a volume's name
 TOKEN_PATH: Final = "/etc/driftline-token"  # noqa: S105 - a directory
 
+IN_A_POD: Final = frozenset(
+    {PROXY_CONTAINER, ANALYZER_CONTAINER, REDIRECT_CONTAINER, RUN_VOLUME, CONFIG_VOLUME, TOKEN_VOLUME}
+)
+"""What the injection adds to a pod, by name."""
+
 PROXY_PORT: Final = 15080
 """The first relayed port's; further ones are taken from FURTHER_PROXY_PORT on."""
 HEALTH_PORT: Final = 15081

@@ -13,6 +13,7 @@ class SkipReason(StrEnum):
     DISABLED = "Disabled"
     """The kill switch is on."""
     ALREADY_INJECTED = "AlreadyInjected"
+    NAME_TAKEN = "NameTaken"
     HOST_NETWORK = "HostNetwork"
     """Ports of the host can't be taken over without touching other pods."""
     NO_MONITOR = "NoMonitor"

@@ -101,10 +101,8 @@ def test_a_sidecar_s_file_of_monitors_takes_no_shadow() -> None:
             ["spec.aa.share: must be above 0 for gate.systematicDifference"],
         ),
         ("    template:\n", "    template: x\n    other:\n", [
-            (
-                "spec.candidate.other: unknown field (there are patch, template, service, replicas, "
-                "modelVersion, warmUp)"
-            ),
+            ("spec.candidate.other: unknown field (there are patch, template, service, replicas, "
+            "modelVersion, warmUp)"),
             "spec.candidate.template: must be a mapping, not 'x'",
         ]),
         ("monitorRef: {name: census}", "monitorRef: {}", ["spec.monitorRef.name: is required"]),

@@ -39,7 +39,7 @@ from driftline_operator.controller.observed import Installation, Reference
 from driftline_operator.controller.queue import DirtyNamespaces
 from driftline_operator.controller.reconcile import Reconciler
 from driftline_operator.controller.references import References
-from driftline_operator.controller.rounds import Rounds
+from driftline_operator.controller.rounds import Rounds, apart
 from driftline_operator.controller.series import Series
 from driftline_operator.controller.settings import ControllerSettings
 from driftline_operator.controller.shadow_rounds import LivePods, ShadowRounds
@@ -378,7 +378,7 @@ class Controller:
             async with asyncio.timeout(max(60.0, 4 * self._settings.pull_interval)):
                 await self._hub_access.ensure()
                 for namespace in sorted(await self._hub.turn()):
-                    await self._reconciler.statuses(namespace)
+                    await apart((namespace, ""), self._reconciler.statuses(namespace))
         except NotLeading:
             pass
         except (ApiError, TimeoutError) as error:

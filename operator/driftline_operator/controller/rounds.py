@@ -73,7 +73,7 @@ class Rounds:
         self._unrestored &= members.keys()
         self._unrestored.update(self.fleet.keep(members, began))
         for key in sorted(self._unrestored):
-            if await _apart(key, self._restore(key)):
+            if await apart(key, self._restore(key)):
                 self._unrestored.discard(key)
             else:  # it begins anew in the next round: a checkpoint can't be added to what was counted since
                 self.fleet.drop(key)
@@ -83,13 +83,13 @@ class Rounds:
         self._reconciler.views.update({key: view._replace(at=at) for key, view in outcome.views.items()})
         for namespace in sorted(outcome.refused):
             self._tokens.doubt(namespace)
-            await _apart((namespace, ""), self._reconcile(namespace))
+            await apart((namespace, ""), self._reconcile(namespace))
         for key in members:
-            await _apart(key, self._capture(key, planned[key].observed))
+            await apart(key, self._capture(key, planned[key].observed))
         for namespace in sorted({key[0] for key in members}):
-            await _apart((namespace, ""), self._reconciler.statuses(namespace))
+            await apart((namespace, ""), self._reconciler.statuses(namespace))
         for key in members:
-            await _apart(key, self._checkpoint(key, planned[key].observed))
+            await apart(key, self._checkpoint(key, planned[key].observed))
         self.seconds = self._time() - began
 
     async def _reconcile(self, namespace: str) -> None:
@@ -184,7 +184,7 @@ class Rounds:
             self._reconciler.say_capture(key, ReferenceReason.CAPTURE_FAILED, message)
 
 
-async def _apart(key: Key, step: Awaitable[None]) -> bool:
+async def apart(key: Key, step: Awaitable[None]) -> bool:
     """One monitor's part of a round: did it go well?
 
     A namespace that refuses objects, being deleted or for a quota, must not end the others' round. Where the

@@ -69,6 +69,13 @@ def is_injected(pod: Mapping[str, Any]) -> bool:
     return any(each["name"] == names.PROXY_CONTAINER for each in init_containers(pod))
 
 
+def names(pod: Mapping[str, Any]) -> set[str]:
+    """Of its containers and volumes: of two alike the API server refuses the pod."""
+    spec = pod["spec"]
+    every = [*containers(pod), *init_containers(pod), *(spec.get("volumes") or [])]
+    return {str(each["name"]) for each in every if each.get("name")}
+
+
 def labels(pod: Mapping[str, Any]) -> Mapping[str, str]:
     """The pod's labels."""
     return pod.get("metadata", {}).get("labels") or {}

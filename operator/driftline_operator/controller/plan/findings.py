@@ -68,7 +68,10 @@ def _help(monitor: ModelMonitor, *, may_restart: bool) -> str:
     if monitor.spec.injection.restart != "OnChange":
         return "`kubectl rollout restart` brings it, or injection.restart: OnChange"
     if may_restart:
-        return "their workloads are restarted; pods without one are yours to replace"
+        return (
+            "their workloads are restarted, for one and the same form every ten minutes at most; "
+            "pods without a workload are yours to replace"
+        )
     return "controller.allowRestarts is off, so `kubectl rollout restart` is yours to do"
 
 
