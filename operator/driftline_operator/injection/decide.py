@@ -117,7 +117,7 @@ def _skip(
         return SkipReason.DISABLED, f"ConfigMap {names.SETTINGS_CONFIG_MAP} has injection disabled"
     if pods.is_injected(pod):
         return SkipReason.ALREADY_INJECTED, f"the pod has a container {names.PROXY_CONTAINER}"
-    taken = pods.names(pod) & names.IN_A_POD
+    taken = pods.given_names(pod) & names.IN_A_POD
     if taken:
         said = ", ".join(sorted(taken))
         return SkipReason.NAME_TAKEN, f"the pod has a container or volume of the sidecar's name: {said}"

@@ -31,7 +31,9 @@ def original(pod: Mapping[str, Any]) -> Json:
         {**each, "ports": list(_ports(each.get("ports") or [], moved))} for each in pods.containers(pod)
     ]
     others = [each for each in pods.init_containers(pod) if each["name"] not in OWN]
-    return {**pod, "spec": {**pod["spec"], "containers": containers, "initContainers": others}}
+    volumes = [each for each in pod["spec"].get("volumes") or [] if each["name"] not in names.IN_A_POD]
+    spec = {**pod["spec"], "containers": containers, "initContainers": others, "volumes": volumes}
+    return {**pod, "spec": spec}
 
 
 def _moved(pod: Mapping[str, Any]) -> Iterator[_Moved]:

@@ -69,7 +69,7 @@ def is_injected(pod: Mapping[str, Any]) -> bool:
     return any(each["name"] == names.PROXY_CONTAINER for each in init_containers(pod))
 
 
-def names(pod: Mapping[str, Any]) -> set[str]:
+def given_names(pod: Mapping[str, Any]) -> set[str]:
     """Of its containers and volumes: of two alike the API server refuses the pod."""
     spec = pod["spec"]
     every = [*containers(pod), *init_containers(pod), *(spec.get("volumes") or [])]
