@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from driftline.crd import DEFINITIONS, crd
-from driftline_operator.cluster.api import Api, load
+from driftline_operator.cluster.api import Api, ApiError, load
 from driftline_operator.cluster.resources import NAMESPACES, Resource
 
 from e2e.cluster.build import binary
@@ -18,6 +19,7 @@ from tests.support.tools import need
 CRDS = Resource(
     "apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False
 )
+ACCOUNTS = Resource("", "v1", "serviceaccounts", "ServiceAccount")
 
 
 @pytest.fixture(scope="session")
@@ -56,9 +58,11 @@ async def api(plane: ControlPlane) -> AsyncIterator[Api]:
 
 @pytest.fixture
 async def namespace(api: Api) -> str:
-    """A namespace of the test's own."""
+    """A namespace of the test's own, in which pods can be made at once."""
     name = f"test-{os.urandom(4).hex()}"
     await api.create(NAMESPACES, None, {"metadata": {"name": name}})
+    with contextlib.suppress(ApiError):  # the controller-manager makes it too, within seconds
+        await api.create(ACCOUNTS, name, {"metadata": {"name": "default"}})
     return name
 
 

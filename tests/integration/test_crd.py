@@ -19,7 +19,11 @@ from driftline_operator.cluster.api import Api, ApiError
 from driftline_operator.cluster.resources import MODEL_MONITORS, SHADOW_DEPLOYMENTS
 
 Json = dict[str, Any]
-EXAMPLES = sorted((Path(__file__).parents[2] / "examples").rglob("*.yaml"))
+EXAMPLES = sorted(
+    path
+    for path in (Path(__file__).parents[2] / "examples").rglob("*.yaml")
+    if "driftline.io/v1alpha1" in path.read_text()
+)
 
 BASE: Json = yaml.safe_load("""
 apiVersion: driftline.io/v1alpha1
