@@ -84,6 +84,7 @@ def hub(cluster: Cluster, driftline: str, installation: Turn) -> Iterator[str]:
             yield driftline
         finally:
             install(cluster)
+            cluster.kubectl("-n", driftline, "delete", "secret", USERS, "--ignore-not-found")
 
 
 def test_labels_say_how_good_the_model_is_and_a_hub_that_dies_costs_nothing(
