@@ -30,12 +30,14 @@ def scrape(running: Proxy, admin: int) -> str:
         return running.ask("/metrics")[1] + str(found.read().decode())
 
 
-def adds_up(exposition: str) -> bool:
+def adds_up(exposition: str, sent: int) -> bool:
+    """Whether all that was sent is told of (both programs publish at their own times), and each request once."""
     parts = ("capture_captured_total", "capture_dropped_total", "capture_lost_total")
     seen = count(exposition, "capture_seen_total")
     analysed = count(exposition, "exchanges_total") + count(exposition, "unrouted_exchanges_total")
     return (
-        seen == sum(count(exposition, part) for part in parts)
+        count(exposition, "requests_total") == sent
+        and seen == sum(count(exposition, part) for part in parts)
         and analysed == count(exposition, "capture_captured_total")
         and seen + count(exposition, "capture_sampled_out_total") == count(exposition, "requests_total")
     )
@@ -47,6 +49,9 @@ async def test_seen_is_captured_dropped_or_lost_over_both_programs(tmp_path: Pat
     with proxy(tmp_path, upstream, monitor=monitor) as running, analyzer(tmp_path, admin):
         refused = await send(running, *[post(f"/predict?{number}") for number in range(20)])
         assert refused == [502] * 20
+        # The load lasts a moment; the worker asks for the analyzer once in a while.
+        log = tmp_path / "analyzer.log"
+        await asyncio.to_thread(eventually, lambda: "worker_connected" in log.read_text())
         with model(tmp_path, upstream):
             async with load(running.port, 4) as seen:
                 garbage = [
@@ -54,7 +59,8 @@ async def test_seen_is_captured_dropped_or_lost_over_both_programs(tmp_path: Pat
                 ]
                 assert await send(running, *garbage * 5) == [200] * 20
             assert seen.failed == 0, seen.failures
-            await asyncio.to_thread(eventually, lambda: adds_up(scrape(running, admin)))
+            sent = len(refused) + 20 + seen.outcomes["200"]
+            await asyncio.to_thread(eventually, lambda: adds_up(scrape(running, admin), sent))
         found = scrape(running, admin)
         refusals = count(found, "capture_dropped_total", reason="no_model")
         assert refusals == 20 if monitor is MONITOR else 0 < refusals < 20
