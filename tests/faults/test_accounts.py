@@ -31,7 +31,7 @@ def scrape(running: Proxy, admin: int) -> str:
 
 
 def adds_up(exposition: str, sent: int) -> bool:
-    """Whether all that was sent is told of (both programs publish at their own times), and each request once."""
+    """Whether all that was sent is told of, each request once. Both programs publish at their own times."""
     parts = ("capture_captured_total", "capture_dropped_total", "capture_lost_total")
     seen = count(exposition, "capture_seen_total")
     analysed = count(exposition, "exchanges_total") + count(exposition, "unrouted_exchanges_total")
