@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import gzip
 import json
-from collections.abc import Collection, Iterable
+import time
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 import numpy as np
@@ -86,14 +87,21 @@ def condition(found: Json, aspect: str) -> Json:
     return next((each for each in found.get("conditions", ()) if each["type"] == aspect), {})
 
 
+def until(
+    cluster: Cluster, namespace: str, name: str, holds: Callable[[Json], bool], seconds: float = 120.0
+) -> Json:
+    """The shadow's status once that holds of it; all of it in the failure otherwise."""
+    deadline = time.monotonic() + seconds
+    while not holds(found := status(cluster, namespace, name)):
+        assert time.monotonic() < deadline, f"{name} after {seconds:.0f} s: {json.dumps(found, indent=1)}"
+        time.sleep(0.5)
+    return found
+
+
 def mirroring(cluster: Cluster, namespace: str, *names: str) -> None:
     """Their candidates are ready, and the sidecars told."""
     for name in names:
-
-        def said(name: str = name) -> bool:
-            return bool(status(cluster, namespace, name).get("started"))
-
-        eventually(said, 120)
+        until(cluster, namespace, name, lambda found: bool(found.get("started")))
 
 
 def eligible(cluster: Cluster, namespace: str, name: str) -> int:

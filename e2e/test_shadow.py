@@ -73,11 +73,10 @@ def test_each_candidate_gets_the_verdict_that_it_deserves(
     def verdict(name: str, *wanted: str) -> Json:
         """The status once that is its verdict and reason."""
 
-        def said() -> Json | None:
-            found = status(cluster, namespace, name)
-            return found if [found.get("verdict"), found.get("reason")] == [*wanted] else None
+        def said(found: Json) -> bool:
+            return [found.get("verdict"), found.get("reason")] == [*wanted]
 
-        found: Json = eventually(said, 120)
+        found = shadows.until(cluster, namespace, name, said)
         print(f"{name}: {found['verdict']}, {found['message']}")
         shadows.adds_up(found["account"])
         return found
@@ -96,11 +95,10 @@ def test_each_candidate_gets_the_verdict_that_it_deserves(
     crashing = verdict("crashing", "Rejected", "RuleBroken")
     assert rule(crashing, "errorRate")["reason"] == "BeyondLimit"
 
-    def noise() -> Json | None:
-        found = status(cluster, namespace, "noisy")
-        return found if found["pairs"] >= 200 and rule(found, "agreement")["reason"] == "Noise" else None
+    def noise(found: Json) -> bool:
+        return found.get("pairs", 0) >= 200 and rule(found, "agreement")["reason"] == "Noise"
 
-    noisy = eventually(noise, 120)
+    noisy = shadows.until(cluster, namespace, "noisy", noise)
     assert noisy["verdict"] != "Rejected"
     assert 0.7 < rule(noisy, "agreement")["value"] < 0.9  # 1 - 2 x .1 x .9
 
@@ -127,7 +125,7 @@ def as_the_offline_comparison_says(
 
 
 def promotable(cluster: Cluster, namespace: str, name: str) -> None:
-    eventually(lambda: status(cluster, namespace, name).get("verdict") == "Promotable", 90)
+    shadows.until(cluster, namespace, name, lambda found: found.get("verdict") == "Promotable")
 
 
 def promote(cluster: Cluster, namespace: str, name: str, directory: Path) -> None:
@@ -168,11 +166,12 @@ def test_a_promotion_is_rolled_out_and_one_that_does_not_get_ready_is_taken_back
     for name in asked:
         promote(cluster, namespace, name, tmp_path)
 
-    def promoted(name: str, reason: str) -> bool:
-        return bool(condition(status(cluster, namespace, name), "Promoted").get("reason") == reason)
+    for name, reason in (("good", "Promoted"), ("bad", "RolledBack")):
 
-    eventually(lambda: promoted("good", "Promoted"), 120)
-    eventually(lambda: promoted("bad", "RolledBack"), 120)
+        def came_to(found: Json, reason: str = reason) -> bool:
+            return bool(condition(found, "Promoted").get("reason") == reason)
+
+        shadows.until(cluster, namespace, name, came_to)
     steps.rolled_out(cluster, namespace, "deployment/good")
     steps.rolled_out(cluster, namespace, "deployment/bad")
     assert cluster.get(namespace, "mm", "good")["spec"]["model"]["version"] == "4"

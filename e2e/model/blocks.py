@@ -17,7 +17,7 @@ import sys
 import time
 import urllib.parse
 
-from load import Load, answers
+from load import Load, answers  # type: ignore[import-not-found]  # beside it in the image
 
 PAUSE = 0.7
 
