@@ -88,7 +88,7 @@ def condition(found: Json, aspect: str) -> Json:
 
 
 def until(
-    cluster: Cluster, namespace: str, name: str, holds: Callable[[Json], bool], seconds: float = 120.0
+    cluster: Cluster, namespace: str, name: str, holds: Callable[[Json], bool], seconds: float = 300.0
 ) -> Json:
     """The shadow's status once that holds of it; all of it in the failure otherwise."""
     deadline = time.monotonic() + seconds

@@ -83,6 +83,10 @@ def test_each_candidate_gets_the_verdict_that_it_deserves(
 
     assert rule(verdict("equal", "Promotable", "AllRulesHold"), "agreement")["value"] == 1.0
     assert rule(verdict("strict", "Rejected", "RuleBroken"), "agreement")["reason"] == "BeyondLimit"
+    kept = cluster.get(namespace, "configmap", names.shadow_config_map("strict"))["data"]
+    worst = json.loads(kept[names.DISAGREEMENTS_KEY])[0]
+    assert worst["size"] > 0
+    assert worst["live"] != worst["candidate"]
     failing = rule(verdict("failing", "Rejected", "RuleBroken"), "errorRate")
     assert failing["reason"] == "BeyondLimit"
     assert failing["lower"] < 0.05 < failing["upper"]

@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 from driftline.errors import DataError
 from driftline.shadow.gate import Judgement
+from driftline.shadow.sample import listed
 
 from driftline_operator import names
 from driftline_operator.cluster.api import JSON_PATCH, Api, ApiError
@@ -231,7 +232,8 @@ class Shadows:
     async def _keep(self, known: Running, course: Course) -> None:
         pairs = b"" if known.book is None else known.book.encode()
         changes = 0 if known.book is None else known.book.changes
-        await self._applier.ensure(kept(known.observed, course, pairs, known.text))
+        largest = "" if known.book is None else listed(known.book.snapshot().tally.sample)
+        await self._applier.ensure(kept(known.observed, course, pairs, known.text, largest))
         known.saved = changes, self._now().timestamp()
 
     async def keep(self, known: Running) -> None:
