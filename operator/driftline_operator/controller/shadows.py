@@ -32,7 +32,7 @@ from driftline_operator.controller.plan import status as statuses
 from driftline_operator.controller.references import Loaded
 from driftline_operator.controller.watched import ShadowSource
 from driftline_operator.shadow import course as courses
-from driftline_operator.shadow.book import ShadowBook, judged, whole_days
+from driftline_operator.shadow.book import Labels, ShadowBook, judged, whole_days
 from driftline_operator.shadow.course import Course
 from driftline_operator.shadow.keeping import kept
 from driftline_operator.shadow.observed import ObservedShadow, observe_shadow
@@ -66,6 +66,8 @@ class Running(msgspec.Struct):
     written: float = 0.0
     text: str = ""
     """What a promotion changes, as it is kept for people."""
+    labels: Labels = Labels()
+    """What the hub said of them."""
     missed: dict[str, int] = {}
     """Pods whose pairs couldn't be had, by the reason."""
 
@@ -167,7 +169,7 @@ class Shadows:
             return
         elapsed = course.elapsed(self._now().timestamp())
         known.book.fold(whole_days(elapsed, spec), self._now().timestamp())
-        known.judgement = judged(known.book, spec, elapsed)
+        known.judgement = judged(known.book, spec, elapsed, known.labels)
 
     async def _is_guarded(self) -> bool:
         """Is the admission policy in force? Asked once a minute."""
