@@ -3,7 +3,7 @@
     python -m benchmarks.shadow [--rounds 15] [--seconds 4] [--rate 200]
 
 One proxy, one analyzer, one model; the shadow comes and goes with its file. Each round measures both, in an
-order that changes. The ratio is that of the medians over rounds of each round's quantile; its interval comes of
+order that changes. The ratio is that of the medians over rounds of each round's quantile; its interval is by
 resampling rounds, both sides of each together. Every request is mirrored. The candidate
 is a second server on the same cores: what it takes from the model there is in the figures.
 """

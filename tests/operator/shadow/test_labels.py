@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any, cast
 
+import msgspec
 import numpy as np
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+from driftline.decoding import build_monitor
+from driftline.events import Prediction
 from driftline.shadow.gate import DAY
 from driftline.shadow.performance import Labelled, Performance, of_classes
 from driftline.shadow.runtime import MirrorConfig, ShadowId
@@ -13,14 +20,28 @@ from driftline_operator.controller.hub.client import HubClient
 from driftline_operator.controller.hub.opinions import Away
 from driftline_operator.controller.hub.shadows import ASK_SECONDS, ShadowLabels
 from driftline_operator.controller.shadows import Running
+from driftline_operator.hub.api import application
+from driftline_operator.hub.database import Database
+from driftline_operator.hub.hub import Hub as RealHub
+from driftline_operator.hub.migrate import migrate
+from driftline_operator.hub.tokens import Grant, Scope, TokenFile, sha256_of
 from driftline_operator.shadow.book import ShadowBook, judged
 from driftline_operator.shadow.course import Course
 from driftline_operator.shadow.observed import observe_shadow
+from driftline_sidecar.analyzer.mirror.labelled import CandidateRows
+from driftline_sidecar.analyzer.mirror.sending import Answer
+from driftline_sidecar.analyzer.predictions.packet import pack
+from driftline_sidecar.analyzer.predictions.rows import RowReader
+from driftline_sidecar.decoders import Decoder
+from prometheus_client import CollectorRegistry
 
+from tests.support.exchanges import exchange
+from tests.support.hubs import document
 from tests.support.shadow_fleet import part
 from tests.support.shadows import CLASSES
 
 BEGAN = 1e9
+JSON = {"Content-Type": "application/json"}
 CONFIG = MirrorConfig(shadow=ShadowId(uid="u", name="v4"), began=BEGAN, url="http://x:1", plan=CLASSES)
 
 
@@ -109,3 +130,53 @@ async def test_a_hub_that_is_away_leaves_what_was_known() -> None:
     await labels(hub, known, BEGAN + 200).turn()
     assert len(hub.asked) == 2
     assert verdict(known) == ("Promotable", "WithinLimit")
+
+
+@pytest.fixture
+async def hub(tmp_path: Path) -> AsyncIterator[tuple[HubClient, TestClient[Any, Any]]]:
+    """A real one that knows the monitor, as the controller asks it, and as others do."""
+    database, tokens = Database(f"sqlite:///{tmp_path}/hub.db"), TokenFile(None)
+    migrate(database)
+    scopes: tuple[Scope, ...] = ("admin", "read", "label", "intake")
+    tokens.give(Grant(sha256=sha256_of("all"), namespace="*", scopes=scopes))
+    found = RealHub(database, tokens, clock=lambda: BEGAN + 100)
+    await found.refresh()
+    headers = {"Authorization": "Bearer all"}
+    async with TestClient(TestServer(application(found, CollectorRegistry())), headers=headers) as server:
+        await server.put("/v1/monitors/ml/census", json={"document": document()})
+        async with HubClient(str(server.make_url("/")), lambda: None, lambda: "all") as client:
+            yield client, server
+    found.close()
+
+
+async def test_from_both_answers_and_a_label_to_the_verdict(
+    hub: tuple[HubClient, TestClient[Any, Any]],
+) -> None:
+    """As in a cluster, but for the sockets in between: the sidecar's rows, the hub's join, the gate."""
+    client, server = hub
+    spec = build_monitor(document()).spec
+    assert spec.labels is not None
+    features = spec.schema.features
+    live_rows, decoder = RowReader(spec, spec.labels), Decoder(spec, features)
+    rows = CandidateRows(spec, spec.labels, features, CONFIG)
+    sent: dict[int, list[Prediction]] = {}
+    for number in range(400):
+        answers = [{"outcome": said, "score": 0.5} for said in ("yes", "no" if number % 4 == 0 else "yes")]
+        given = exchange({"age": 1, "sex": "f", "origin": "x"}, answers[0])
+        given = msgspec.structs.replace(given, id=f"id-{number}", sequence=number)
+        other = Answer(200, b"HTTP/1.1 200 OK\r\n\r\n", msgspec.json.encode(answers[1]), 0.01)
+        live = live_rows.read(decoder.decode([given]), decoder, BEGAN + 50)
+        for each in (live, rows.read(given, other, BEGAN + 50)):
+            for boot, predictions in each.by_boot.items():
+                sent.setdefault(boot, []).extend(predictions)
+    assert len(sent) == 2
+    for boot, predictions in sent.items():
+        packet = pack("ml", "census", boot, predictions)
+        answer = await server.post("/v1/predictions", data=packet.body, headers=JSON)
+        assert answer.status == 200, await answer.text()
+    labels_ = [{"id": f"id-{number}", "label": "yes"} for number in range(400)]
+    await server.post("/v1/labels", json=labels_, params={"namespace": "ml", "monitor": "census"})
+    known = running({"performance": {"accuracy": 0.05}})
+    await ShadowLabels(client, lambda: [known], lambda: BEGAN + 100).turn()
+    assert known.labels.every.accuracy.count == 400
+    assert verdict(known) == ("Rejected", "BeyondLimit")
