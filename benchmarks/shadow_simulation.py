@@ -187,7 +187,8 @@ def means(case: Means, rng: np.random.Generator, runs: int) -> Errors:
 
 def _high(capital: Floats, wanted: float) -> Floats:
     """The looks at which any bet has so much: a mixture has no more than its best one."""
-    return capital[capital.max(axis=1) >= wanted]
+    high: Floats = capital[capital.max(axis=1) >= wanted]
+    return high
 
 
 def _rounded_bets(case: Means, sign: int) -> Floats:
@@ -204,11 +205,18 @@ def _capital(case: Means, rng: np.random.Generator, ends: Ints, bets: Floats) ->
     seen = np.searchsorted(numbers, ends)
     idle = np.multiply.outer(ends - seen, bets[np.searchsorted(points, 0.0)])
     if len(values) < len(ends):
-        return idle + np.vstack([np.zeros(bets.shape[1]), _each(points, values, bets).cumsum(axis=0)])[seen]
+        found: Floats = idle + _sums(_each(points, values, bets))[seen]
+        return found
     few = int(seen[SINGLE - 1])
-    first = np.vstack([np.zeros(bets.shape[1]), _each(points, values[:few], bets).cumsum(axis=0)])
+    first = _sums(_each(points, values[:few], bets))
     later = _counted(points, values[few:], seen[SINGLE:] - few) @ bets
-    return idle + np.vstack([first[seen[:SINGLE]], first[-1] + later.cumsum(axis=0)])
+    whole: Floats = idle + np.vstack([first[seen[:SINGLE]], first[-1] + later.cumsum(axis=0)])
+    return whole
+
+
+def _sums(of_each: Floats) -> Floats:
+    """Of the first 0, 1, 2, ... rows, float64 (rows + 1, bets)."""
+    return np.vstack([np.zeros(of_each.shape[1]), of_each.cumsum(axis=0)])
 
 
 def _each(points: Floats, values: Floats, bets: Floats) -> Floats:
@@ -305,7 +313,8 @@ def _hits_of_days(rng: np.random.Generator) -> Ints:
     rates = rates_of_a_day(day)
     hits = _hits(rng, float(rates.max()))
     hits = hits[hits <= day * DAYS]
-    return hits[rng.random(len(hits)) * rates.max() < rates[(hits - 1) % day]]
+    kept: Ints = hits[rng.random(len(hits)) * rates.max() < rates[(hits - 1) % day]]
+    return kept
 
 
 def early(rng: np.random.Generator, runs: int) -> Errors:
