@@ -11,7 +11,7 @@ import signal
 import ssl
 import time
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Any, Final
 
 import kopf
 import msgspec
@@ -25,7 +25,7 @@ from driftline_operator.certificates import store as certificates
 from driftline_operator.certificates.serving import load_certificate
 from driftline_operator.cluster.api import Api, ApiError, load
 from driftline_operator.cluster.lease import Leadership
-from driftline_operator.cluster.resources import MODEL_MONITORS, POD_MONITORS
+from driftline_operator.cluster.resources import MODEL_MONITORS, POD_MONITORS, Object
 from driftline_operator.controller import handlers
 from driftline_operator.controller.apply import Applier, NotLeading
 from driftline_operator.controller.gather import Watches
@@ -86,6 +86,7 @@ class Controller:
         self._dirty = DirtyNamespaces(time.monotonic)
         self._store = MonitorStore(self._dirty.add)
         self._listed = False
+        self._list_now = asyncio.Event()
         self._taken_over = False
         self._turned = time.monotonic()
         self._watches = Watches(
@@ -210,7 +211,7 @@ class Controller:
             asyncio.create_task(self._follow_hub(), name="hub"),
         ]
         await self._listening(kopf_ready, tasks)
-        for number in (signal.SIGTERM, signal.SIGINT):  # kopf has set its own by now
+        for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         try:
             waited = asyncio.create_task(self._stop.wait())
@@ -241,8 +242,19 @@ class Controller:
         return handlers.connection(self._configuration, token)
 
     async def _kopf(self, ready: asyncio.Event) -> None:
-        registry = handlers.registry(self._store.note, self._login, own=self._settings.kubeconfig is None)
-        await handlers.watch(registry, self._settings.watch_namespaces, ready, self._stop)
+        loop = asyncio.get_running_loop()
+
+        def note(kind: str, body: Object) -> None:  # called in kopf's thread
+            loop.call_soon_threadsafe(self._store.note, kind, body)
+
+        def begun() -> None:
+            self._list_now.set()  # what went while it didn't watch
+            ready.set()
+
+        def made() -> Any:
+            return handlers.registry(note, self._login, own=self._settings.kubeconfig is None)
+
+        await handlers.watch(made, self._settings.watch_namespaces, begun, self._stop)
 
     async def _resync(self) -> None:
         """List the monitors now and then, and look at every namespace: heals whatever was missed."""
@@ -255,7 +267,10 @@ class Controller:
                 self._store.replace(bodies)
                 self._listed = True
                 self._all()
-                await asyncio.sleep(self._settings.resync)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self._settings.resync):
+                        await self._list_now.wait()
+                self._list_now.clear()
             except ApiError as error:
                 _log.warning("resync: %s", error)
                 await asyncio.sleep(_RETRY)
