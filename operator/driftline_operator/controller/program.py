@@ -197,10 +197,9 @@ class Controller:
         aside = await serve_aside(
             self._settings.metrics, self._registry, self._waiting_for, healthy=self._is_healthy, more=verdicts
         )
-        kopf_ready = asyncio.Event()
         tasks = [
             *self._watches.run(self._api),
-            asyncio.create_task(self._kopf(kopf_ready), name="kopf"),
+            asyncio.create_task(self._kopf(), name="kopf"),
             asyncio.create_task(self._resync(), name="resync"),
             asyncio.create_task(self._lease.run(), name="lease"),
             asyncio.create_task(self._follow_lease(), name="leadership"),
@@ -210,7 +209,6 @@ class Controller:
             asyncio.create_task(self._serve_intake(), name="intake"),
             asyncio.create_task(self._follow_hub(), name="hub"),
         ]
-        await self._listening(kopf_ready, tasks)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         try:
@@ -231,30 +229,21 @@ class Controller:
                     await runner.cleanup()
         return 0
 
-    async def _listening(self, ready: asyncio.Event, tasks: list[asyncio.Task[None]]) -> None:
-        """Until kopf has begun, or something ended."""
-        begun = asyncio.create_task(ready.wait())
-        await asyncio.wait({begun, *tasks}, return_when=asyncio.FIRST_COMPLETED)
-        begun.cancel()
-
     def _login(self) -> kopf.ConnectionInfo:
         token = self._configuration.api_key.get("BearerToken") if self._configuration.api_key else None
         return handlers.connection(self._configuration, token)
 
-    async def _kopf(self, ready: asyncio.Event) -> None:
+    async def _kopf(self) -> None:
         loop = asyncio.get_running_loop()
 
         def note(kind: str, body: Object) -> None:  # called in kopf's thread
             loop.call_soon_threadsafe(self._store.note, kind, body)
 
-        def begun() -> None:
-            self._list_now.set()  # what went while it didn't watch
-            ready.set()
-
         def made() -> Any:
             return handlers.registry(note, self._login, own=self._settings.kubeconfig is None)
 
-        await handlers.watch(made, self._settings.watch_namespaces, begun, self._stop)
+        # What went while it didn't watch, a list finds.
+        await handlers.watch(made, self._settings.watch_namespaces, self._list_now.set, self._stop)
 
     async def _resync(self) -> None:
         """List the monitors now and then, and look at every namespace: heals whatever was missed."""
