@@ -259,6 +259,13 @@ class RankingSums:
     without_relevant: int = 0
     """Lists without any relevant item: left out, and said."""
 
+    @property
+    def errors(self) -> MeanSums:
+        """x = 1 - NDCG."""
+        of = self.ndcg
+        total = of.rows - of.total
+        return MeanSums(of.requests, of.rows, total, of.rows - 2 * of.total + of.squares, total, of.sizes)
+
     def __add__(self, other: RankingSums) -> RankingSums:
         """Both together."""
         return RankingSums(

@@ -60,7 +60,7 @@ class Window:
     start: float
     end: float
     bins: ScoreBins
-    """Of the score, or of a regression's prediction."""
+    """Of the score, or of a number that is predicted."""
     table: sa.Table
     single: bool
     """Every request is one row: sums by request are sums by row."""
@@ -139,7 +139,7 @@ class Window:
 
 @contextmanager
 def open_window(
-    connection: Connection, monitor: int, start: float, end: float, bins: ScoreBins, *, regression: bool
+    connection: Connection, monitor: int, start: float, end: float, bins: ScoreBins, *, numeric: bool
 ) -> Iterator[Window]:
     """Join what was predicted in [start, end), unix seconds, with its labels."""
     table = _table()
@@ -147,7 +147,7 @@ def open_window(
     if connection.dialect.name == "postgresql":  # of a million rows, not of the usual few
         connection.execute(sa.text("SET LOCAL work_mem = '128MB'"))
     table.create(connection)  # where something fails it goes with the transaction
-    connection.execute(_filling(connection, table, monitor, start, end, bins, regression=regression))
+    connection.execute(_filling(connection, table, monitor, start, end, bins, numeric=numeric))
     _drop_older(connection, table)
     if connection.dialect.name == "postgresql":
         connection.execute(sa.text("ANALYZE looked"))
@@ -194,13 +194,13 @@ def _filling(
     end: float,
     bins: ScoreBins,
     *,
-    regression: bool,
+    numeric: bool,
 ) -> sa.Insert:
     rows, labels = schema.predictions.c, schema.labels.c
     names = ("source_id", "sequence", "place", "id", "at", "stratum_id", "class", "value", "score")
     found = sa.select(
         *(rows[name] for name in names),
-        bin_of(connection, "score_bin", rows.value if regression else rows.score, bins.edges.tolist()),
+        bin_of(connection, "score_bin", rows.value if numeric else rows.score, bins.edges.tolist()),
         labels["class"],
         labels.value,
         labels.at - rows.at,

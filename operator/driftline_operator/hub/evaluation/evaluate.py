@@ -133,6 +133,9 @@ def _state(asked: Asked, window: AgedWindow) -> State:
 
 def _estimated(asked: Asked, profile: Profile | None, latest: AgedWindow, judged: AgedWindow) -> Estimated:
     window, start, end = str(asked.window), latest.start, latest.end
+    if asked.spec.model.type == "ranking":
+        said = "how good a ranking is can't be told without labels"
+        return Estimated(window, start, end, State.UNSUPPORTED, said)
     if profile is None or profile.labels is None:
         said = "an estimate needs a reference profile with labels"
         return Estimated(window, start, end, State.NO_REFERENCE, said)
@@ -171,7 +174,7 @@ def _concept(
     labels = None if profile is None else profile.labels
     reference = None if labels is None else reference_errors(labels, gathered.latest.predicted)
     replayed = _replay(asked, reference, gathered, performance.concept.detector)
-    bounded = not asked.regression
+    bounded = asked.bounded
     least = performance.min_labels
     windows = [
         ComparedWindow(each.start, each.end, compare_window(errors, reference or MeanSums(), bounded=bounded))
@@ -205,7 +208,7 @@ def _replay(asked: Asked, reference: MeanSums | None, gathered: Gathered, detect
     if gathered.watermark is None:
         return None
     scale = 1.0
-    if asked.regression and reference is not None and reference.rows:
+    if not asked.bounded and reference is not None and reference.rows:
         mean = reference.total / reference.rows
         scale = max(reference.squares / reference.rows - mean * mean, 0.0) ** 0.5 or 1.0
     return replay(
@@ -214,7 +217,7 @@ def _replay(asked: Asked, reference: MeanSums | None, gathered: Gathered, detect
         detector,
         reference=reference,
         scale=scale,
-        bounded=not asked.regression,
+        bounded=asked.bounded,
     )
 
 

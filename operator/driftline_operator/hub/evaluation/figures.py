@@ -11,6 +11,7 @@ from driftline.performance.aggregates import (
     KpiSums,
     MulticlassSums,
     PredictionCounts,
+    RankingSums,
     RegressionSums,
 )
 from driftline.performance.binary import Metrics, binary_performance
@@ -20,6 +21,7 @@ from driftline.performance.lag import coverage
 from driftline.performance.missing import missingness, post_stratified, worst_case
 from driftline.performance.multiclass import multiclass_performance
 from driftline.performance.outcomes import approval, kpi_metrics
+from driftline.performance.ranking import ranking_metrics
 from driftline.performance.regression import regression_metrics
 from driftline.performance.report import (
     FeedbackFigures,
@@ -32,7 +34,8 @@ from driftline.performance.report import (
 )
 from driftline.profile import Profile
 
-from driftline_operator.hub.evaluation.sums import AgedWindow, Part, Sums
+from driftline_operator.hub.aggregates import Sums
+from driftline_operator.hub.evaluation.sums import AgedWindow, Part
 
 
 def measured(sums: Sums | None) -> Metrics:
@@ -41,6 +44,8 @@ def measured(sums: Sums | None) -> Metrics:
         return {}
     if isinstance(sums, RegressionSums):
         return regression_metrics(sums)
+    if isinstance(sums, RankingSums):
+        return ranking_metrics(sums)
     if isinstance(sums, MulticlassSums):
         found = multiclass_performance(sums).metrics
         # A threshold on `f1` of several classes is one on their macro average.

@@ -28,8 +28,9 @@ from driftline.performance.report import Found, spec_name
 from driftline.spec import FairnessThresholds, Performance
 
 from driftline_operator.conditions import Aspect, HubReason, Status
+from driftline_operator.hub.aggregates import Sums
 from driftline_operator.hub.evaluation.figures import measured
-from driftline_operator.hub.evaluation.sums import AgedWindow, Sums
+from driftline_operator.hub.evaluation.sums import AgedWindow
 
 _WHY: Final = {
     Reason.INSUFFICIENT_LABELS: HubReason.INSUFFICIENT_LABELS,
