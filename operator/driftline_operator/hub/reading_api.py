@@ -183,7 +183,7 @@ def _confusion(found: Sums | None) -> Confusion | None:
     return None
 
 
-def _rows(counts: list[list[int]]) -> tuple[tuple[int, ...], ...]:
+def _rows(counts: list[list[float]]) -> tuple[tuple[float, ...], ...]:
     return tuple(tuple(row) for row in counts)
 
 

@@ -1,8 +1,8 @@
 """`RankingSums` as SQL: each list measured as `driftline.performance.ranking.measure_list` would.
 
 A list is a request; its items are the request's rows, in a cell those of the cell. The prediction is the
-item's score, the label its relevance. A list counts once one of its labels is there; items without any are not
-relevant, as trec_eval has it. Its order is made by window functions, so no list leaves the database.
+item's score, the label its relevance. A list counts once one of its labels is there; items without any are
+not relevant, as trec_eval has it. Its order is made by window functions: no list leaves the database.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from driftline.performance.aggregates import ErrorBucket, MeanSums, RankingSums
 
 from driftline_operator.hub import schema
+from driftline_operator.hub.aggregates.means import number
 from driftline_operator.hub.aggregates.window import By, Cell, Window, first
 
 _LIST: Final = ("cell_0", "cell_1", "cell_2", "cell_3", "source_id", "sequence")
@@ -24,23 +25,31 @@ Expression = sa.ColumnElement[Any]
 def ranking(window: Window, by: By, k: int) -> dict[Cell, RankingSums]:
     """Of lists with a label, at `k`."""
     lists = _lists(_ranked(_items(window, by)), k).c
-    counted = [sa.func.sum(x) for name in _MEASURES for x in (lists[name], lists[name] * lists[name])]
+    w = sa.case((lists.ndcg.is_not(None), lists.weight), else_=None)
+    counted = [sa.func.sum(x) for name in _MEASURES for x in _sums_of(lists[name], w)]
     query = sa.select(
         *(lists[name] for name in _LIST[:4]),
         sa.func.count(lists.ndcg),
         sa.func.count() - sa.func.count(lists.ndcg),
+        sa.func.sum(w),
+        sa.func.sum(w * w),
         *counted,
     ).group_by(*first(4))
     found = {}
-    for *key, some, none, n1, n2, a1, a2, r1, r2 in window.connection.execute(query):
-        found[window.cell(by, tuple(key))] = RankingSums(
-            _means(some, n1, n2), _means(some, a1, a2), _means(some, r1, r2), without_relevant=none
-        )
+    for *key, some, none, rows, sizes, n1, n2, n3, a1, a2, a3, r1, r2, r3 in window.connection.execute(query):
+        of = some, number(rows or 0), number(sizes or 0)
+        ndcg, ap, rr = (_means(of, each) for each in ((n1, n2, n3), (a1, a2, a3), (r1, r2, r3)))
+        found[window.cell(by, tuple(key))] = RankingSums(ndcg, ap, rr, none)
     return found
 
 
-def _means(lists: int, total: float | None, squares: float | None) -> MeanSums:
-    return MeanSums(lists, lists, total or 0.0, squares or 0.0, total or 0.0, lists)
+def _sums_of(x: Expression, w: Expression) -> tuple[Expression, Expression, Expression]:
+    return w * x, w * w * x * x, w * w * x
+
+
+def _means(of: tuple[int, float, float], sums: tuple[float | None, float | None, float | None]) -> MeanSums:
+    (lists, rows, sizes), (total, squares, products) = of, sums
+    return MeanSums(lists, rows, total or 0.0, squares or 0.0, products or 0.0, sizes)
 
 
 def ranking_errors(window: Window, by: By, k: int) -> dict[Cell, list[ErrorBucket]]:
@@ -65,6 +74,7 @@ def _items(window: Window, by: By) -> sa.Subquery:
             rows.source_id,
             rows.sequence,
             sa.func.max(rows.value).label("score"),
+            sa.func.max(window.weight).label("weight"),
             sa.func.coalesce(gain, 0.0).label("gain"),
             sa.case((gain > 0, 1), else_=0).label("relevant"),
             sa.func.max(sa.case((known, 1), else_=0)).label("known"),
@@ -86,6 +96,7 @@ def _ranked(items: sa.Subquery) -> sa.Subquery:
         *lists,
         of.gain,
         of.relevant,
+        of.weight,
         sa.func.row_number().over(partition_by=lists, order_by=down).label("rank"),
         sa.func.rank().over(partition_by=lists, order_by=down).label("head"),
         sa.func.row_number().over(partition_by=lists, order_by=of.gain.desc()).label("best"),
@@ -112,6 +123,7 @@ def _lists(ranked: sa.Subquery, k: int) -> sa.Subquery:
     return (
         sa.select(
             *(of[name] for name in _LIST),
+            sa.func.max(of.weight).label("weight"),
             *(
                 sa.case((held, each), else_=None).label(name)
                 for name, each in zip(_MEASURES, measures, strict=True)

@@ -21,7 +21,7 @@ from driftline.performance.aggregates import (
 )
 from driftline.performance.from_rows import LEAST_LABEL, LEAST_PROBABILITY
 
-from driftline_operator.hub.aggregates.means import by_row, mean_sums, read_means
+from driftline_operator.hub.aggregates.means import by_row, mean_sums, number, read_means
 from driftline_operator.hub.aggregates.window import By, Cell, Window, first
 
 Expression = sa.ColumnElement[Any]
@@ -34,7 +34,7 @@ def binary(window: Window, positive: str, by: By) -> dict[Cell, BinarySums]:
     said = _said(window, positive)
     keys = {"said": said, "truth": label, "bin": rows.bin}
     numbers = _binary_numbers(window, positive, label)
-    added: dict[str, Expression] = {"n": sa.func.count(), "scores": sa.func.sum(rows.score)}
+    added: dict[str, Expression] = {"n": window.rows, "scores": sa.func.sum(window.weighed(rows.score))}
     if window.single:  # their sums come with the counts
         added |= by_row(numbers)
     found: dict[Cell, BinarySums] = {}
@@ -42,8 +42,8 @@ def binary(window: Window, positive: str, by: By) -> dict[Cell, BinarySums]:
     for row in window.connection.execute(window.folded(by, chosen, keys, added)):
         predicted, truth, place, count, total = row[4:9]
         cell = window.cell(by, tuple(row[:4]))
-        sums = found.setdefault(cell, BinarySums.empty(window.bins))
-        sums.counts[predicted, truth, window.bins.count if place is None else place] += int(count)
+        sums = found.setdefault(cell, BinarySums.empty(window.bins, weighted=window.scale is not None))
+        sums.counts[predicted, truth, window.bins.count if place is None else place] += number(count)
         if place is not None:
             sums.scores[place] += total
         _add_means(means.setdefault(cell, {}), numbers, row[9:])
@@ -97,19 +97,20 @@ def multiclass(window: Window, by: By) -> dict[Cell, MulticlassSums]:
     """Of labelled rows of a classifier of several classes that have a prediction."""
     rows = window.table.c
     chosen = sa.and_(window.known_at(by.age), rows["class"].is_not(None))
-    query = window.folded(by, chosen, {"truth": rows.label, "said": rows["class"]}, {"n": sa.func.count()})
-    confusions: dict[Cell, dict[tuple[str, str], int]] = {}
+    query = window.folded(by, chosen, {"truth": rows.label, "said": rows["class"]}, {"n": window.rows})
+    confusions: dict[Cell, dict[tuple[str, str], int | float]] = {}
     for *key, label, said, count in window.connection.execute(query):
-        confusions.setdefault(window.cell(by, tuple(key)), {})[label, said] = int(count)
+        confusions.setdefault(window.cell(by, tuple(key)), {})[label, said] = number(count)
     errors = sa.case((rows["class"] == rows.label, 0.0), else_=1.0)
     means = mean_sums(window, by, chosen, {"errors": errors})
     return {cell: _multiclass(counts, means[cell]["errors"]) for cell, counts in confusions.items()}
 
 
-def _multiclass(counts: dict[tuple[str, str], int], errors: MeanSums) -> MulticlassSums:
+def _multiclass(counts: dict[tuple[str, str], int | float], errors: MeanSums) -> MulticlassSums:
     classes = tuple(sorted({name for pair in counts for name in pair}))
     place = {name: index for index, name in enumerate(classes)}
-    confusion = np.zeros((len(classes), len(classes)), np.int64)
+    exact = any(isinstance(count, float) for count in counts.values())
+    confusion = np.zeros((len(classes), len(classes)), np.float64 if exact else np.int64)
     for (label, said), count in counts.items():
         confusion[place[label], place[said]] = count
     return MulticlassSums(classes, confusion, errors)
@@ -141,16 +142,16 @@ def _moments(
 ) -> dict[Cell, tuple[LabelMoments, float]]:
     columns, source, timely = window.grouped(by)
     of_errors = (e * e * d, e * e * d * d, e * e, e * e * e * e)
-    powers = [sa.func.sum(x) for x in (d, d * d, d * d * d, d * d * d * d, *of_errors)]
+    powers = [sa.func.sum(window.weighed(x)) for x in (d, d * d, d * d * d, d * d * d * d, *of_errors)]
     query = (
-        sa.select(*columns, sa.func.count(), sa.func.max(sa.func.abs(e)), *powers)
+        sa.select(*columns, window.rows, sa.func.max(sa.func.abs(e)), *powers)
         .select_from(source)
         .where(chosen, timely)
         .group_by(*first(4))
     )
     found = {}
     for *key, count, largest, d1, d2, d3, d4, x1, x2, q2, q4 in window.connection.execute(query):
-        moments = LabelMoments(shift, count, (d1, d2, d3, d4), (x1, x2), q2, q4)
+        moments = LabelMoments(shift, number(count), (d1, d2, d3, d4), (x1, x2), q2, q4)
         found[window.cell(by, tuple(key))] = (moments, float(largest))
     return found
 
@@ -180,11 +181,12 @@ def predicted(window: Window, by: By, positive: str | None) -> dict[Cell, Predic
     """All predictions, labelled or not, by what was predicted and bin; `positive` None: only by bin."""
     said = sa.literal(NOT_PREDICTED) if positive is None else _said(window, positive)
     keys = {"said": said, "bin": window.table.c.bin}
-    query = window.folded(by, window.once(), keys, {"n": sa.func.count()})
+    query = window.folded(by, window.once(), keys, {"n": window.rows})
+    kind = np.int64 if window.scale is None else np.float64
     found: dict[Cell, PredictionCounts] = {}
     empty = (3, window.bins.count + 1)
     for *key, place, bin_, count in window.connection.execute(query):
         cell = window.cell(by, tuple(key))
-        counts = found.setdefault(cell, PredictionCounts(window.bins, np.zeros(empty, np.int64))).counts
-        counts[place, window.bins.count if bin_ is None else bin_] += int(count)
+        counts = found.setdefault(cell, PredictionCounts(window.bins, np.zeros(empty, kind))).counts
+        counts[place, window.bins.count if bin_ is None else bin_] += number(count)
     return found

@@ -63,7 +63,9 @@ class Window:
     """Of the score, or of a number that is predicted."""
     table: sa.Table
     single: bool
-    """Every request is one row: sums by request are sums by row."""
+    """Every request is one row of weight 1: sums by request are sums by row."""
+    scale: float | None = None
+    """Rows were sampled with unlike probabilities: what scales their weights; None: all count alike."""
 
     def grouped(self, by: By) -> tuple[list[sa.ColumnElement[Any]], sa.FromClause, sa.ColumnElement[bool]]:
         """The four columns of a `Cell`, what they are selected from, and the condition on time."""
@@ -125,6 +127,22 @@ class Window:
         began = None if by.bucket is None else self.start + int(bucket) * by.bucket
         return Cell(version, variant, value, began)
 
+    @property
+    def weight(self) -> sa.ColumnElement[Any]:
+        """What a row counts: 1, or its weight, scaled so that a window's weights add up to Kish's effective
+        number of rows, (sum w)^2 / sum w^2. Then a share's interval is that of so many rows.
+        """
+        return sa.literal(1) if self.scale is None else self.table.c.weight * self.scale
+
+    @property
+    def rows(self) -> sa.ColumnElement[Any]:
+        """How many rows, as they count."""
+        return sa.func.count() if self.scale is None else sa.func.sum(self.weight)
+
+    def weighed(self, number: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        """A row's number times what the row counts."""
+        return number if self.scale is None else number * self.weight
+
     def known_at(self, age: float | None) -> sa.ColumnElement[bool]:
         """Rows with the label that was known at that age; None: with the newest."""
         rows = self.table.c
@@ -151,10 +169,20 @@ def open_window(
     _drop_older(connection, table)
     if connection.dialect.name == "postgresql":
         connection.execute(sa.text("ANALYZE looked"))
-    multiple = sa.select(sa.literal(1)).where(table.c.place > 0).limit(1)
-    single = connection.execute(multiple).first() is None
-    yield Window(connection, monitor, start, end, bins, table, single)
+    extremes = sa.select(sa.func.max(table.c.place), sa.func.min(table.c.weight), sa.func.max(table.c.weight))
+    last, least, most = connection.execute(extremes).one()
+    scale = None if least == most else _scale(connection, table)
+    single = scale is None and not last
+    yield Window(connection, monitor, start, end, bins, table, single, scale)
     table.drop(connection)
+
+
+def _scale(connection: Connection, table: sa.Table) -> float:
+    """By which weights add up to the effective number of rows (Kish 1965)."""
+    w = table.c.weight
+    both = sa.select(sa.func.sum(w), sa.func.sum(w * w)).where(table.c.until.is_(None))
+    total, squares = connection.execute(both).one()
+    return float(total / squares)
 
 
 def first(count: int) -> list[sa.ColumnElement[Any]]:
@@ -177,6 +205,7 @@ def _table() -> sa.Table:
         sa.Column("class", sa.Text),
         sa.Column("value", exact),
         sa.Column("score", exact),
+        sa.Column("weight", exact),
         sa.Column("bin", sa.Integer),
         sa.Column("label", sa.Text),
         sa.Column("truth", exact),
@@ -197,7 +226,7 @@ def _filling(
     numeric: bool,
 ) -> sa.Insert:
     rows, labels = schema.predictions.c, schema.labels.c
-    names = ("source_id", "sequence", "place", "id", "at", "stratum_id", "class", "value", "score")
+    names = ("source_id", "sequence", "place", "id", "at", "stratum_id", "class", "value", "score", "weight")
     found = sa.select(
         *(rows[name] for name in names),
         bin_of(connection, "score_bin", rows.value if numeric else rows.score, bins.edges.tolist()),

@@ -170,7 +170,10 @@ def _compared(estimate: Estimator, judged: AgedWindow) -> tuple[dict[str, tuple[
 def _concept(
     asked: Asked, profile: Profile | None, past: Sequence[Past], gathered: Gathered
 ) -> tuple[ConceptChange, Found]:
-    performance = asked.spec.performance or PerformanceSpec()
+    if asked.spec.performance is None:
+        not_asked = verdicts.not_asked()
+        return ConceptChange(State.NOT_ASKED, message=not_asked.message), not_asked
+    performance = asked.spec.performance
     labels = None if profile is None else profile.labels
     reference = None if labels is None else reference_errors(labels, gathered.latest.predicted)
     replayed = _replay(asked, reference, gathered, performance.concept.detector)
@@ -255,4 +258,4 @@ def _false_positive_rate(of: Metrics) -> Metric:
         return Metric.of(specificity)
     low = None if specificity.high is None else 1 - specificity.high
     high = None if specificity.low is None else 1 - specificity.low
-    return Metric(1 - specificity.value, low, high, specificity.n, "", specificity.method)
+    return Metric(1 - specificity.value, low, high, round(specificity.n), "", specificity.method)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from driftline.labels import ResidualLabels, ScoreLabels
 from driftline.performance.aggregates import (
     BinarySums,
+    Counts,
     FeedbackCounts,
     KpiSums,
     MulticlassSums,
@@ -63,13 +64,17 @@ def sliced(part: Part, reference: Mapping[str, float] | None = None) -> Slice:
             part.labels,
             metrics(performance.metrics, reference),
             performance.auc_bound,
-            sums.confusion().tolist(),
+            _whole(sums.confusion()),
             ["negative", "positive"],
         )
     said = metrics(measured(sums), reference)
     if isinstance(sums, MulticlassSums):
-        return Slice(part.predictions, part.labels, said, None, sums.confusion.tolist(), list(sums.classes))
+        return Slice(part.predictions, part.labels, said, None, _whole(sums.confusion), list(sums.classes))
     return Slice(part.predictions, part.labels, said)
+
+
+def _whole(confusion: Counts) -> list[list[int]]:
+    return [[round(count) for count in row] for row in confusion.tolist()]
 
 
 def calibrated(sums: Sums | None) -> tuple[dict[str, Metric], list[ReliabilityRow]]:
@@ -124,7 +129,7 @@ def kpi_figures(variants: Mapping[str, KpiSums], seconds: float) -> dict[str, Kp
     for variant, sums in variants.items():
         said = kpi_metrics(sums, seconds)
         found[variant] = KpiFigures(
-            sums.values.rows, sums.values.total, Metric.of(said["mean"]), Metric.of(said["rate"])
+            round(sums.values.rows), sums.values.total, Metric.of(said["mean"]), Metric.of(said["rate"])
         )
     return found
 

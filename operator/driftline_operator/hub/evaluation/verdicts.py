@@ -152,6 +152,11 @@ def concept(
     return Found(Aspect.CONCEPT_DRIFT, Status.FALSE, HubReason.NO_CHANGE, said)
 
 
+def not_asked() -> Found:
+    """Of a monitor without `performance`."""
+    return _unknown(Aspect.CONCEPT_DRIFT, HubReason.NOT_ASKED, "the spec has no performance to be judged")
+
+
 def fairness(asked: FairnessThresholds, segments: Mapping[str, Fairness], least: int) -> Found:
     """Over all segments; a difference counts with its whole interval beyond the threshold."""
     wanted = fairness_thresholds(asked)
