@@ -88,14 +88,21 @@ class Window:
         return columns, source, sa.true() if by.before is None else rows.at < by.before
 
     def folded(
-        self, by: By, chosen: sa.ColumnElement[bool], keys: Mapping[str, Any], added: Mapping[str, Any]
+        self,
+        by: By,
+        chosen: sa.ColumnElement[bool],
+        keys: Mapping[str, Any],
+        added: Mapping[str, Any],
+        source_rows: sa.FromClause | None = None,
     ) -> sa.Select[Any]:
         """By cell and `keys` the sums of `added`, which are sums and counts themselves.
 
+        `source_rows`: instead of the window's table, with its `stratum_id` and `at`.
         First by the stratum's number, then by what it stands for: texts are hashed for each group, not for
         each row.
         """
-        rows, strata, segments = self.table.c, schema.strata.c, schema.stratum_segments.c
+        rows = (self.table if source_rows is None else source_rows).c
+        strata, segments = schema.strata.c, schema.stratum_segments.c
         bucket: sa.ColumnElement[Any] = sa.null()
         if by.bucket is not None:
             bucket = sa.func.floor((rows.at - self.start) / by.bucket)
@@ -166,11 +173,13 @@ def open_window(
         connection.execute(sa.text("SET LOCAL work_mem = '128MB'"))
     table.create(connection)  # where something fails it goes with the transaction
     connection.execute(_filling(connection, table, monitor, start, end, bins, numeric=numeric))
-    _drop_older(connection, table)
+    last, least, most, repeated = connection.execute(_first_look(connection, table)).one()
+    if repeated:
+        _drop_older(connection, table)
     if connection.dialect.name == "postgresql":
+        # A sample of 3,000 rows tells a plan enough; the usual one costs ten times as much.
+        connection.execute(sa.text("SET LOCAL default_statistics_target = 10"))
         connection.execute(sa.text("ANALYZE looked"))
-    extremes = sa.select(sa.func.max(table.c.place), sa.func.min(table.c.weight), sa.func.max(table.c.weight))
-    last, least, most = connection.execute(extremes).one()
     scale = None if least == most else _scale(connection, table)
     single = scale is None and not last
     yield Window(connection, monitor, start, end, bins, table, single, scale)
@@ -240,12 +249,25 @@ def _filling(
     return sa.insert(table).from_select([each.name for each in table.c], found.select_from(joined))
 
 
+def _first_look(connection: Connection, table: sa.Table) -> sa.Select[Any, Any, Any, Any]:
+    """Largest place, least and largest weight, and whether an id may be there twice.
+
+    PostgreSQL sorts 64-bit hashes of ids in half the time that it groups the ids in: equal ones are looked
+    into, unlike ones are unlike ids.
+    """
+    rows = table.c
+    own: sa.ColumnElement[Any] = rows.id
+    if connection.dialect.name == "postgresql":
+        own = sa.func.hashtextextended(rows.id, sa.literal_column("0"))
+    named = sa.case((rows.until.is_(None), own), else_=None)
+    repeated = sa.func.count(named) > sa.func.count(sa.distinct(named))
+    return sa.select(sa.func.max(rows.place), sa.func.min(rows.weight), sa.func.max(rows.weight), repeated)
+
+
 def _drop_older(connection: Connection, table: sa.Table) -> None:
-    """Of several predictions of one id keep the newest. Mostly there are none, and a count by id says so."""
+    """Of several predictions of one id keep the newest."""
     rows = table.c
     repeated = sa.select(rows.id).where(rows.until.is_(None)).group_by(rows.id).having(sa.func.count() > 1)
-    if connection.execute(repeated.limit(1)).first() is None:
-        return
     order = (rows.at.desc(), rows.sequence.desc(), rows.place.desc(), rows.source_id.desc())
     key = (rows.source_id, rows.sequence, rows.place, rows.at)
     place = sa.func.row_number().over(partition_by=rows.id, order_by=order).label("newest")

@@ -29,8 +29,7 @@ _T = TypeVar("_T", KpiSums, FeedbackCounts)
 def gather(connection: Connection, monitor: int, asked: Asked, now: float) -> Gathered:
     """All that the report is made of, in one consistent view. `now`: unix seconds."""
     ages = {float(age): _aged(connection, monitor, asked, now, float(age)) for age in asked.ages}
-    oldest = ages[float(max(asked.ages))]
-    closed = watermark(oldest.lags, now)
+    closed = _watermark(ages, now)
     latest, kpis, feedback = _latest(connection, monitor, asked, now)
     return Gathered(
         ages,
@@ -41,6 +40,12 @@ def gather(connection: Connection, monitor: int, asked: Asked, now: float) -> Ga
         kpis,
         feedback,
     )
+
+
+def _watermark(ages: Mapping[float, AgedWindow], now: float) -> float | None:
+    """By the lags of the oldest window that has labels: a younger one knows of fewer late ones."""
+    known = (watermark(ages[age].lags, now) for age in sorted(ages, reverse=True))
+    return next((each for each in known if each is not None), None)
 
 
 def _aged(connection: Connection, monitor: int, asked: Asked, now: float, age: float) -> AgedWindow:
