@@ -71,12 +71,17 @@ def _digest(source: Path) -> str:
     return hashlib.sha256(b"".join((source / name).read_bytes() for name in INPUTS)).hexdigest()[:16]
 
 
-def control_plane() -> Path:
-    """What API server and controller-manager run of; DRIFTLINE_KUBERNETES=oldest: the oldest minor."""
+def tested() -> Path:
+    """The module of the control plane that tests run; DRIFTLINE_KUBERNETES=oldest: the oldest minor."""
     wanted = os.environ.get("DRIFTLINE_KUBERNETES", "newest")
     if wanted not in ("newest", "oldest"):
         raise ClusterError(f"DRIFTLINE_KUBERNETES is newest or oldest, not {wanted!r}")
-    return binary(OLDEST if wanted == "oldest" else SOURCE)
+    return OLDEST if wanted == "oldest" else SOURCE
+
+
+def control_plane() -> Path:
+    """What API server and controller-manager run of."""
+    return binary(tested())
 
 
 def helm() -> Path:

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from e2e.cluster.build import helm, kubernetes_version
+from e2e.cluster.build import helm, kubernetes_version, tested
 
 CHART = Path(__file__).parents[2] / "charts" / "driftline"
 Json = dict[str, Any]
@@ -159,7 +159,7 @@ Loader.add_implicit_resolver(
 def render(values: Json, *options: str) -> subprocess.CompletedProcess[str]:
     """`helm template`, for the Kubernetes that the tests run."""
     command = [str(helm()), "template", "driftline", str(CHART), "--namespace", "driftline-system"]
-    command += ["--kube-version", kubernetes_version(), "--values", "-", *options]
+    command += ["--kube-version", kubernetes_version(tested()), "--values", "-", *options]
     return subprocess.run(command, input=json.dumps(values), capture_output=True, text=True, check=False)
 
 

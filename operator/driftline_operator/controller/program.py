@@ -11,7 +11,7 @@ import signal
 import ssl
 import time
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Any, Final
 
 import kopf
 import msgspec
@@ -25,7 +25,7 @@ from driftline_operator.certificates import store as certificates
 from driftline_operator.certificates.serving import load_certificate
 from driftline_operator.cluster.api import Api, ApiError, load
 from driftline_operator.cluster.lease import Leadership
-from driftline_operator.cluster.resources import MODEL_MONITORS, POD_MONITORS
+from driftline_operator.cluster.resources import MODEL_MONITORS, POD_MONITORS, Object
 from driftline_operator.controller import handlers
 from driftline_operator.controller.apply import Applier, NotLeading
 from driftline_operator.controller.gather import Watches
@@ -86,6 +86,7 @@ class Controller:
         self._dirty = DirtyNamespaces(time.monotonic)
         self._store = MonitorStore(self._dirty.add)
         self._listed = False
+        self._list_now = asyncio.Event()
         self._taken_over = False
         self._turned = time.monotonic()
         self._watches = Watches(
@@ -196,10 +197,9 @@ class Controller:
         aside = await serve_aside(
             self._settings.metrics, self._registry, self._waiting_for, healthy=self._is_healthy, more=verdicts
         )
-        kopf_ready = asyncio.Event()
         tasks = [
             *self._watches.run(self._api),
-            asyncio.create_task(self._kopf(kopf_ready), name="kopf"),
+            asyncio.create_task(self._kopf(), name="kopf"),
             asyncio.create_task(self._resync(), name="resync"),
             asyncio.create_task(self._lease.run(), name="lease"),
             asyncio.create_task(self._follow_lease(), name="leadership"),
@@ -209,8 +209,7 @@ class Controller:
             asyncio.create_task(self._serve_intake(), name="intake"),
             asyncio.create_task(self._follow_hub(), name="hub"),
         ]
-        await self._listening(kopf_ready, tasks)
-        for number in (signal.SIGTERM, signal.SIGINT):  # kopf has set its own by now
+        for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         try:
             waited = asyncio.create_task(self._stop.wait())
@@ -230,19 +229,21 @@ class Controller:
                     await runner.cleanup()
         return 0
 
-    async def _listening(self, ready: asyncio.Event, tasks: list[asyncio.Task[None]]) -> None:
-        """Until kopf has begun, or something ended."""
-        begun = asyncio.create_task(ready.wait())
-        await asyncio.wait({begun, *tasks}, return_when=asyncio.FIRST_COMPLETED)
-        begun.cancel()
-
     def _login(self) -> kopf.ConnectionInfo:
         token = self._configuration.api_key.get("BearerToken") if self._configuration.api_key else None
         return handlers.connection(self._configuration, token)
 
-    async def _kopf(self, ready: asyncio.Event) -> None:
-        registry = handlers.registry(self._store.note, self._login, own=self._settings.kubeconfig is None)
-        await handlers.watch(registry, self._settings.watch_namespaces, ready, self._stop)
+    async def _kopf(self) -> None:
+        loop = asyncio.get_running_loop()
+
+        def note(kind: str, body: Object) -> None:  # called in kopf's thread
+            loop.call_soon_threadsafe(self._store.note, kind, body)
+
+        def made() -> Any:
+            return handlers.registry(note, self._login, own=self._settings.kubeconfig is None)
+
+        # What went while it didn't watch, a list finds.
+        await handlers.watch(made, self._settings.watch_namespaces, self._list_now.set, self._stop)
 
     async def _resync(self) -> None:
         """List the monitors now and then, and look at every namespace: heals whatever was missed."""
@@ -255,7 +256,10 @@ class Controller:
                 self._store.replace(bodies)
                 self._listed = True
                 self._all()
-                await asyncio.sleep(self._settings.resync)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self._settings.resync):
+                        await self._list_now.wait()
+                self._list_now.clear()
             except ApiError as error:
                 _log.warning("resync: %s", error)
                 await asyncio.sleep(_RETRY)
