@@ -1,4 +1,4 @@
-"""`python -m e2e.cluster up | down | status | control-plane | build | sizes`: a Kubernetes for the tests, by hand."""
+"""`python -m e2e.cluster up|down|status|control-plane|build|sizes`: a Kubernetes for the tests, by hand."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ import tarfile
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import IO, Any, Final, NamedTuple
 
 from e2e.cluster.build import cache, go, locked
 from e2e.cluster.node import Node, require
@@ -54,7 +54,7 @@ def load_project(node: Node) -> None:
 
 
 def sizes() -> str:
-    """A table of the project's images, built where they aren't there: what a node pulls, and what it holds."""
+    """A table of the project's images, built if need be: what a node pulls, and what it then holds."""
     lines = ["| image | pulled | unpacked | the base's share |", "|---|---|---|---|"]
     for name, archive in _archives():
         size = _size(archive)
@@ -296,10 +296,14 @@ def _layers(tar: tarfile.TarFile) -> list[dict[str, Any]]:
 
 
 def _json(tar: tarfile.TarFile, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.load(_file(tar, name))
+    return found
+
+
+def _file(tar: tarfile.TarFile, name: str) -> IO[bytes]:
     file = tar.extractfile(name)
     assert file is not None, f"{name} is a file of every OCI archive"
-    found: dict[str, Any] = json.load(file)
-    return found
+    return file
 
 
 def _blob(digest: str) -> str:
@@ -307,5 +311,5 @@ def _blob(digest: str) -> str:
 
 
 def _inflated(tar: tarfile.TarFile, digest: str) -> int:
-    with gzip.open(tar.extractfile(_blob(digest))) as layer:  # type: ignore[arg-type] - a file, as above
+    with gzip.open(_file(tar, _blob(digest))) as layer:
         return sum(len(part) for part in iter(lambda: layer.read(1 << 20), b""))

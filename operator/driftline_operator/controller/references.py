@@ -63,7 +63,7 @@ def copies(config_maps: Sequence[Object]) -> list[Copy]:
 
 
 def _made(metadata: Object) -> str:
-    """When it came into force, RFC 3339; where somebody has written something else there, when it was created."""
+    """When it came into force, RFC 3339; where somebody has written no such thing, when it was created."""
     said = str(metadata["annotations"][names.MADE_ANNOTATION])
     try:
         if dt.datetime.fromisoformat(said).tzinfo is not None:

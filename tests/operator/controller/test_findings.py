@@ -33,3 +33,10 @@ def test_who_is_to_restart_is_said(injection: dict[str, str], may_restart: bool,
     found = injected(of, survey, (), Suspension(""), may_restart=may_restart)
     assert (found.status, found.reason) == ("False", STARTED_EARLIER)
     assert said in found.message
+
+
+def test_what_goes_past_the_sidecars_is_the_reason_once_all_have_one() -> None:
+    survey = Survey(expected=2, injected=2)
+    found = injected(observe(body("census")), survey, (), Suspension(""), caution="Service a is headless")
+    assert (found.status, found.reason) == ("True", "HeadlessService")
+    assert found.message == "2/2 pods; Service a is headless"

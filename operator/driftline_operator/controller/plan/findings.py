@@ -33,11 +33,13 @@ def injected(
     hindrances: Sequence[Hindrance],
     suspension: Suspension,
     *,
+    caution: str = "",
     may_restart: bool = True,
 ) -> Finding:
     """The condition Injected: what hinders it first, else the pods counted.
 
-    `may_restart`: whether the installation lets the controller restart workloads.
+    `caution`: what may go past the sidecars. `may_restart`: whether the installation lets the controller
+    restart workloads.
     """
     if observed.monitor is None:
         return _injected(Status.FALSE, InjectedReason.INVALID_SPEC, observed.problem)
@@ -61,6 +63,12 @@ def injected(
     if survey.outdated:
         said = f"{counted}, {survey.outdated} of an older form: restart them to renew it"
         return _injected(Status.TRUE, InjectedReason.OUTDATED, said)
+    return _all_injected(counted, caution)
+
+
+def _all_injected(counted: str, caution: str) -> Finding:
+    if caution:
+        return _injected(Status.TRUE, InjectedReason.HEADLESS_SERVICE, f"{counted}; {caution}")
     return _injected(Status.TRUE, InjectedReason.ALL_INJECTED, counted)
 
 
