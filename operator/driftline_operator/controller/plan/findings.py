@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from driftline.spec import ModelMonitor
 
@@ -18,6 +18,11 @@ from driftline_operator.conditions import (
 from driftline_operator.controller.observed import Observed, Reference
 from driftline_operator.controller.plan.pods import STARTED_EARLIER, Survey
 from driftline_operator.controller.plan.suspension import Suspension
+
+_DISCOVERING: Final = (
+    "the schema names no features, so each pod first looks for them in up to 200 records of its traffic, and "
+    "has no rows before"
+)
 
 
 class Hindrance(NamedTuple):
@@ -103,7 +108,10 @@ def reference_ready(observed: Observed, reference: Reference | None) -> Finding:
         )
     good = reference.reason in (ReferenceReason.PROFILE_LOADED, ReferenceReason.CAPTURED)
     status = Status.TRUE if good else Status.FALSE
-    return Finding(Aspect.REFERENCE_READY, status, reference.reason, reference.message)
+    said = reference.message
+    if reference.reason is ReferenceReason.CAPTURING and not observed.monitor.spec.schema.features:
+        said += f"; {_DISCOVERING}"
+    return Finding(Aspect.REFERENCE_READY, status, reference.reason, said)
 
 
 def ready(
