@@ -41,7 +41,7 @@ VALUES: dict[str, Json] = {
     },
     "no-candidates": {"shadow": {"candidates": False}},
     "candidates-without-policy": {"shadow": {"requirePolicy": False}},
-    "no-injection": {"injection": {"enabled": False, "failurePolicy": "Fail"}},
+    "no-injection": {"injection": {"enabled": False, "failurePolicy": "Fail", "guardArguments": False}},
     "network-policies": {
         "networkPolicy": {
             "enabled": True,

@@ -25,7 +25,7 @@ from driftline_operator.certificates import store as certificates
 from driftline_operator.certificates.serving import load_certificate
 from driftline_operator.cluster.api import Api, ApiError, load
 from driftline_operator.cluster.lease import Leadership
-from driftline_operator.cluster.resources import MODEL_MONITORS, POD_MONITORS, Object
+from driftline_operator.cluster.resources import MODEL_MONITORS, Object
 from driftline_operator.controller import handlers
 from driftline_operator.controller.apply import Applier, NotLeading
 from driftline_operator.controller.gather import Watches
@@ -54,6 +54,7 @@ from driftline_operator.fleet.metrics import FleetSeries
 from driftline_operator.fleet.pull import Puller
 from driftline_operator.injector.program import is_enabled
 from driftline_operator.injector.server import serve
+from driftline_operator.scraping import Scraping
 
 _log = logging.getLogger(__name__)
 
@@ -76,8 +77,7 @@ class Controller:
         settings: ControllerSettings,
         api: Api,
         configuration: client.Configuration,
-        *,
-        pod_monitors: bool,
+        scraping: Scraping,
     ) -> None:
         self._settings, self._api, self._configuration = settings, api, configuration
         self._stop = asyncio.Event()
@@ -94,7 +94,7 @@ class Controller:
             settings.watch_namespaces,
             time.monotonic,
             certificate=settings.certificate_secret,
-            pod_monitors=pod_monitors,
+            pod_monitors=scraping.pod_monitors,
         )
         self._lease = Leadership(
             api, settings.namespace, names.LEASE, settings.identity, time.monotonic, settings.lease_duration
@@ -103,7 +103,7 @@ class Controller:
             api, lambda: self._lease.remaining, self._watches.version, self._series.writes.inc
         )
         self._tokens = Tokens(api, self._applier)
-        self._announced = pod_monitors
+        self._scraping = scraping
         self._hub_access = HubAccess(api, settings.namespace, lambda: self._lease.held)
         self._hub_tls = HubTls(self._bundle)
         self._hub_client = (
@@ -167,13 +167,14 @@ class Controller:
         settings = self._settings
         switch = self._watches.settings.get(settings.namespace, names.SETTINGS_CONFIG_MAP)
         return Installation(
-            sidecar=settings.sidecar,
+            # Whether pods get annotations is part of what they would get now, as injectors decide it.
+            sidecar=msgspec.structs.replace(settings.sidecar, scrape=self._scraping.annotations),
             enabled=switch is None or is_enabled(switch),
             bundle=self._bundle(),
             service=(settings.namespace, settings.injector_service),
             url=settings.injector_url,
             failure_policy=settings.failure_policy,
-            pod_monitors=self._announced,
+            pod_monitors=self._scraping.pod_monitors,
             may_restart=settings.may_restart,
         )
 
@@ -200,6 +201,7 @@ class Controller:
         tasks = [
             *self._watches.run(self._api),
             asyncio.create_task(self._kopf(), name="kopf"),
+            asyncio.create_task(self._announce(), name="podmonitors"),
             asyncio.create_task(self._resync(), name="resync"),
             asyncio.create_task(self._lease.run(), name="lease"),
             asyncio.create_task(self._follow_lease(), name="leadership"),
@@ -263,6 +265,21 @@ class Controller:
             except ApiError as error:
                 _log.warning("resync: %s", error)
                 await asyncio.sleep(_RETRY)
+
+    async def _announce(self) -> None:
+        """Watch PodMonitors while the cluster has them; another Prometheus may come, or go."""
+        while True:
+            caches = self._watches.announce(served=self._scraping.pod_monitors)
+            self._all()
+            waited = asyncio.create_task(self._scraping.changed(self._settings.resync))
+            tasks = [waited, *(asyncio.create_task(each.run(self._api)) for each in caches)]
+            try:
+                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for each in tasks:
+                    each.cancel()
+            for each in done:
+                each.result()
 
     def _all(self) -> None:
         """Every namespace with monitors, or with entries of monitors that have gone."""
@@ -465,11 +482,7 @@ async def run(settings: ControllerSettings) -> int:
     """Run one replica."""
     configuration = await load(settings.kubeconfig)
     async with Api(configuration) as api:
-        scrape = settings.scrape
-        if scrape == "auto":
-            scrape = "podmonitor" if await api.serves(POD_MONITORS) else "annotations"
-        # The injectors decide the same: whether pods get annotations is part of what pods would get now.
-        sidecar = msgspec.structs.replace(settings.sidecar, scrape=scrape == "annotations")
-        settings = msgspec.structs.replace(settings, sidecar=sidecar)
-        controller = Controller(settings, api, configuration, pod_monitors=scrape == "podmonitor")
+        scraping = Scraping(settings.scrape, api)
+        await scraping.look()
+        controller = Controller(settings, api, configuration, scraping)
         return await controller.run()
