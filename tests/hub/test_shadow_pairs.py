@@ -79,7 +79,7 @@ def test_the_models_own_performance_knows_nothing_of_it(store: Store) -> None:
     bins = ScoreBins(np.linspace(0, 1, 11))
     with (
         store.database.reading() as connection,
-        open_window(connection, store.monitor, NOW, NOW + ROWS, bins, regression=False) as window,
+        open_window(connection, store.monitor, NOW, NOW + ROWS, bins, numeric=False) as window,
     ):
         (found,) = sums.binary(window, "yes", By()).values()
     assert found.counts.sum() == 1_000
