@@ -37,7 +37,7 @@ CANDIDATES: dict[str, tuple[dict[str, str], Json, Json]] = {
         {"aa": {"share": 0.5}},
     ),
     "crashing": ({"ENDS_EACH": "1"}, {"agreement": 0.9}, {}),
-    "hanging": ({"HANGS": "1"}, {"agreement": 0.9}, {"traffic": {"timeout": "500ms"}}),
+    "hanging": ({"HANGS": "1"}, {"agreement": 0.9}, {"traffic": {"timeout": "1s"}}),
     "noisy": ({}, {"agreement": 0.98, "errorRate": 0.05}, {"aa": {"share": 0.5}}),
 }
 """Variables of the candidate, its gate, and the rest of its spec. Noise is the live model's, too."""
@@ -65,7 +65,7 @@ def test_each_candidate_gets_the_verdict_that_it_deserves(
     # Rows on which any two of the models agree tell when the mirror has begun, and change no count.
     primer = scenes.load("primer", rate=5, shift=1000.0, paths=[shadows.path("retrained")])
     cluster.apply(namespace, scenes.load("mixed", rate=80, paths=mixed), primer)
-    eventually(lambda: shadows.eligible(cluster, namespace, "retrained"))
+    shadows.until(cluster, namespace, "retrained", shadows.any_eligible)
     steps.stopped(cluster, namespace, "primer")
     measured = scenes.load("measured", 15, 25, paths=[shadows.path("retrained")], seed=SEED)
     cluster.apply(namespace, measured)
@@ -186,10 +186,8 @@ def test_a_promotion_is_rolled_out_and_one_that_does_not_get_ready_is_taken_back
     eventually(lambda: scenes.sidecars(cluster, namespace, "part=good") == [True])
 
     def candidates() -> list[str]:
-        found = cluster.get(namespace, "deployments")["items"]
-        return [
-            each["metadata"]["name"] for each in found if names.SHADOW_LABEL in each["metadata"]["labels"]
-        ]
+        found = cluster.get(namespace, "deployments", "-l", names.SHADOW_LABEL)["items"]
+        return [each["metadata"]["name"] for each in found]
 
     eventually(lambda: not candidates())
     for name in asked:
@@ -206,7 +204,7 @@ def test_the_live_traffic_is_as_fast_with_a_shadow_as_without(
     steps.rolled_out(cluster, namespace)
     shadows.mirroring(cluster, namespace, "with")
     cluster.apply(namespace, scenes.load("primer", rate=5, paths=[shadows.path("with")]))
-    eventually(lambda: shadows.eligible(cluster, namespace, "with"))
+    shadows.until(cluster, namespace, "with", shadows.any_eligible)
     steps.stopped(cluster, namespace, "primer")
     before = shadows.settled(cluster, namespace, "with")
     urls = [f"http://flights{shadows.path(each)}" for each in ("with", "without")]
