@@ -42,10 +42,11 @@ MOST_VALUES: Final = 50
 
 
 def evaluate(
-    monitor: ModelMonitor, asked: Asked, profile: Profile | None, gathered: Gathered, now: float
+    monitor: ModelMonitor, asked: Asked, known: figures.Reference | None, gathered: Gathered, now: float
 ) -> HubReport:
     """All that is said of one monitor."""
     spec = monitor.spec
+    profile = None if known is None else known.profile
     reference = _reference(profile, gathered)
     judged = gathered.ages[float(asked.judged_age)]
     past = _past(asked, judged, gathered)
@@ -60,7 +61,7 @@ def evaluate(
         at=now,
         window=str(asked.window),
         ages=[_at_age(age, asked, gathered.ages[float(age)], reference) for age in asked.ages],
-        estimated=_estimated(asked, profile, gathered.latest, judged),
+        estimated=_estimated(asked, known, gathered.latest, judged),
         concept=concept,
         fairness=fairness,
         kpis={
@@ -131,18 +132,19 @@ def _state(asked: Asked, window: AgedWindow) -> State:
     return State.JUDGED if window.overall.labels >= least else State.INSUFFICIENT_LABELS
 
 
-def _estimated(asked: Asked, profile: Profile | None, latest: AgedWindow, judged: AgedWindow) -> Estimated:
+def _estimated(
+    asked: Asked, known: figures.Reference | None, latest: AgedWindow, judged: AgedWindow
+) -> Estimated:
     window, start, end = str(asked.window), latest.start, latest.end
     if asked.spec.model.type == "ranking":
         said = "how good a ranking is can't be told without labels"
         return Estimated(window, start, end, State.UNSUPPORTED, said)
-    if profile is None or profile.labels is None:
+    if known is None or known.profile.labels is None:
         said = "an estimate needs a reference profile with labels"
         return Estimated(window, start, end, State.NO_REFERENCE, said)
     if latest.predicted is None:
         return Estimated(window, start, end, State.NO_DATA, "no predictions in the window")
-    estimate = figures.estimator(profile)
-    found = estimate(latest.predicted)
+    found = known.estimate(latest.predicted)
     rows = int(latest.predicted.counts.sum())
     numbers = metrics(found)
     if not any(each.value is not None for each in numbers.values()):
@@ -150,7 +152,7 @@ def _estimated(asked: Asked, profile: Profile | None, latest: AgedWindow, judged
         said = f"nothing can be estimated: {why}"
         return Estimated(window, start, end, State.UNSUPPORTED, said, rows, numbers)
     blind = "blind to changes of P(y | x): it neither ends nor holds back a verdict on performance"
-    compared, until = _compared(estimate, judged)
+    compared, until = _compared(known.estimate, judged)
     return Estimated(window, start, end, State.JUDGED, blind, rows, numbers, compared, until)
 
 
