@@ -134,7 +134,7 @@ def test_labels_say_how_good_the_model_is_and_a_hub_that_dies_costs_nothing(
     assert status["labels"] >= 200
     assert status["coverage"] > 0.5
 
-    # The hub's pod is killed in the midst of it: the next one has what was acknowledged, and is told the rest.
+    # The hub's pod is killed in the midst of it: the next has what was acknowledged, and is told the rest.
     cluster.kubectl(
         "-n", hub, "delete", "pod", "-l", "app.kubernetes.io/component=hub", "--force", "--grace-period=0"
     )

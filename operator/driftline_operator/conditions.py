@@ -65,6 +65,8 @@ class InjectedReason(StrEnum):
     """Some pods started without: before the monitor, or while no injector answered."""
     OUTDATED = "Outdated"
     """All carry it, some in an older form."""
+    HEADLESS_SERVICE = "HeadlessService"
+    """All carry it, but who calls the pods by the app's number goes past it."""
     NO_PODS = "NoPods"
     INVALID_SPEC = "InvalidSpec"
     SUSPENDED = "InjectionSuspended"
@@ -72,7 +74,7 @@ class InjectedReason(StrEnum):
     NO_CERTIFICATE = "NoCertificate"
     """The webhook can't be asked yet."""
     TOO_MANY_MONITORS = "TooManyMonitors"
-    """The namespace's webhook entries don't fit one object."""
+    """The namespace's webhook entries don't fit one object, or what is told in one doesn't fit a request."""
     NAME_CONFLICT = "NameConflict"
     """An older monitor's objects have the names that this one's would have."""
 
