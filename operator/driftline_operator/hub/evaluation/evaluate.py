@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
+from driftline.labels import Labels
 from driftline.performance.aggregates import BinarySums, MeanSums, PredictionCounts
 from driftline.performance.binary import Metrics
 from driftline.performance.concept import ComparedWindow, Replay, compare_window, concept_verdict, replay
@@ -47,11 +48,12 @@ def evaluate(
     """All that is said of one monitor."""
     spec = monitor.spec
     profile = None if known is None else known.profile
-    reference = _reference(profile, gathered)
+    labels = _labels(asked, profile)
+    reference = {} if labels is None else reference_metrics(labels, gathered.latest.predicted)
     judged = gathered.ages[float(asked.judged_age)]
     past = _past(asked, judged, gathered)
     performance = spec.performance or PerformanceSpec()
-    concept, concept_found = _concept(asked, profile, past, gathered)
+    concept, concept_found = _concept(asked, labels, past, gathered)
     fairness, fairness_found = _fairness(asked, judged)
     found = [verdicts.performance(performance, past, judged, reference), concept_found]
     return HubReport(
@@ -73,11 +75,9 @@ def evaluate(
     )
 
 
-def _reference(profile: Profile | None, gathered: Gathered) -> dict[str, float]:
-    """The reference's own metrics, as far as its labels tell them."""
-    if profile is None or profile.labels is None:
-        return {}
-    return reference_metrics(profile.labels, gathered.latest.predicted)
+def _labels(asked: Asked, profile: Profile | None) -> Labels | None:
+    """The reference's; sums of rows say nothing of lists."""
+    return None if profile is None or asked.spec.model.type == "ranking" else profile.labels
 
 
 def _past(asked: Asked, judged: AgedWindow, gathered: Gathered) -> list[Past]:
@@ -170,13 +170,12 @@ def _compared(estimate: Estimator, judged: AgedWindow) -> tuple[dict[str, tuple[
 
 
 def _concept(
-    asked: Asked, profile: Profile | None, past: Sequence[Past], gathered: Gathered
+    asked: Asked, labels: Labels | None, past: Sequence[Past], gathered: Gathered
 ) -> tuple[ConceptChange, Found]:
     if asked.spec.performance is None:
         not_asked = verdicts.not_asked()
         return ConceptChange(State.NOT_ASKED, message=not_asked.message), not_asked
     performance = asked.spec.performance
-    labels = None if profile is None else profile.labels
     reference = None if labels is None else reference_errors(labels, gathered.latest.predicted)
     replayed = _replay(asked, reference, gathered, performance.concept.detector)
     bounded = asked.bounded
