@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
@@ -200,8 +201,9 @@ def first(count: int) -> list[sa.ColumnElement[Any]]:
     return [sa.literal_column(str(place + 1)) for place in range(count)]
 
 
+@cache
 def _table() -> sa.Table:
-    """`looked`: as wide as what is grouped, no wider."""
+    """`looked`: as wide as what is grouped, no wider. One object: statements about it are compiled once."""
     exact = schema.Exact
     return sa.Table(
         "looked",
