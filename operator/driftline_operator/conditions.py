@@ -127,6 +127,8 @@ class HubReason(StrEnum):
     NO_CHANGE = "NoChange"
     NO_THRESHOLDS = "NoThresholds"
     """The spec sets none: figures are said, nothing is judged."""
+    NOT_ASKED = "NotAsked"
+    """ConceptDrift: the spec has no `performance`."""
     NO_DATA = "NoData"
     NO_LABELS = "NoLabels"
     INSUFFICIENT_LABELS = "InsufficientLabels"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import json
 import re
 import subprocess
@@ -147,7 +149,7 @@ VALUES: dict[str, Json] = {
 }
 
 
-class Loader(yaml.SafeLoader):
+class Loader(yaml.CSafeLoader):
     """Takes `1e-09`, as Helm writes numbers, for one: PyYAML wants a dot in it."""
 
 
@@ -165,6 +167,11 @@ def render(values: Json, *options: str) -> subprocess.CompletedProcess[str]:
 
 def documents(values: Json) -> list[Json]:
     """What is rendered, object by object."""
-    done = render(values)
+    return copy.deepcopy(_documents(json.dumps(values)))
+
+
+@functools.cache
+def _documents(values: str) -> list[Json]:
+    done = render(json.loads(values))
     assert done.returncode == 0, done.stderr
     return [each for each in yaml.load_all(done.stdout, Loader) if each]
