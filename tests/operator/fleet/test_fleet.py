@@ -12,6 +12,7 @@ import pytest
 from driftline import captured
 from driftline.captured import Captured
 from driftline.errors import DataError
+from driftline.pane_codec import inflate
 from driftline.quantity import Duration
 from driftline.report import VerdictReport
 from driftline.spec import CaptureReference, Drift, MonitorSpec, Reference, Refresh
@@ -44,6 +45,7 @@ class Pods(Puller):
     now: float = 0.0
     began: float = float(DAY_START)
     asked: list[tuple[str, str]] = field(default_factory=list)
+    chooses: bool = True
 
     def __post_init__(self) -> None:
         super().__init__(4)
@@ -61,6 +63,12 @@ class Pods(Puller):
         return Page(
             tuple(self.pane(ip, minute) for minute in range(first, closed)), f"{PLACE}:{closed}", self.began
         )
+
+    async def newest(self, ip: str, monitor: str, begin: int, token: str | None) -> Page | Missed:
+        page = await self.panes(ip, monitor, "", token)
+        if isinstance(page, Missed) or not self.chooses:
+            return page
+        return page._replace(panes=tuple(p for p in page.panes if inflate(p).start >= begin), begin=begin)
 
     async def captured_rows(self, ip: str, monitor: str, capture: str, token: str | None) -> int | Missed:
         return self.captured_parts[ip].rows if ip in self.captured_parts else Missed.UNREACHABLE

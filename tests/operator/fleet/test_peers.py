@@ -11,7 +11,9 @@ from driftline.columns import Batch, CategoricalColumn, Column, NumericColumn
 from driftline.pane_codec import inflate
 from driftline.spec import Drift, MonitorSpec, Thresholds
 from driftline_operator.fleet import peers as module
-from driftline_operator.fleet.flat import Layout, pack_pane
+from driftline_operator.fleet.flat import pack_pane
+from driftline_operator.fleet.layout import Layout
+from driftline_operator.fleet.packing import Unpacked, unpack
 from driftline_operator.fleet.peers import ALPHA, SPAN_SECONDS, Peers
 
 from tests.support.fleets import DAY_START, SPEC, counted, encoded, plain, reference
@@ -24,8 +26,8 @@ ANY_EFFECT = msgspec.structs.replace(
 )
 
 
-def packed(batch: Batch) -> bytes:
-    return pack_pane(LAYOUT, inflate(encoded(PROFILE, counted(AXES, batch), DAY_START)))
+def packed(batch: Batch) -> Unpacked:
+    return unpack(LAYOUT, pack_pane(LAYOUT, inflate(encoded(PROFILE, counted(AXES, batch), DAY_START))))
 
 
 def fleet_of(
