@@ -3,9 +3,9 @@
     python -m benchmarks.fleet DIRECTORY [--monitors 300] [--pods 1000] [--rows 20] [--minutes 12] [--http]
 
 DIRECTORY: where `benchmarks.fleet_answers` has made the pods' answers. A cycle is what the controller does
-with all answers: read them, merge them, judge the windows that are due. With `--http` it asks for them too, by the
-controller's own puller, from pods in a process of their own, each with an address of its own. The first cycle is
-a takeover without a checkpoint: a day of all pods. The API server isn't in it.
+with all answers: read them, merge them, judge the windows that are due. With `--http` it asks for them too,
+by the controller's own puller, from pods in a process of their own, each with an address of its own. The
+first cycle is a takeover without a checkpoint; the day before is read after it. The API server isn't in it.
 
 Seconds are CPU time, so that a busy machine doesn't lengthen them; those on the clock are shown beside.
 """
@@ -17,7 +17,6 @@ import asyncio
 import contextlib
 import gc
 import multiprocessing
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,7 +27,8 @@ from driftline.spec import Endpoint, LabelSelector, Model, MonitorSpec, Predicti
 from driftline_operator.conditions import ReferenceReason
 from driftline_operator.controller.plan.pods import Watched
 from driftline_operator.controller.program import Controller as _Program
-from driftline_operator.controller.references import Loaded, decoded
+from driftline_operator.controller.references import Loaded, decoded, shelved
+from driftline_operator.controller.shelf import Shelf
 from driftline_operator.fleet.fleet import Fleet, Key, Member
 from driftline_operator.fleet.pull import Missed, Page, Puller, read_page
 
@@ -92,7 +92,7 @@ def serve(answers: Answers, places: dict[str, str], minute: object, port: object
         app.router.add_get("/v1/panes", panes)
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
-        await web.TCPSite(runner, "0.0.0.0", 0, backlog=1024).start()  # noqa: S104 - each pod has an address
+        await web.TCPSite(runner, "0.0.0.0", 0, backlog=1024).start()
         port.value = runner.addresses[0][1]  # type: ignore[attr-defined]
         await asyncio.Event().wait()
 
@@ -153,9 +153,10 @@ class Fleets(NamedTuple):
     @classmethod
     def of(cls, answers: Answers) -> Fleets:
         """From the files."""
-        made = cls({}, [], {})
+        made, shelf = cls({}, [], {}), Shelf()
         for index in range(answers.monitors):
-            loaded = decoded(answers.profile(index), "profile", ReferenceReason.PROFILE_LOADED)
+            whole = decoded(answers.profile(index), "profile", ReferenceReason.PROFILE_LOADED)
+            loaded = shelved(whole, shelf)
             watched = tuple(
                 Watched(f"pod-{n}", f"pod-{n}", address(n), NOON - 30.0 * HOUR)
                 for n in answers.pods_of(index)
@@ -208,9 +209,7 @@ async def measure(answers: Answers, minutes: int, *, http: bool) -> None:
     cells: list[list[str]] = []
 
     def row(what: str, spent: Spent) -> None:
-        cells.append(
-            [what, f"{spent.cpu:.2f}", f"{spent.clock:.1f}", f"{resident():.0f}", f"{peak():.0f}"]
-        )
+        cells.append([what, f"{spent.cpu:.2f}", f"{spent.clock:.1f}", f"{resident():.0f}", f"{peak():.0f}"])
         print(" ".join(cells[-1]), flush=True)
 
     peak()
@@ -236,7 +235,6 @@ def main() -> None:
     parser = arguments(argparse.ArgumentParser(prog="python -m benchmarks.fleet", description=__doc__))
     parser.add_argument("--http", action="store_true")
     options = parser.parse_args()
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     of = (options.monitors, options.pods, options.models, options.rows)
     answers = Answers(options.directory, *of)
     asyncio.run(measure(answers, options.minutes, http=options.http))

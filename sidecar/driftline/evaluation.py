@@ -137,8 +137,8 @@ class Evaluator:
     ) -> FeatureReport:
         role = feature.role.value
         judged = judged or FeatureJudgement(feature.name, role, Reason(state.value))
-        shown = {name: statistic for name, statistic in found.items() if name not in _NOT_SHOWN}
-        values = {name: statistic.value for name, statistic in shown.items()}
+        shown = {name: found[name] for name in found if name not in _NOT_SHOWN} if found else found
+        values = {name: statistic.value for name, statistic in shown.items()} if shown else {}
         if self._wanted is not None and judged.psi is not None:
             values["psi"] = judged.psi
         now = ratios(counts)
@@ -163,9 +163,5 @@ class Evaluator:
             warned=judged.reason is Reason.WARNING,
             drifted=judged.reason is Reason.DRIFTED,
             reason=judged.reason,
-            notes={
-                name: statistic.reason.value
-                for name, statistic in shown.items()
-                if statistic.reason is not None
-            },
+            notes={name: shown[name].reason.value for name in shown if shown[name].reason is not None},
         )

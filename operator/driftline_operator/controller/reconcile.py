@@ -235,7 +235,7 @@ class Reconciler:
     async def _keep_copies(self, observed: Observed) -> None:
         """Each profile that was in force is kept, immutable; the oldest go."""
         loaded = self._loaded.get((observed.namespace, observed.name))
-        if observed.monitor is None or loaded is None or not loaded.reference.profile:
+        if observed.monitor is None or loaded is None or not loaded.reference.there:
             return
         reference = loaded.reference
         present = copies(self._watches.owned_config_maps(observed.namespace, observed))
@@ -301,7 +301,7 @@ def _unjudged(observed: Observed, reference: Reference | None) -> Iterable[Findi
     """Before anything was judged: Unknown, never a pass."""
     if observed.monitor is None:
         reason, said = DriftReason.INVALID_SPEC, observed.problem
-    elif reference is not None and not reference.profile:
+    elif reference is not None and not reference.there:
         reason, said = DriftReason.NO_REFERENCE, reference.message
     else:
         reason, said = DriftReason.NO_DATA, "no pod's counts have come yet"

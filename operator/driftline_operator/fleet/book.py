@@ -230,9 +230,7 @@ class Book:
                 yield (pane.start, pane.length), pane
         known.recounted((told.began, float(lacking.before)), holes)
 
-    def _older_pane(
-        self, data: bytes, through: float, before: int, holes: list[Span]
-    ) -> PackedPane | None:
+    def _older_pane(self, data: bytes, through: float, before: int, holes: list[Span]) -> PackedPane | None:
         try:
             pane = inflate(data)
         except DataError:

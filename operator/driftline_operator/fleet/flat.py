@@ -9,7 +9,6 @@ How often rows repeat (`RowSketch`) isn't kept: it is each pod's own.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
 
 import numpy as np
 from driftline.categories import Categories
@@ -18,18 +17,11 @@ from driftline.design_effect import CategoricalClusters, Clusters, NumericCluste
 from driftline.errors import DataError
 from driftline.grid import Grid
 from driftline.pane import PaneCounts
-from driftline.pane_codec import (
-    PackedCategorical,
-    PackedCategoricalClusters,
-    PackedNumeric,
-    PackedPane,
-)
+from driftline.pane_codec import PackedCategoricalClusters, PackedPane
 
-from driftline_operator.fleet.layout import REQUESTS, ROWS, Floats, Ints, Layout
+from driftline_operator.fleet.layout import HEAD, OTHERS, REQUESTS, ROWS, Floats, Ints, Layout
 from driftline_operator.fleet.packing import Unpacked, pack, unpack
-from driftline_operator.fleet.reading import Cells, cells_of, counters_of, squares_of
-
-_NUMERIC_OTHERS: Final = ("nan", "pos_inf", "neg_inf", "missing", "null", "wrong_type", "out_of_range")
+from driftline_operator.fleet.reading import Cells, cells_of, columns_of, counters_of, squares_of
 
 
 class Flat:
@@ -81,17 +73,13 @@ class Flat:
 
     def _columns(self, pane: PackedPane) -> None:
         """Smallest and largest values, and unseen categories."""
-        at, low, high = [], [], []
-        for name, column in pane.features.items():
-            if isinstance(column, PackedNumeric):
-                at.append(self.layout.column(name))
-                low.append(column.minimum)
-                high.append(column.maximum)
-            elif isinstance(column, PackedCategorical) and column.new:
+        numeric, categorical = columns_of(self.layout, pane)
+        at = self.layout.numeric_at
+        self.low[at] = np.minimum(self.low[at], [each.minimum for each in numeric])
+        self.high[at] = np.maximum(self.high[at], [each.maximum for each in numeric])
+        for name, column in zip(self.layout.categorical, categorical, strict=True):
+            if column.new:
                 self._add_new(name, column.new)
-        if at:
-            self.low[at] = np.minimum(self.low[at], low)
-            self.high[at] = np.maximum(self.high[at], high)
 
     def _add_new(self, name: str, new: Mapping[str, int]) -> None:
         merged, overflow = merge_new(self.new.get(name, {}), new)
@@ -145,11 +133,12 @@ class Flat:
         """What a window is judged on."""
         features: dict[str, ColumnCounts] = {}
         clusters: dict[str, Clusters] = {}
-        for name, axis in self.layout.axes.items():
-            others = self.ints[self.layout.others(name)].tolist()
+        counters = self.ints[HEAD : HEAD + OTHERS * len(self.low)].reshape(-1, OTHERS).tolist()
+        ends = zip(self.low.tolist(), self.high.tolist(), strict=True)
+        for (name, axis), others, end in zip(self.layout.axes.items(), counters, ends, strict=True):
             cells = self.ints[self.layout.cells[name]]
             if isinstance(axis, Grid):
-                features[name] = self._numeric(name, cells, others)
+                features[name] = self._numeric(name, cells, others, end)
             else:
                 other, overflow, missing, null, wrong_type, out_of_range, _ = others
                 features[name] = CategoricalCounts(
@@ -161,16 +150,13 @@ class Flat:
                 clusters[name] = found
         return PaneCounts(rows=self.rows, requests=self.requests, features=features, clusters=clusters)
 
-    def _numeric(self, name: str, cells: Ints, others: list[int]) -> NumericCounts:
-        index = self.layout.column(name)
-        counters = dict(zip(_NUMERIC_OTHERS, others, strict=True))
+    def _numeric(self, name: str, cells: Ints, others: list[int], ends: tuple[float, float]) -> NumericCounts:
+        nan, pos_inf, neg_inf, missing, null, wrong_type, out_of_range = others
         return NumericCounts(
-            counts=cells,
-            sums=self.floats[self.layout.sums(name)],
-            minimum=float(self.low[index]),
-            maximum=float(self.high[index]),
-            **counters,
-        )
+            counts=cells, sums=self.floats[self.layout.sums(name)], minimum=ends[0], maximum=ends[1], nan=nan,
+            pos_inf=pos_inf, neg_inf=neg_inf, missing=missing, null=null, wrong_type=wrong_type,
+            out_of_range=out_of_range,
+        )  # fmt: skip
 
     def _clusters(self, name: str, axis: Grid | Categories) -> Clusters | None:
         rows, sizes = (int(self.ints[at]) for at in self.layout.cluster(name))

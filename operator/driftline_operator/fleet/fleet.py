@@ -207,7 +207,7 @@ class Fleet:
     async def catch_up(
         self, token_of: Callable[[str], str | None], clock: Callable[[], float], seconds: float
     ) -> None:
-        """Ask for what wasn't asked at first, monitor by monitor, for so long at most; the next call goes on."""
+        """Ask for what wasn't asked at first, monitor by monitor, for so long; the next call goes on."""
         end = clock() + seconds
         for key, member in list(self._members.items()):
             book = self._books.get(key)
@@ -283,7 +283,9 @@ class Fleet:
         changes, at = self._saved.get(key, (-1, 0.0))
         # Not all in one round.
         # A clock that was set back must not end all writing.
-        if book.changes == changes and at <= book.stepped < at + _SAVED_EVERY * book.pane * (1 - _phase(key) / 3):
+        if book.changes == changes and at <= book.stepped < at + _SAVED_EVERY * book.pane * (
+            1 - _phase(key) / 3
+        ):
             return None
         self._saved[key] = book.changes, book.stepped
         return checkpoint.encode(book)
@@ -354,7 +356,9 @@ class Fleet:
                 parts.append(found)
                 left -= 8 * found.rows * (len(found.features) + 1)
         if left <= 0:
-            _log.warning("%s: the reference is made of %d of %d pods' rows", monitor, len(parts), len(member.pods))
+            _log.warning(
+                "%s: the reference is made of %d of %d pods' rows", monitor, len(parts), len(member.pods)
+            )
         return await asyncio.to_thread(captured.build, member.spec, parts, now)
 
 

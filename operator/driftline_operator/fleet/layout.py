@@ -6,7 +6,7 @@ an index of it would be a tenth of a monitor's memory, or of its time.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final
 
@@ -61,15 +61,24 @@ class Layout:
         self.size = at
         self.floats = 2 * columns + (at - self.open) // 2
         self._order = {name: index for index, name in enumerate(self.names)}
+        self.categorical, self.numeric = tuple(categories), tuple(grids)
+        """The columns' names, in the order of their cells."""
+        self.sizes = [part.stop - part.start for part in self.cells.values()]
+        self.starts = np.array([part.start for part in self.cells.values()], np.intp)
+        """Of each column's cells."""
+        self.numeric_at = np.array([self._order[name] for name in grids], np.intp)
+        """Which columns are numeric."""
 
     def sums_of(self, places: Places) -> Places:
         """Where the sums of those places (rising) lie, for the ones that have a sum: the open cells."""
         inside = places[np.searchsorted(places, self.open) :] - self.open
-        return (inside[inside & 1 == 0] >> 1) + 2 * len(self.names)
+        found: Places = (inside[inside & 1 == 0] >> 1) + 2 * len(self.names)
+        return found
 
     def with_sums(self, places: Places) -> NDArray[np.bool_]:
         """Which of the places have a sum."""
-        return (places >= self.open) & (places - self.open & 1 == 0)
+        found: NDArray[np.bool_] = (places >= self.open) & (places - self.open & 1 == 0)
+        return found
 
     def others(self, name: str) -> slice:
         """A column's seven counters."""
@@ -99,15 +108,10 @@ class Layout:
         start = 2 * len(self.names) + (cells.start - self.open) // 2
         return slice(start, start + (cells.stop - cells.start) // 2 + 1)
 
-    @property
-    def numeric(self) -> Iterable[str]:
-        """The numeric columns, in the order of their sums."""
-        return [name for name in self.cells if name not in self._squares]
-
 
 @lru_cache(maxsize=4)
 def widths(layout: Layout) -> Floats:
-    """By sum the width of its cell; infinite for the outer two of a column. Made when a monitor's turn comes."""
+    """By sum the width of its cell; infinite for a column's outer two. Made when a monitor's turn comes."""
     parts = [np.empty(0)]
     for name in layout.numeric:
         axis = layout.axes[name]

@@ -1,9 +1,9 @@
 """Flat counts as bytes that are small and quick to add up. Pure.
 
-Only what counts something is kept. Of a sum, which way the values of a cell lie within it, is kept what moves a
-mean by a 256th of the cell's width at most: in panes that don't stay long the upper half of a float32, in
-those that do a byte, the share of the cell at which its values' mean lies. (The outer cells of a column have no
-width; theirs stay float32's.)
+Only what counts something is kept. Of a cell's sum is kept what moves a mean by a 256th of the cell's width
+at most, in panes that don't stay long: the upper half of a float32. Of those that do, five bits, where in
+the cell the mean of its values lies, to a 62nd: cells are narrow, so that a column's mean moves by a
+thousandth of its standard deviation. (A column's outer cells have no width: theirs stay halves of float32.)
 """
 
 from __future__ import annotations
@@ -23,8 +23,10 @@ TIGHT: Final = 6
 _WIDTHS: Final = (1, 2, 4, 8)
 TYPES: Final = {1: "<u1", 2: "<u2", 4: "<u4", 8: "<u8"}
 _MOST_INFLATED: Final = 64 << 20
-_STEPS: Final = 255
+_STEPS: Final = 31
 """Of a share."""
+_LEAST_BLOCK: Final = 512
+"""Bytes that are worth codes of their own."""
 
 
 class Packed(msgspec.Struct, array_like=True, frozen=True):
@@ -86,7 +88,21 @@ def pack(
         new,
         shares,
     )
-    return zlib.compress(msgspec.msgpack.encode(packed), level)
+    return _compressed(packed, level)
+
+
+def _compressed(packed: Packed, level: int) -> bytes:
+    """One stream, each part of the array with codes of its own: a tenth smaller than all with the same."""
+    if level != TIGHT:
+        return zlib.compress(msgspec.msgpack.encode(packed), level)
+    engine = zlib.compressobj(level)
+    parts = msgspec.structs.astuple(packed)
+    data = [engine.compress(bytes([0x90 | len(parts)]))]  # MessagePack's head of a short array
+    for part in parts:
+        data += [engine.compress(msgspec.msgpack.encode(part))]
+        if isinstance(part, bytes) and len(part) > _LEAST_BLOCK:
+            data.append(engine.flush(zlib.Z_BLOCK))
+    return b"".join([*data, engine.flush()])
 
 
 def unpack(layout: Layout, data: bytes) -> Unpacked:

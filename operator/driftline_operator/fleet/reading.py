@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from driftline.grid import Grid
 from driftline.pane_codec import (
     PackedCategorical,
     PackedCategoricalClusters,
@@ -30,40 +29,40 @@ class Cells(NamedTuple):
 
 def cells_of(layout: Layout, pane: PackedPane) -> Cells:
     """Raises ValueError or KeyError where a pane isn't of these axes."""
-    sums, every, offsets, sizes = [], [], [], []
-    for name, part in layout.cells.items():
-        column = pane.features[name]
-        if isinstance(column, PackedNumeric):
-            cells = column.cells
-            sums.append(column.sums)
-        else:
-            cells = column.known
-        if isinstance(column, PackedNumeric) != isinstance(layout.axes[name], Grid):
-            raise ValueError(f"{name!r} is of another type")
-        if cells.size != part.stop - part.start:
-            raise ValueError(f"{name!r} has {cells.size} cells")
-        every.append(cells)
-        offsets.append(part.start)
-        sizes.append(cells.size)
+    numeric, categorical = columns_of(layout, pane)
+    every = [each.known for each in categorical] + [each.cells for each in numeric]
+    if [each.size for each in every] != layout.sizes:
+        raise ValueError("cells of another grid")
     lengths = [len(each.places) // 4 for each in every]
     at = np.frombuffer(b"".join([each.places for each in every]), "<u4").astype(np.intp)
     counts = counts_of(every)
-    if len(at) != sum(lengths) or len(counts) != len(at) or (at >= np.repeat(sizes, lengths)).any():
+    if len(at) != sum(lengths) or (at >= np.repeat(layout.sizes, lengths)).any():
         raise ValueError("cells beyond the grid")
-    places = at + np.repeat(offsets, lengths)
+    places = at + np.repeat(layout.starts, lengths)
     if (places[1:] <= places[:-1]).any():
         raise ValueError("cells out of order")
     if len(counts) and int(counts.min()) < 0:
         raise ValueError("counts beyond 2^63")
-    total: Floats = np.frombuffer(b"".join(sums), "<f8")
+    total: Floats = np.frombuffer(b"".join([each.sums for each in numeric]), "<f8")
     if len(total) != int(layout.with_sums(places).sum()):
         raise ValueError("sums that belong to no cell")
     return Cells(places, counts, total)
 
 
+def columns_of(layout: Layout, pane: PackedPane) -> tuple[list[PackedNumeric], list[PackedCategorical]]:
+    """The numeric and the categorical columns, in the order of their cells. Raises ValueError, KeyError."""
+    numeric = [each for name in layout.numeric if isinstance(each := pane.features[name], PackedNumeric)]
+    categorical = [
+        each for name in layout.categorical if isinstance(each := pane.features[name], PackedCategorical)
+    ]
+    if (len(numeric), len(categorical)) != (len(layout.numeric), len(layout.categorical)):
+        raise ValueError("columns of another type")
+    return numeric, categorical
+
+
 def counts_of(every: Sequence[PackedCells]) -> Ints:
     """One after the other; each as many as it has places."""
-    if any(len(each.counts) * 4 != len(each.places) * each.count_bytes for each in every):
+    if [4 * len(each.counts) for each in every] != [len(each.places) * each.count_bytes for each in every]:
         raise ValueError("counts without places")
     kinds = {each.count_bytes for each in every}
     if len(kinds) == 1:  # as in most panes: all counts are small

@@ -14,8 +14,8 @@ from driftline_operator.cluster.api import ApiError
 from driftline_operator.controller.hub.history import PaneHistory
 from driftline_operator.controller.rounds import Rounds
 from driftline_operator.fleet.flat import pack_pane
-from driftline_operator.fleet.layout import Layout
 from driftline_operator.fleet.fleet import Fleet
+from driftline_operator.fleet.layout import Layout
 from driftline_operator.fleet.pull import Missed, Page
 
 from tests.operator.fleet.test_fleet import AXES, KEY, PROFILE, Pods, member
@@ -96,7 +96,13 @@ class Cluster:
         me: Any = self
         history = PaneHistory(None)
         self.rounds = Rounds(
-            me, me, me, me, fleet, history, lambda: dt.datetime.fromtimestamp(self.now, dt.UTC),
+            me,
+            me,
+            me,
+            me,
+            fleet,
+            history,
+            lambda: dt.datetime.fromtimestamp(self.now, dt.UTC),
             lambda namespace: self.done.append(("reconcile", namespace)),
         )
         me.rounds._checkpoint = lambda key, _: self.do("checkpoint", key[0])

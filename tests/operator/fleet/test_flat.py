@@ -77,7 +77,7 @@ def test_merging_flat_is_merging(parts: list[tuple[int, int, int]]) -> None:
 
 @given(st.integers(0, 2**32), st.integers(1, 3000))
 @settings(max_examples=40, deadline=None)
-def test_what_stays_has_sums_within_a_256th_of_their_cells(seed: int, number: int) -> None:
+def test_what_stays_has_sums_within_a_62nd_of_their_cells(seed: int, number: int) -> None:
     flat = flat_of(counted(AXES, rows(np.random.default_rng(seed), number)))
     tight, loose = Flat(LAYOUT), flat.counts()
     tight.add_bytes(flat.pack(TIGHT))
@@ -88,7 +88,7 @@ def test_what_stays_has_sums_within_a_256th_of_their_cells(seed: int, number: in
         assert isinstance(theirs, NumericCounts)
         grid = AXES.features[name]
         assert isinstance(grid, Grid)
-        most = theirs.counts[2:-1:2] * np.diff(grid.edges) / 256
+        most = theirs.counts[2:-1:2] * np.diff(grid.edges) / 62 * (1 + 1e-9)
         assert (np.abs(mine.sums - theirs.sums)[1:-1] <= most).all()
         np.testing.assert_allclose(mine.sums[[0, -1]], theirs.sums[[0, -1]], rtol=2**-8)
 

@@ -17,6 +17,7 @@ from driftline.quantity import Duration
 from driftline.report import VerdictReport
 from driftline.spec import CaptureReference, Drift, MonitorSpec, Reference, Refresh
 from driftline_operator.controller.plan.pods import Watched
+from driftline_operator.fleet import fleet as fleet_module
 from driftline_operator.fleet import metrics
 from driftline_operator.fleet.captures import CaptureReason, RefreshReason, decide, refresh
 from driftline_operator.fleet.fleet import Fleet, Member
@@ -236,6 +237,19 @@ async def test_rows_of_all_pods_make_one_reference() -> None:
     pods.captured_parts.clear()
     with pytest.raises(DataError):
         await fleet.profile_of_captured(KEY, "token", 1.0)
+
+
+async def test_rows_of_more_pods_than_fit_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    pods = Pods()
+    for n in range(5):
+        batch = rows(np.random.default_rng(n), 160)
+        times = np.arange(160, dtype=np.float64)
+        pods.captured_parts[f"10.0.0.{n}"] = Captured(SPEC.schema.features, batch, times)
+    size = 8 * 160 * (len(SPEC.schema.features) + 1)
+    monkeypatch.setattr(fleet_module, "_MOST_CAPTURED", 2 * size + 1)
+    fleet = Fleet(pods, 60.0)
+    fleet.keep({KEY: member(5, CAPTURING, captured=True)}, DAY_START)
+    assert (await fleet.profile_of_captured(KEY, "token", 1.0)).rows == 3 * 160
 
 
 def test_rows_are_waited_for() -> None:
