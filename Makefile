@@ -38,7 +38,7 @@ test-slow: $(VENV)/.development ## run the slow tests: simulations, faults under
 
 e2e: $(VENV)/.development ## the end-to-end tests on a real Kubernetes: one of its own, or KUBECONFIG=FILE names yours
 	@scripts/bootstrap test
-	$(BIN)/python -m pytest e2e -p no:cacheprovider -n $(E2E_WORKERS) --maxschedchunk 1 --durations 8 $(E2E_OPTIONS)
+	$(BIN)/python -m pytest e2e -o cache_dir=.pytest_cache/e2e -n $(E2E_WORKERS) --maxschedchunk 1 --durations 8 $(E2E_OPTIONS)
 
 cluster: $(VENV)/.development ## start a Kubernetes on this machine with the project's images in it (needs root)
 	@scripts/bootstrap test

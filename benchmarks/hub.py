@@ -251,7 +251,7 @@ def joined(name: str, url: str, window: int, stored: int) -> Joined:
     with database.reading() as connection:
         known = read_registry(connection).find("ml", "census")
         bins = ScoreBins.default()
-        with open_window(connection, known.id, start, start + 86_400, bins, regression=False) as opened:
+        with open_window(connection, known.id, start, start + 86_400, bins, numeric=False) as opened:
             step("join", began)
             for what, by in (
                 ("all, newest labels", By()),

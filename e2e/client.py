@@ -3,9 +3,9 @@
     python client.py MODEL HUB CA TOKEN NAMESPACE NAME SECONDS right|wrong
 
 Ten requests a second, each with an id of its own, and the labels a second later. While the hub is away labels
-wait, as their sender would have it. At the end it looks whether the hub has that time's predictions.
-Prints one JSON line: `sent`, `failed`, `labels`, `away` (requests made while no label could be sent), `late`
-(those of them that the hub has in the end).
+wait, as their sender would have it. At the end it looks whether the hub has all that was predicted.
+Prints one JSON line: `sent`, `failed`, `labels`, `away` (requests made while no label could be sent), `there`
+(those of all that the hub has in the end), `missing` (ids of some that it hasn't).
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ class Client:
         )  # fmt: skip
         self.sent = self.failed = self.labels = 0
         self.waiting: list[tuple[str, str]] = []
-        self.fresh: list[str] = []
-        self.away: list[str] = []
+        self.fresh = 0
+        self.away = 0
 
     def begin(self) -> None:
         """Wait until the Service leads anywhere: a pod is ready before the node knows its way to it."""
@@ -84,7 +84,7 @@ class Client:
         except Exception as error:  # noqa: BLE001 - whatever it is, the request failed
             print(f"{identity}: {error}", file=sys.stderr)
             self.failed += 1
-        self.fresh.append(identity)
+        self.fresh += 1
         wrong = self.options.labels == "wrong"
         self.waiting += [(row_id(identity, place), truth(row, wrong)) for place, row in enumerate(instances)]
 
@@ -96,7 +96,7 @@ class Client:
         except HubError as error:
             print(f"labels wait: {error}", file=sys.stderr)
             self.away += self.fresh
-        self.fresh = []
+        self.fresh = 0
 
     def there(self, identity: str) -> bool:
         """Has the hub the prediction?"""
@@ -105,7 +105,7 @@ class Client:
         except HubError:
             return False
 
-    def run(self) -> dict[str, int]:
+    def run(self) -> dict[str, object]:
         """Until the time is over."""
         self.begin()
         began = told = time.monotonic()
@@ -116,13 +116,13 @@ class Client:
                 told = time.monotonic()
             time.sleep(max(0.0, self.sent / RATE - (time.monotonic() - began)))
         self.tell()
-        late: set[str] = set()
-        while len(late) < len(self.away) and time.monotonic() - now < COMES_WITHIN:
-            late |= {each for each in self.away if each not in late and self.there(each)}
+        missing = [f"{self.options.name}-{number}" for number in range(self.sent)]
+        while missing and time.monotonic() - now < COMES_WITHIN:
+            missing = [each for each in missing if not self.there(each)]
             time.sleep(1)
         return {
-            "sent": self.sent, "failed": self.failed, "labels": self.labels,
-            "away": len(self.away), "late": len(late),
+            "sent": self.sent, "failed": self.failed, "labels": self.labels, "away": self.away,
+            "there": self.sent - len(missing), "missing": missing[:10],
         }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""`python -m e2e.cluster up | down | status | control-plane | build`: a Kubernetes for the tests, by hand."""
+"""`python -m e2e.cluster up|down|status|control-plane|build|sizes`: a Kubernetes for the tests, by hand."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m e2e.cluster", description=__doc__)
     commands = parser.add_subparsers(
-        dest="command", required=True, metavar="up|down|status|control-plane|build"
+        dest="command", required=True, metavar="up|down|status|control-plane|build|sizes"
     )
     commands.add_parser(
         "up", help="a whole cluster on one node, with the project's images; prints its kubeconfig"
@@ -28,6 +28,7 @@ def main() -> int:
     commands.add_parser("down", help="end it; nothing of it is left")
     commands.add_parser("status", help="is there one, and does it run?")
     commands.add_parser("build", help="build the programs if they aren't there, and print where they are")
+    commands.add_parser("sizes", help="build the images if they aren't there, and print how large they are")
     plane = commands.add_parser("control-plane", help="run an API server until Ctrl-C; prints its kubeconfig")
     plane.add_argument(
         "--directory", type=Path, metavar="DIR", help="for its files (default: a temporary one)"
@@ -37,6 +38,8 @@ def main() -> int:
         if options.command == "build":
             print(binary())
             print(helm())
+        elif options.command == "sizes":
+            print(images.sizes())
         elif options.command == "control-plane":
             _control_plane(options.directory)
         elif options.command == "up":

@@ -24,6 +24,8 @@ OLDEST = SOURCE / "oldest"
 """The control plane of the oldest minor that the chart supports, a module of its own."""
 INPUTS = ("go.mod", "go.sum", "main.go")
 HELM_VERSION = "v3.22.0"
+CERT_MANAGER = SOURCE / "certmanager"
+"""A program of cert-manager's own controllers, a module of its own."""
 PROMETHEUS_VERSION = "v0.313.0"
 """Of the module; the program calls itself 3.13.0."""
 
@@ -39,16 +41,24 @@ def cache() -> Path:
 
 def kubernetes_version(source: Path = SOURCE) -> str:
     """The version in go.mod, such as v1.36.3."""
-    match = re.search(r"k8s\.io/kubernetes (v[0-9.]+)", (source / "go.mod").read_text())
+    return _required(source, "k8s.io/kubernetes")
+
+
+def cert_manager_version() -> str:
+    """The version in its go.mod, such as v1.21.2."""
+    return _required(CERT_MANAGER, "github.com/cert-manager/cert-manager")
+
+
+def _required(source: Path, module: str) -> str:
+    match = re.search(rf"{re.escape(module)} (v[0-9.]+)", (source / "go.mod").read_text())
     if match is None:
-        raise ClusterError(f"{source / 'go.mod'}: requires no k8s.io/kubernetes")
+        raise ClusterError(f"{source / 'go.mod'}: requires no {module}")
     return match[1]
 
 
 def binary(source: Path = SOURCE) -> Path:
     """The program, built if need be (minutes the first time). Raises ClusterError where it can't be built."""
-    digest = hashlib.sha256(b"".join((source / name).read_bytes() for name in INPUTS)).hexdigest()[:16]
-    path = cache() / f"kube-{kubernetes_version(source)}-{digest}"
+    path = cache() / f"kube-{kubernetes_version(source)}-{_digest(source)}"
     if path.exists():
         return path
     with locked(cache() / "build.lock"):
@@ -57,12 +67,21 @@ def binary(source: Path = SOURCE) -> Path:
     return path
 
 
-def control_plane() -> Path:
-    """What API server and controller-manager run of; DRIFTLINE_KUBERNETES=oldest: the oldest minor."""
+def _digest(source: Path) -> str:
+    return hashlib.sha256(b"".join((source / name).read_bytes() for name in INPUTS)).hexdigest()[:16]
+
+
+def tested() -> Path:
+    """The module of the control plane that tests run; DRIFTLINE_KUBERNETES=oldest: the oldest minor."""
     wanted = os.environ.get("DRIFTLINE_KUBERNETES", "newest")
     if wanted not in ("newest", "oldest"):
         raise ClusterError(f"DRIFTLINE_KUBERNETES is newest or oldest, not {wanted!r}")
-    return binary(OLDEST if wanted == "oldest" else SOURCE)
+    return OLDEST if wanted == "oldest" else SOURCE
+
+
+def control_plane() -> Path:
+    """What API server and controller-manager run of."""
+    return binary(tested())
 
 
 def helm() -> Path:
@@ -77,6 +96,32 @@ def helm() -> Path:
             go(["install", f"helm.sh/helm/v3/cmd/helm@{HELM_VERSION}"], environment)
             (folder / "helm").rename(path)
     return path
+
+
+def cert_manager() -> Path:
+    """cert-manager's controllers, built if need be. Raises ClusterError where they can't be."""
+    version = cert_manager_version()
+    path = cache() / f"cert-manager-{version}-{_digest(CERT_MANAGER)}"
+    if path.exists():
+        return path
+    with (
+        locked(cache() / "cert-manager.lock"),
+        step(f"building cert-manager {version} (two minutes, once)"),
+    ):
+        if not path.exists():
+            made = path.with_suffix(".part")
+            environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly"}
+            options = ["-trimpath", "-ldflags", "-s -w", "-o", str(made)]
+            go(["build", *options, "."], environment, CERT_MANAGER)
+            made.rename(path)
+    return path
+
+
+def cert_manager_definitions() -> Path:
+    """The folder of cert-manager's resource definitions, in its module."""
+    module = "github.com/cert-manager/cert-manager"
+    found = go(["list", "-m", "-f", "{{.Dir}}", module], dict(os.environ), CERT_MANAGER)
+    return Path(found.strip()) / "deploy" / "crds"
 
 
 def prometheus() -> Path:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import json
 import os
 import shutil
 import sys
@@ -15,7 +16,7 @@ import tarfile
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Final
+from typing import IO, Any, Final, NamedTuple
 
 from e2e.cluster.build import cache, go, locked
 from e2e.cluster.node import Node, require
@@ -44,21 +45,31 @@ def load_metrics_server(node: Node) -> None:
     _import(node, "localhost/metrics-server:1", _metrics_server())
 
 
-def load_project(node: Node) -> dict[str, int]:
-    """Sidecar, operator and the tests' model server; bytes by image name."""
-    sizes = {}
-    for name, archive in (
+def load_project(node: Node) -> None:
+    """Sidecar, operator and the tests' model server."""
+    for name, archive in _archives():
+        _import(node, name, archive)
+        size = _size(archive)
+        say(f"{name}: {size.packed / 1e6:.0f} MB as an archive, {size.unpacked / 1e6:.0f} MB unpacked")
+
+
+def sizes() -> str:
+    """A table of the project's images, built if need be: what a node pulls, and what it then holds."""
+    lines = ["| image | pulled | unpacked | the base's share |", "|---|---|---|---|"]
+    for name, archive in _archives():
+        size = _size(archive)
+        base = " / ".join(f"{each / 1e6:.0f}" for each in _first_layer(archive))
+        packed, unpacked = size.packed / 1e6, size.unpacked / 1e6
+        lines.append(f"| `{_short(name)}` | {packed:.0f} MB | {unpacked:.0f} MB | {base} MB |")
+    return "\n".join(lines)
+
+
+def _archives() -> list[tuple[str, Path]]:
+    return [
         (SIDECAR, _project(SIDECAR, "sidecar/Dockerfile", "", ("sidecar",))),
         (OPERATOR, _project(OPERATOR, "operator/Dockerfile", "[operator]", ("sidecar", "operator"))),
         (MODEL, _model()),
-    ):
-        _import(node, name, archive)
-        sizes[name] = archive.stat().st_size
-        unpacked = (
-            int(_size_file(archive).read_text()) if _size_file(archive).exists() else _unpacked(archive)
-        )
-        say(f"{name}: {sizes[name] / 1e6:.0f} MB as an archive, {unpacked / 1e6:.0f} MB unpacked")
-    return sizes
+    ]
 
 
 def _import(node: Node, name: str, archive: Path) -> None:
@@ -251,18 +262,54 @@ def _digest(paths: Iterable[Path]) -> str:
     return found.hexdigest()[:16]
 
 
+class _Size(NamedTuple):
+    """Bytes: compressed, and inflated."""
+
+    packed: int
+    unpacked: int
+
+
+def _size(archive: Path) -> _Size:
+    kept = _size_file(archive)
+    unpacked = int(kept.read_text()) if kept.exists() else _unpacked(archive)
+    return _Size(archive.stat().st_size, unpacked)
+
+
 def _unpacked(archive: Path) -> int:
     """Bytes of the layers, inflated."""
-    total = 0
     with tarfile.open(archive) as tar:
-        for member in tar.getmembers():
-            file = tar.extractfile(member)
-            if file is None:
-                continue
-            head = file.read(2)
-            file.seek(0)
-            if head == b"\x1f\x8b":
-                with gzip.open(file) as layer:
-                    while part := layer.read(1 << 20):
-                        total += len(part)
-    return total
+        return sum(_inflated(tar, each["digest"]) for each in _layers(tar))
+
+
+def _first_layer(archive: Path) -> _Size:
+    """What the base gives; images of one base share it."""
+    with tarfile.open(archive) as tar:
+        first = _layers(tar)[0]
+        return _Size(int(first["size"]), _inflated(tar, first["digest"]))
+
+
+def _layers(tar: tarfile.TarFile) -> list[dict[str, Any]]:
+    """Of an OCI archive, as its manifest lists them."""
+    (manifest,) = _json(tar, "index.json")["manifests"]
+    found: list[dict[str, Any]] = _json(tar, _blob(manifest["digest"]))["layers"]
+    return found
+
+
+def _json(tar: tarfile.TarFile, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.load(_file(tar, name))
+    return found
+
+
+def _file(tar: tarfile.TarFile, name: str) -> IO[bytes]:
+    file = tar.extractfile(name)
+    assert file is not None, f"{name} is a file of every OCI archive"
+    return file
+
+
+def _blob(digest: str) -> str:
+    return f"blobs/{digest.replace(':', '/')}"
+
+
+def _inflated(tar: tarfile.TarFile, digest: str) -> int:
+    with gzip.open(_file(tar, _blob(digest))) as layer:
+        return sum(len(part) for part in iter(lambda: layer.read(1 << 20), b""))

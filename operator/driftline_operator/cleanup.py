@@ -13,15 +13,20 @@ from collections.abc import Sequence
 
 from driftline_operator import names
 from driftline_operator.cluster.api import Api, ApiError
-from driftline_operator.cluster.resources import DEPLOYMENTS, LEASES, PODS, SECRETS, WEBHOOKS
+from driftline_operator.cluster.resources import CERTIFICATES, DEPLOYMENTS, LEASES, PODS, SECRETS, WEBHOOKS
 
 _log = logging.getLogger(__name__)
 
 _WAIT = 60.0
 
 
-async def cleanup(api: Api, namespace: str, controller: str, namespaces: Sequence[str]) -> int:
-    """Stop the controller first, for it would make everything anew. The exit status."""
+async def cleanup(
+    api: Api, namespace: str, controller: str, namespaces: Sequence[str], certificates: Sequence[str] = ()
+) -> int:
+    """Stop the controller first, for it would make everything anew. The exit status.
+
+    `certificates`: cert-manager's, which by default leaves their Secrets behind, and would make them anew.
+    """
     await _stop(api, namespace, controller)
     wanted = {names.webhook_configuration(each) for each in namespaces}
     found, _ = await api.list(WEBHOOKS, labels=f"{names.MANAGED_BY_LABEL}={names.MANAGED_BY}")
@@ -30,7 +35,9 @@ async def cleanup(api: Api, namespace: str, controller: str, namespaces: Sequenc
         if not wanted or name in wanted:
             await api.delete(WEBHOOKS, None, name)
             _log.info("deleted MutatingWebhookConfiguration %s", name)
-    for name in (names.CERTIFICATE_SECRET, names.CA_SECRET, names.HUB_SECRET):
+    for name in certificates:
+        await api.delete(CERTIFICATES, namespace, name)
+    for name in (names.CERTIFICATE_SECRET, names.CA_SECRET, names.ISSUER_SECRET, names.HUB_SECRET):
         await api.delete(SECRETS, namespace, name)
     await api.delete(LEASES, namespace, names.LEASE)
     _log.info("deleted the certificates and the lease")

@@ -45,6 +45,9 @@ def parser() -> argparse.ArgumentParser:
     cleaning = programs.add_parser("cleanup", help="remove what the controller made, before an uninstall")
     _common(cleaning)
     cleaning.add_argument("--controller", default="driftline-controller", metavar="NAME", help="%(default)s")
+    cleaning.add_argument(
+        "--certificates", type=words, default=(), metavar="A,B", help="cert-manager's, to be deleted"
+    )
     probing = programs.add_parser("probe", help="ask programs whether they are ready")
     probing.add_argument("urls", nargs="+", metavar="URL")
     _logging(probing)
@@ -183,7 +186,9 @@ async def _program(given: argparse.Namespace) -> int:
             return await _run_hub(given)
         case "cleanup":
             async with Api(await load(given.kubeconfig)) as api:
-                return await cleanup(api, given.namespace, given.controller, given.watch_namespaces)
+                return await cleanup(
+                    api, given.namespace, given.controller, given.watch_namespaces, given.certificates
+                )
         case _:
             return await probe(given.urls)
 

@@ -155,6 +155,8 @@ CERTIFICATE_SECRET: Final = "driftline-webhook-certs"  # noqa: S105 - a Secret's
 HUB_SECRET: Final = "driftline-hub-access"  # noqa: S105 - a Secret's name
 HUB_TOKENS_KEY: Final = "controller.yaml"
 CA_SECRET: Final = "driftline-webhook-ca"  # noqa: S105 - a Secret's name
+ISSUER_SECRET: Final = "driftline-issuer-ca"  # noqa: S105 - a Secret's name
+"""With cert-manager: the authority of the chart's own issuer."""
 
 
 def webhook_configuration(namespace: str) -> str:

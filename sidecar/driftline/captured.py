@@ -186,7 +186,7 @@ def _plan(spec: MonitorSpec, features: Sequence[Feature], now: float) -> BuildPl
         for feature in features
     ]
     prediction = spec.schema.prediction
-    columns.append(ReferenceColumn(prediction.name, spec.model.type == "regression", Role.PREDICTION))
+    columns.append(ReferenceColumn(prediction.name, spec.model.type != "classification", Role.PREDICTION))
     if prediction.score is not None:
         columns.append(ReferenceColumn(prediction.score, True, Role.SCORE))
     return BuildPlan(

@@ -67,7 +67,7 @@ def decode_resources(raw: bytes | str, source: str = "") -> tuple[ModelMonitor |
 
 
 def _decode(
-    raw: bytes | str, source: str, kind_of: Callable[[object], Kind]
+    raw: bytes | str, source: str, kind_of: Callable[[object], Kind | Problem]
 ) -> tuple[ModelMonitor | ShadowDeployment, ...]:
     try:
         documents = read_documents(raw)
@@ -77,7 +77,11 @@ def _decode(
     built: list[ModelMonitor | ShadowDeployment] = []
     for index, tree in enumerate(documents):
         path = f"documents[{index}]" if len(documents) > 1 else ""
-        one, found = _build(tree, path, kind_of(tree))
+        kind = kind_of(tree)
+        if isinstance(kind, Problem):  # what else it says is of another's form
+            problems.append(_below(path, kind))
+            continue
+        one, found = _build(tree, path, kind)
         problems += found
         if one is not None:
             built.append(one)
@@ -90,8 +94,11 @@ def _decode(
     return tuple(built)
 
 
-def _kind_of(tree: object) -> Kind:
+def _kind_of(tree: object) -> Kind | Problem:
     kind = tree.get("kind") if isinstance(tree, dict) else None
+    named = {name: cls for cls, name in _KINDS.items()}
+    if isinstance(kind, str) and kind not in named:
+        return Problem("kind", f"must be {' or '.join(named)}, not {show(kind)}")
     return ShadowDeployment if kind == SHADOW_KIND else ModelMonitor
 
 

@@ -30,6 +30,12 @@ PREDICTION_BINS = 100
 GROUPS = 50
 """At most so many values of a segment, the most frequent ones; the rest is left out and overall counts it."""
 
+BLOCKS = 40
+"""Blocks of consecutive rows that are counted apart: what resamples of the reference are drawn from."""
+
+BLOCK_BINS = 20
+"""Bins of such a block, each with about as many labels: together 1,600 small integers."""
+
 Counts = NDArray[np.int64]
 
 _CLASS_MEASURES = 5
@@ -56,11 +62,25 @@ class ScoreGroup:
 
 
 @dataclass(frozen=True, slots=True)
+class LabelBlocks:
+    """All rows by block of consecutive ones and coarse score bin: rows of a block resemble each other.
+
+    `starts` int64 (coarse,): the first score bin of each, 0 first. `counts` int64 (2, blocks, coarse): by
+    label, 0 or 1.
+    """
+
+    starts: Counts
+    counts: Counts
+
+
+@dataclass(frozen=True, slots=True)
 class ScoreLabels:
     """Score bins x label counts. `edges` float64 (bins - 1,); bin i is (edges[i-1], edges[i]]."""
 
     edges: Floats
     groups: tuple[ScoreGroup, ...]
+    blocks: LabelBlocks | None = None
+    """None: too few rows, or a profile of an older version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +138,12 @@ class LabelsBuilder:
     `regression` False: predictions are scores, and a label is 1.0 (the positive class) or 0.0.
     """
 
-    def __init__(self, edges: Floats, *, regression: bool) -> None:
+    def __init__(self, edges: Floats, *, regression: bool, rows: int = 0) -> None:
+        """`rows`: how many there are to come, in order; of an unknown number no blocks are made."""
         self._edges = edges
         self._regression = regression
+        self._rows, self._place = rows, 0
+        self._blocks = np.zeros((2, BLOCKS, edges.size + 1), np.int64)
         self._sums: dict[Group, Floats] = {}
 
     def add(
@@ -133,12 +156,22 @@ class LabelsBuilder:
         """
         finite = np.isfinite(predictions) & np.isfinite(labels)
         bins = np.searchsorted(self._edges, predictions, side="left")
+        if self._rows and not self._regression:
+            self._add_blocks(bins, labels, finite)
         measures = self._measures(predictions, labels, said)
         for group, rows in _groups(predictions.size, segments):
             chosen = rows & finite
             sums = self._sums.setdefault(group, np.zeros((len(measures), self._edges.size + 1)))
             for total, measure in zip(sums, measures, strict=True):
                 total += np.bincount(bins[chosen], weights=measure[chosen], minlength=total.size)
+
+    def _add_blocks(self, bins: NDArray[np.intp], labels: Floats, finite: NDArray[np.bool_]) -> None:
+        places = np.arange(self._place, self._place + bins.size)
+        self._place += bins.size
+        block = np.minimum(places * BLOCKS // self._rows, BLOCKS - 1)
+        for label, counts in enumerate(self._blocks):
+            chosen = finite & (labels == label)
+            np.add.at(counts, (block[chosen], bins[chosen]), 1)
 
     def build(self) -> Labels | None:
         """The sums so far, the largest groups of each segment; None where no row could be used."""
@@ -147,7 +180,8 @@ class LabelsBuilder:
             return None
         if self._regression:
             return ResidualLabels(self._edges, tuple(_residuals(*item) for item in kept.items()))
-        return ScoreLabels(self._edges, tuple(_scores(*item) for item in kept.items()))
+        groups = tuple(_scores(*item) for item in kept.items())
+        return ScoreLabels(self._edges, groups, _coarse(self._blocks))
 
     def _measures(self, predictions: Floats, labels: Floats, said: Floats | None) -> list[Floats]:
         if not self._regression:
@@ -163,6 +197,18 @@ def _scores(group: Group, sums: Floats) -> ScoreGroup:
     negatives, positives, said_negatives, said_positives, silent = sums.astype(np.int64)
     said = None if silent.any() else (said_negatives, said_positives)
     return ScoreGroup(group, negatives, positives, said)
+
+
+def _coarse(blocks: Counts) -> LabelBlocks | None:
+    """Bins with about as many labels each; None where a block would have fewer labels than bins."""
+    by_bin = blocks.sum(axis=(0, 1))
+    total = int(by_bin.sum())
+    if total < BLOCKS * BLOCK_BINS:
+        return None
+    before = np.cumsum(by_bin) - by_bin
+    coarse = before * BLOCK_BINS // total
+    starts = np.flatnonzero(np.diff(coarse, prepend=-1)).astype(np.int64)
+    return LabelBlocks(starts, np.add.reduceat(blocks, starts, axis=2))
 
 
 def _residuals(group: Group, sums: Floats) -> ResidualGroup:

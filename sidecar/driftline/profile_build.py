@@ -296,7 +296,7 @@ def _labels(reference: ReferenceRows, plan: LabelPlan | None) -> Labels | None:
     if plan is None:
         return None
     edges = _label_edges(reference, plan)
-    builder = LabelsBuilder(edges, regression=plan.regression)
+    builder = LabelsBuilder(edges, regression=plan.regression, rows=reference.rows)
     for batch, _ in reference.batches():
         segments = {name: batch.columns[name] for name in plan.segments}
         said = None if plan.said is None else _is_positive(batch.columns[plan.said], plan.positive)

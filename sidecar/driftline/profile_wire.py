@@ -16,7 +16,16 @@ from driftline.columns import Floats
 from driftline.counts import CategoricalCounts, NumericCounts
 from driftline.diagnostics import Concern, Diagnostics, Finding
 from driftline.grid import Grid, equal_width_edges
-from driftline.labels import Group, Labels, ResidualGroup, ResidualLabels, ScoreGroup, ScoreLabels
+from driftline.labels import (
+    BLOCKS,
+    Group,
+    LabelBlocks,
+    Labels,
+    ResidualGroup,
+    ResidualLabels,
+    ScoreGroup,
+    ScoreLabels,
+)
 from driftline.multivariate import PrincipalComponents
 from driftline.packing import pack_floats, pack_integers, unpack_floats, unpack_integers
 from driftline.profile import FeatureProfile, ModelName, Profile, Role, Season, TimeSpan
@@ -67,6 +76,8 @@ class LabelsWire(msgspec.Struct, frozen=True):
     regression: bool
     edges: bytes
     groups: tuple[tuple[str | None, str | None, tuple[bytes, ...]], ...]
+    blocks: tuple[bytes, ...] = ()
+    """Of consecutive rows: the coarse bins' starts, then counts by label; none in a profile of before."""
 
 
 class ComponentsWire(msgspec.Struct, frozen=True):
@@ -249,7 +260,11 @@ def _labels_to_wire(labels: Labels) -> LabelsWire:
             sums = (of.sums, of.absolute, of.squares)
             measures = (pack_integers(of.rows), *(pack_floats(each) for each in sums))
         groups.append((of.group.segment, of.group.value, measures))
-    return LabelsWire(isinstance(labels, ResidualLabels), pack_floats(labels.edges), tuple(groups))
+    blocks = None if isinstance(labels, ResidualLabels) else labels.blocks
+    packed = (
+        () if blocks is None else tuple(map(pack_integers, (blocks.starts, *blocks.counts.reshape(2, -1))))
+    )
+    return LabelsWire(isinstance(labels, ResidualLabels), pack_floats(labels.edges), tuple(groups), packed)
 
 
 def _labels_from_wire(wire: LabelsWire) -> Labels:
@@ -262,7 +277,7 @@ def _labels_from_wire(wire: LabelsWire) -> Labels:
             _fits(all(len(each) == len(edges) + 1 for each in (negatives, positives, *said)))
             answered = (said[0], said[1]) if said else None
             scores.append(ScoreGroup(Group(segment, value), negatives, positives, answered))
-        return ScoreLabels(edges, tuple(scores))
+        return ScoreLabels(edges, tuple(scores), _blocks_from_wire(wire.blocks, len(edges) + 1))
     residuals = []
     for segment, value, measures in wire.groups:
         _fits(len(measures) == 4)
@@ -270,6 +285,16 @@ def _labels_from_wire(wire: LabelsWire) -> Labels:
         _fits(all(len(each) == len(edges) + 1 for each in (rows, *sums)))
         residuals.append(ResidualGroup(Group(segment, value), rows, *sums))
     return ResidualLabels(edges, tuple(residuals))
+
+
+def _blocks_from_wire(packed: tuple[bytes, ...], bins: int) -> LabelBlocks | None:
+    if not packed:
+        return None
+    _fits(len(packed) == 3)
+    starts, *flat = (unpack_integers(each) for each in packed)
+    _fits(len(starts) > 0 and starts[0] == 0 and starts[-1] < bins and bool((np.diff(starts) > 0).all()))
+    _fits(all(len(each) == BLOCKS * len(starts) for each in flat))
+    return LabelBlocks(starts, np.array(flat).reshape(2, BLOCKS, len(starts)))
 
 
 def _components_to_wire(of: PrincipalComponents) -> ComponentsWire:

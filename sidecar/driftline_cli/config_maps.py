@@ -44,6 +44,13 @@ def config_maps(name: str, profile: bytes) -> list[Mapping[str, Any]]:
     ]
 
 
+def is_strange(present: Mapping[str, Any]) -> bool:
+    """Does a ConfigMap hold something else than a profile? One made by hand with a profile in it is none."""
+    marked = PROFILE_LABEL in (present["metadata"].get("labels") or {})
+    holds = PROFILE_KEY in (present.get("binaryData") or {})
+    return not (marked or holds)
+
+
 def outdated(present: Sequence[str], wanted: Sequence[Mapping[str, Any]]) -> list[str]:
     """Those of a profile's ConfigMaps that are no part of it any longer."""
     kept = {each["metadata"]["name"] for each in wanted}

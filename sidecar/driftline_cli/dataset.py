@@ -112,7 +112,7 @@ def columns_of(table: Table, monitor: ModelMonitor | None, roles: Roles, *, expl
     else:
         others = [name for name in table.columns if name not in named]
         profiled, time = _inferred(table, others, roles.time)
-    regression = None if monitor is None else monitor.spec.model.type == "regression"
+    regression = None if monitor is None else monitor.spec.model.type != "classification"
     profiled += _outputs(table, roles, regression)
     if not profiled:
         raise DataError(f"{table.name}: no column can be compared; name them in a monitor (-f)")

@@ -58,6 +58,12 @@ class Kubectl(NamedTuple):
         found: dict[str, Any] = json.loads(self._run(["get", kind, name, "--output=json"]))
         return found
 
+    def find(self, kind: str, name: str) -> dict[str, Any] | None:
+        """One object; None where there is none. Raises ClusterError."""
+        said = self._run(["get", kind, name, "--ignore-not-found", "--output=json"])
+        found: dict[str, Any] | None = json.loads(said) if said.strip() else None
+        return found
+
     def annotate(self, kind: str, name: str, key: str, value: str) -> None:
         """Set an annotation, whatever it was. Raises ClusterError."""
         self._run(["annotate", kind, name, f"{key}={value}", "--overwrite"])

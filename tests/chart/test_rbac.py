@@ -27,6 +27,7 @@ GROUPS = {
     "events.k8s.io": {"events"},
     "monitoring.coreos.com": {"podmonitors"},
     "coordination.k8s.io": {"leases"},
+    "cert-manager.io": {"certificates"},
     "admissionregistration.k8s.io": {"mutatingwebhookconfigurations", "validatingadmissionpolicybindings"},
 }  # fmt: skip
 
@@ -86,7 +87,8 @@ def _rights(program: str, own: bool, rule: Mapping[str, list[str]]) -> Iterator[
 
 
 def test_the_table_is_what_is_rendered() -> None:
-    assert documented() == rendered({}) | rendered({"hub": {"enabled": True}})
+    certified = {"certificates": {"issuer": "cert-manager"}}
+    assert documented() == rendered({}) | rendered({"hub": {"enabled": True}}) | rendered(certified)
 
 
 @pytest.mark.parametrize("name", VALUES)

@@ -70,7 +70,7 @@ def test_what_kubectl_says_is_handed_on(tmp_path: Path, monkeypatch: pytest.Monk
     fake(tmp_path, "echo 'error: no such host' >&2; exit 1", monkeypatch)
     run = driftline("profile", "apply", small(tmp_path), "--name=census")
     assert run.code == 69
-    assert "driftline: kubectl apply: error: no such host" in run.err
+    assert "driftline: kubectl get: error: no such host" in run.err
 
 
 def test_the_place_is_handed_to_kubectl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,3 +89,27 @@ def test_a_file_that_is_no_profile_is_told_before_the_cluster_is_asked(tmp_path:
     run = driftline("profile", "apply", path, "--name=census")
     assert run.code == 65
     assert "not a Driftline profile" in run.err
+
+
+STRANGE = '{"metadata": {"name": "census"}, "data": {"settings": "theirs"}}'
+BY_HAND = '{"metadata": {"name": "census"}, "binaryData": {"profile": "AAAA"}}'
+
+
+@pytest.mark.parametrize(
+    ("present", "options", "refused"),
+    [(STRANGE, [], True), (STRANGE, ["--force"], False), (BY_HAND, [], False), ("", [], False)],
+)
+def test_a_config_map_that_is_no_profile_is_left_alone_unless_forced(
+    present: str, options: list[str], refused: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = f"""echo "$@" >> {tmp_path}/asked
+case "$*" in *--output=json*) echo '{present}';; esac"""
+    fake(tmp_path, script, monkeypatch)
+    run = driftline("profile", "apply", small(tmp_path), "--name=census", *options)
+    asked = (tmp_path / "asked").read_text()
+    assert ("apply --server-side" in asked) is not refused
+    if refused:
+        assert run.code == 65
+        assert "holds no profile" in run.err
+    else:
+        assert run.code == 0, run.err

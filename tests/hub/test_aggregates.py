@@ -67,7 +67,7 @@ def looked(store: Store, bins: ScoreBins, kind: str = "classification") -> Any:
     class _Opened:
         def __enter__(self) -> Window:
             self._window = open_window(
-                connection.__enter__(), store.monitor, NOW, NOW + HOUR, bins, regression=kind == "regression"
+                connection.__enter__(), store.monitor, NOW, NOW + HOUR, bins, numeric=kind != "classification"
             )
             return self._window.__enter__()
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from driftline.events import Feedback, Kpi, Label, Prediction
+from driftline.labels import LabelsBuilder, score_edges
 from driftline.performance.report import HubReport, State
+from driftline.profile_codec import encode_profile, sealed
 from driftline_operator.hub import registry
 from driftline_operator.hub.database import Database
 from driftline_operator.hub.evaluation import store as kept
@@ -18,6 +21,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from sklearn.metrics import accuracy_score, average_precision_score, f1_score, roc_auc_score
 
 from tests.support.hubs import NOW, Store, document
+from tests.support.profiles import reference
 
 HOUR = 3600.0
 LABELS = {"labels": {"ages": ["1h", "24h"], "features": []}, "windows": ["5m", "1h"]}
@@ -31,9 +35,9 @@ class Clock:
         return self.now
 
 
-def told(store: Store, **spec: Any) -> None:
+def told(store: Store, profile: bytes | None = None, **spec: Any) -> None:
     """Change the store's monitor."""
-    changed = registry.check("ml", "census", document(**{**LABELS, **spec}), None, None)
+    changed = registry.check("ml", "census", document(**{**LABELS, **spec}), profile, None)
     with store.database.writing() as connection:
         registry.put(connection, changed, NOW)
         store.known = registry.read(connection).find("ml", "census")
@@ -177,6 +181,51 @@ def test_groups_are_compared_and_small_ones_named(store: Store) -> None:
     condition = next(each for each in report.found if each.aspect == "Fairness")
     assert (condition.status, condition.reason) == ("False", "ThresholdCrossed")
     assert "sex=x (10)" in condition.message
+
+
+def labelled_profile() -> bytes:
+    """Of 5,000 rows like those of `rows`, with their answers."""
+    rng = np.random.default_rng(99)
+    scores = rng.beta(2, 3, 5000)
+    labels = (rng.random(5000) < scores).astype(np.float64)
+    builder = LabelsBuilder(score_edges(scores, labels), regression=False, rows=5000)
+    builder.add(scores, labels, {}, (scores >= 0.4).astype(np.float64))
+    return encode_profile(sealed(replace(reference({"age": rng.normal(size=5000)}), labels=builder.build())))
+
+
+def test_the_concept_has_changed_where_detector_and_test_agree_and_it_lasts(store: Store) -> None:
+    asked = {"window": "1h", "age": "1h", "sustain": {"windows": 2, "of": 3}}
+    told(store, labelled_profile(), performance=asked)
+    start = NOW // HOUR * HOUR
+    for hour in range(6):
+        sent(store, 20 + hour, 1000, start + hour * HOUR)
+    for hour in range(6, 10):
+        sent(store, 20 + hour, 1000, start + hour * HOUR, flip=0.4)
+    steady = evaluated(store, start + 7 * HOUR)
+    assert found(steady)["ConceptDrift"] == ("False", "NoChange")
+    assert steady.estimated is not None
+    assert steady.estimated.state is State.JUDGED
+    estimate, realised = steady.estimated.compared["accuracy"]
+    assert estimate == pytest.approx(realised, abs=0.04)
+    assert found(evaluated_again(store, start + 8 * HOUR))["ConceptDrift"] == ("False", "NoChange")  # once
+    report = evaluated_again(store, start + 10 * HOUR)
+    assert found(report)["ConceptDrift"] == ("True", "ConceptChanged"), report.concept
+    assert report.concept is not None
+    assert report.concept.detected_at is not None
+    assert start + 6 * HOUR <= report.concept.detected_at <= start + 8 * HOUR
+    assert report.estimated is not None
+    estimate, realised = report.estimated.compared["accuracy"]
+    assert estimate - realised > 0.1  # blind to it, and shown to be
+
+
+def test_without_performance_no_change_of_the_concept_was_asked_for(store: Store) -> None:
+    told(store)
+    start = NOW // HOUR * HOUR
+    sent(store, 30, 300, start)
+    report = evaluated(store, start + 2 * HOUR)
+    assert found(report)["ConceptDrift"] == ("Unknown", "NotAsked")
+    told(store, performance={"window": "1h", "age": "1h"})
+    assert found(evaluated_again(store, start + 2 * HOUR))["ConceptDrift"] == ("Unknown", "NoReference")
 
 
 def test_feedback_and_kpis_are_of_the_newest_window(store: Store) -> None:

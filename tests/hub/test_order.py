@@ -60,9 +60,7 @@ def send(store: Store, sent: list[Any], size: int) -> None:
 def added_up(store: Store) -> list[Any]:
     with (
         store.database.reading() as connection,
-        open_window(
-            connection, store.monitor, NOW, NOW + 100, ScoreBins.default(), regression=False
-        ) as window,
+        open_window(connection, store.monitor, NOW, NOW + 100, ScoreBins.default(), numeric=False) as window,
     ):
         binary = [sums.binary(window, "yes", By(age=age)) for age in (None, 0.0, 10.0, 30.0)]
         return [

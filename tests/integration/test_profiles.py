@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,14 @@ async def mounted(api: Api, namespace: str, directory: Path) -> Profile | None:
     return watch(directory / "profile").poll(0.0)
 
 
+async def copies(api: Api, namespace: str, profile: Profile) -> list[Json] | None:
+    """The two parts of a profile that the controller keeps: written one after the other."""
+    kept = await config_maps(api, namespace, f"{names.MONITOR_LABEL}=census")
+    prefix = names.profile_config_map("census", profile.hash)
+    parts = [each for name, each in kept.items() if name.startswith(prefix)]
+    return parts if len(parts) == 2 else None
+
+
 async def test_a_profile_of_several_config_maps_reaches_the_sidecars(
     api: Api, namespace: str, running: Operator, applying: Applying, tmp_path: Path
 ) -> None:
@@ -107,10 +116,8 @@ async def test_a_profile_of_several_config_maps_reaches_the_sidecars(
     given = await config_maps(api, namespace, f"{PROFILE_LABEL}=census-profile")
     assert len(given) == 2
     assert decode_profile(join_profile(map(content, given.values()))).hash == second.hash
-    kept = await config_maps(api, namespace, f"{names.MONITOR_LABEL}=census")
     for profile in (first, second):
-        prefix = names.profile_config_map("census", profile.hash)
-        parts = [each for name, each in kept.items() if name.startswith(prefix)]
+        parts = await eventually(partial(copies, api, namespace, profile))
         assert all(each["immutable"] for each in parts)
         assert decode_profile(join_profile(map(content, parts))).hash == profile.hash
     # A profile that fits one ConfigMap takes the place of the parts.

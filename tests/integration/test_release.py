@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -85,22 +85,23 @@ class Release:
         return path
 
     @contextlib.contextmanager
-    def programs(self, *more: str) -> Iterator[list[Path]]:
-        """Controller and injector, by default for all namespaces; their logs."""
+    def programs(self, *more: str, controlling: Sequence[str] = ()) -> Iterator[list[Path]]:
+        """Controller and injector, by default for all namespaces; their logs. `controlling`: the former's."""
         listen, metrics = free_port(), free_port()
         common = [f"--namespace={SYSTEM}", f"--sidecar-image={IMAGE}", *more]
         injecting = [
             *PROGRAM, "injector", *common, f"--kubeconfig={self.kubeconfig('driftline-injector')}",
             f"--listen=127.0.0.1:{listen}", f"--metrics=127.0.0.1:{free_port()}",
         ]  # fmt: skip
-        controlling = [
-            *PROGRAM, "controller", *common, f"--kubeconfig={self.kubeconfig('driftline-controller')}",
+        acting = [
+            *PROGRAM, "controller", *common, *controlling,
+            f"--kubeconfig={self.kubeconfig('driftline-controller')}",
             f"--metrics=127.0.0.1:{metrics}", f"--intake=127.0.0.1:{free_port()}",
             f"--injector-url=https://localhost:{listen}", "--lease-duration=3s", "--status-interval=1s",
             "--pull-interval=1s",
         ]  # fmt: skip
         logs = [self._directory / "controller.log", self._directory / "injector.log"]
-        with child(controlling, logs[0]), child(injecting, logs[1]):
+        with child(acting, logs[0]), child(injecting, logs[1]):
             yield logs
 
     async def uninstall(self, api: Api, namespace: str = SYSTEM) -> None:

@@ -8,7 +8,7 @@ import pytest
 from driftline.spec import Endpoint, Injection
 from driftline.spec.injection import AppPort
 from driftline_operator.controller.observed import NamespaceState, Observed
-from driftline_operator.controller.plan.preconditions import preconditions
+from driftline_operator.controller.plan.preconditions import caution, preconditions
 from driftline_operator.injection.original import original
 from driftline_operator.injection.sidecars import Settings
 
@@ -53,9 +53,37 @@ def test_a_service_by_name_follows_the_sidecar() -> None:
 
 
 def test_several_services_by_name_all_follow() -> None:
-    headless = service("http")
-    headless["metadata"], headless["spec"]["clusterIP"] = {"name": "census-headless"}, "None"
-    assert reasons(state(services=(service("http"), headless, service(9000, name="metrics")))) == []
+    assert reasons(state(services=(service("http"), headless(), service(9000, name="metrics")))) == []
+
+
+def headless(target: int | str = "http", **port: Any) -> Json:
+    given = service(target, **port)
+    given["metadata"], given["spec"]["clusterIP"] = {"name": "census-headless"}, "None"
+    return given
+
+
+def test_who_has_only_a_headless_service_is_told_what_goes_past() -> None:
+    """Its clients get addresses and no number; the app's own leads to the app, as before."""
+    said = caution(RENAME, state(services=(headless(),)))
+    assert "census-headless is headless" in said
+    assert "number 8080 go past" in said
+    assert reasons(state(services=(headless(),))) == [], "EndpointSlices lead to the sidecar all the same"
+
+
+@pytest.mark.parametrize(
+    ("given", "services"),
+    [
+        (RENAME, ()),
+        (RENAME, (headless(), service("http"))),
+        (RENAME, (headless("metrics"),)),
+        (SWAP, (headless(),)),
+        (REDIRECT, (headless(),)),
+    ],
+)
+def test_where_another_way_leads_to_the_sidecar_nothing_is_told(
+    given: Any, services: tuple[Json, ...]
+) -> None:
+    assert caution(given, state(services=services)) == ""
 
 
 def test_a_service_by_number_would_go_past_it() -> None:

@@ -8,13 +8,17 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from driftline.spec import Endpoint
 from driftline_operator import names
+from driftline_operator.cluster.api import ApiError
+from driftline_operator.cluster.resources import POD_MONITORS, Resource
 from driftline_operator.controller.observed import observe
 from driftline_operator.controller.plan.objects import pod_monitor
 from driftline_operator.injection.decide import decide
 from driftline_operator.injection.sidecars import Settings
+from driftline_operator.scraping import Scraping
 
 from tests.support.children import REPO, child, eventually, free_port
 from tests.support.patches import patched
@@ -155,3 +159,37 @@ def test_a_pod_monitor_names_ports_that_the_sidecars_have() -> None:
     labels = injected()["metadata"]["labels"]
     assert made["spec"]["selector"]["matchLabels"].items() <= labels.items()
     assert (made["metadata"]["namespace"], made["metadata"]["ownerReferences"][0]["uid"]) == ("ml", "u-1")
+
+
+class Server:
+    """Serves PodMonitors or not; None: doesn't answer."""
+
+    def __init__(self, *answers: bool | None) -> None:
+        self._answers = list(answers)
+
+    async def serves(self, resource: Resource) -> bool:
+        assert resource is POD_MONITORS
+        answer = self._answers.pop(0)
+        if answer is None:
+            raise ApiError(503, "", "away", "GET")
+        return answer
+
+
+async def test_a_prometheus_operator_that_comes_later_is_noticed_and_so_is_its_end() -> None:
+    scraping = Scraping("auto", Server(False, False, None, True, False))
+    assert not await scraping.look()
+    assert (scraping.pod_monitors, scraping.annotations) == (False, True)
+    await scraping.changed(0.0)
+    assert (scraping.pod_monitors, scraping.annotations) == (True, False)
+    await scraping.changed(0.0)
+    assert (scraping.pod_monitors, scraping.annotations) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "decided"),
+    [("podmonitor", (True, False)), ("annotations", (False, True)), ("none", (False, False))],
+)
+async def test_what_is_said_is_not_asked_about(wanted: str, decided: tuple[bool, bool]) -> None:
+    scraping = Scraping(wanted, Server())
+    assert not await scraping.look()
+    assert (scraping.pod_monitors, scraping.annotations) == decided

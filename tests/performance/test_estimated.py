@@ -35,6 +35,67 @@ def score_labels(scores: Floats, labels: Floats) -> ScoreLabels:
     return found
 
 
+def width(of: EstimatedPerformance, name: str) -> float:
+    low, high = of.metrics[name].low, of.metrics[name].high
+    assert low is not None
+    assert high is not None
+    return high - low
+
+
+class TestBlocks:
+    """Rows of an hour resemble each other: the calibration is less sure than so many rows would make it."""
+
+    ROWS = 20_000
+    RNG = np.random.default_rng(11)
+    SCORES = RNG.beta(2, 3, ROWS)
+    HOURS = RNG.normal(0, 0.8, 40)[np.arange(ROWS) * 40 // ROWS]
+    MOVED = 1 / (1 + np.exp(-(np.log(SCORES / (1 - SCORES)) + HOURS)))
+
+    def made(self, probability: Floats, *, blocks: bool) -> EstimatedPerformance:
+        labels = (np.random.default_rng(12).random(self.ROWS) < probability).astype(np.float64)
+        rows = self.ROWS if blocks else 0
+        builder = LabelsBuilder(score_edges(self.SCORES, labels), regression=False, rows=rows)
+        for part in np.array_split(np.arange(self.ROWS), 7):
+            builder.add(self.SCORES[part], labels[part], {})
+        found = builder.build()
+        assert isinstance(found, ScoreLabels)
+        assert (found.blocks is not None) == blocks
+        of = Calibrator.of(found)
+        assert of is not None
+        return estimate(of, self.SCORES, (self.SCORES > 0.5).astype(np.int64))
+
+    def test_count_every_row_once(self) -> None:
+        labels = (self.RNG.random(self.ROWS) < self.SCORES).astype(np.float64)
+        builder = LabelsBuilder(score_edges(self.SCORES), regression=False, rows=self.ROWS)
+        builder.add(self.SCORES, labels, {})
+        found = builder.build()
+        assert isinstance(found, ScoreLabels)
+        assert found.blocks is not None
+        whole = found.groups[0]
+        for counts, fine in zip(found.blocks.counts, (whole.negatives, whole.positives), strict=True):
+            assert counts.sum(axis=0).tolist() == np.add.reduceat(fine, found.blocks.starts).tolist()
+            assert counts.shape == (40, len(found.blocks.starts))
+        assert found.blocks.counts.sum(axis=(0, 2)).tolist() == [self.ROWS // 40] * 40
+
+    def test_of_independent_rows_change_little(self) -> None:
+        by_row, by_block = (self.made(self.SCORES, blocks=each) for each in (False, True))
+        for name in ("accuracy", "recall", "auc"):
+            assert width(by_block, name) == pytest.approx(width(by_row, name), rel=0.35)
+            assert by_block.metrics[name].value == by_row.metrics[name].value
+
+    def test_of_hours_that_differ_widen_the_interval(self) -> None:
+        by_row, by_block = (self.made(self.MOVED, blocks=each) for each in (False, True))
+        assert width(by_block, "accuracy") > 1.5 * width(by_row, "accuracy")
+        assert width(by_block, "recall") > 2 * width(by_row, "recall")
+
+    def test_too_few_rows_make_none(self) -> None:
+        builder = LabelsBuilder(score_edges(self.SCORES[:500]), regression=False, rows=500)
+        builder.add(self.SCORES[:500], np.ones(500), {})
+        found = builder.build()
+        assert isinstance(found, ScoreLabels)
+        assert found.blocks is None
+
+
 def calibrator(scores: Floats, labels: Floats) -> Calibrator:
     found = Calibrator.of(score_labels(scores, labels))
     assert found is not None

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from driftline.errors import ProfileError
-from driftline.labels import LabelsBuilder, score_edges
+from driftline.labels import LabelsBuilder, ScoreLabels, score_edges
 from driftline.pane import Axes
 from driftline.profile import ModelName, Profile, Season
 from driftline.profile_codec import decode_profile, encode_profile, sealed
@@ -112,7 +112,7 @@ def test_axes_count_on_the_profiles_hash() -> None:
 def test_labels_round_trip() -> None:
     rng = np.random.default_rng(4)
     scores = rng.beta(2, 5, 3000)
-    builder = LabelsBuilder(score_edges(scores), regression=False)
+    builder = LabelsBuilder(score_edges(scores), regression=False, rows=3000)
     segments = {"sex": column(texts(rng.integers(0, 2, 3000)))}
     builder.add(scores, (rng.uniform(size=3000) < scores).astype(float), segments)
     profile = sealed(replace(example(), labels=builder.build()))
@@ -122,6 +122,9 @@ def test_labels_round_trip() -> None:
     whole = read.labels.groups[0]
     assert whole.group.segment is None
     assert int(whole.negatives.sum() + whole.positives.sum()) == 3000  # type: ignore[union-attr]
+    assert isinstance(read.labels, ScoreLabels)
+    assert read.labels.blocks is not None
+    assert int(read.labels.blocks.counts.sum()) == 3000
 
 
 @pytest.mark.parametrize(

@@ -87,8 +87,8 @@ def test_a_good_monitor_has_what_the_file_says() -> None:
         ("{port: http}", "", "spec.endpoint: is required"),
         (
             "type: classification",
-            "type: ranking",
-            "spec.model.type: must be classification or regression, not 'ranking'",
+            "type: clustering",
+            "spec.model.type: must be classification, ranking or regression, not 'clustering'",
         ),
         (
             "name: employed",

@@ -38,6 +38,14 @@ def problems(text: str) -> list[str]:
     return [str(problem) for problem in error.value.problems]
 
 
+def test_another_kind_is_one_problem_that_names_both() -> None:
+    deployment = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\n"
+    assert problems(deployment) == ["kind: must be ModelMonitor or ShadowDeployment, not 'Deployment'"]
+    assert problems(f"{GOOD}\n---\n{deployment}") == [
+        "documents[1].kind: must be ModelMonitor or ShadowDeployment, not 'Deployment'"
+    ]
+
+
 def test_defaults() -> None:
     spec = read(GOOD).spec
     assert (str(spec.duration), spec.min_pairs, spec.on_pass, spec.on_fail) == (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import json
 import re
 import subprocess
@@ -10,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from e2e.cluster.build import helm, kubernetes_version
+from e2e.cluster.build import helm, kubernetes_version, tested
 
 CHART = Path(__file__).parents[2] / "charts" / "driftline"
 Json = dict[str, Any]
@@ -39,7 +41,7 @@ VALUES: dict[str, Json] = {
     },
     "no-candidates": {"shadow": {"candidates": False}},
     "candidates-without-policy": {"shadow": {"requirePolicy": False}},
-    "no-injection": {"injection": {"enabled": False, "failurePolicy": "Fail"}},
+    "no-injection": {"injection": {"enabled": False, "failurePolicy": "Fail", "guardArguments": False}},
     "network-policies": {
         "networkPolicy": {
             "enabled": True,
@@ -147,7 +149,7 @@ VALUES: dict[str, Json] = {
 }
 
 
-class Loader(yaml.SafeLoader):
+class Loader(yaml.CSafeLoader):
     """Takes `1e-09`, as Helm writes numbers, for one: PyYAML wants a dot in it."""
 
 
@@ -159,12 +161,17 @@ Loader.add_implicit_resolver(
 def render(values: Json, *options: str) -> subprocess.CompletedProcess[str]:
     """`helm template`, for the Kubernetes that the tests run."""
     command = [str(helm()), "template", "driftline", str(CHART), "--namespace", "driftline-system"]
-    command += ["--kube-version", kubernetes_version(), "--values", "-", *options]
+    command += ["--kube-version", kubernetes_version(tested()), "--values", "-", *options]
     return subprocess.run(command, input=json.dumps(values), capture_output=True, text=True, check=False)
 
 
 def documents(values: Json) -> list[Json]:
     """What is rendered, object by object."""
-    done = render(values)
+    return copy.deepcopy(_documents(json.dumps(values)))
+
+
+@functools.cache
+def _documents(values: str) -> list[Json]:
+    done = render(json.loads(values))
     assert done.returncode == 0, done.stderr
     return [each for each in yaml.load_all(done.stdout, Loader) if each]

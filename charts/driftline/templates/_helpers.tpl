@@ -44,6 +44,13 @@ annotations:
 
 {{- define "driftline.controller" -}}{{ include "driftline.fullname" . }}-controller{{- end -}}
 {{- define "driftline.hub" -}}{{ include "driftline.fullname" . }}-hub{{- end -}}
+{{- define "driftline.certificate" -}}{{ include "driftline.fullname" . }}-webhook{{- end -}}
+{{- define "driftline.authority" -}}{{ include "driftline.fullname" . }}-ca{{- end -}}
+{{- /* The Certificates of the chart, by commas: their Secrets outlive them, so both go before an uninstall. */ -}}
+{{- define "driftline.certificates" -}}
+{{- include "driftline.certificate" . -}}
+{{- if not .Values.certificates.certManager.issuerRef }},{{ include "driftline.authority" . }}{{ end -}}
+{{- end -}}
 {{- define "driftline.injector" -}}{{ include "driftline.fullname" . }}-injector{{- end -}}
 
 {{/* An image's reference: (dict "root" . "image" .Values.operator.image) */}}

@@ -69,3 +69,4 @@ SHADOW_BINDINGS: Final = Resource(
     namespaced=False,
 )
 POD_MONITORS: Final = Resource("monitoring.coreos.com", "v1", "podmonitors", "PodMonitor")
+CERTIFICATES: Final = Resource("cert-manager.io", "v1", "certificates", "Certificate")

@@ -103,6 +103,7 @@ class Watches:
         pod_monitors: bool,
     ) -> None:
         self._clock = clock
+        self._dirty: Callable[[str], None] | None = None
         self._places: tuple[str | None, ...] = tuple(namespaces) or (None,)
         self._pods = self._group(PODS, trim=trim_pod)
         self._services = self._group(SERVICES, trim=trim_plain)
@@ -116,11 +117,8 @@ class Watches:
         }
         self._shadows = self._group(SHADOW_DEPLOYMENTS, trim=trim_plain)
         self.config_maps = self._group(CONFIG_MAPS, metadata_only=True, trim=trim_plain)
-        self.pod_monitors = (
-            self._group(POD_MONITORS, metadata_only=True, trim=trim_plain, labels=_MANAGED)
-            if pod_monitors
-            else []
-        )
+        self.pod_monitors: list[Cache] = []
+        self.announce(served=pod_monitors)
         self.webhooks = Cache(WEBHOOKS, clock, labels=_MANAGED, metadata_only=True, trim=trim_plain)
         self._namespaces = [
             Cache(
@@ -134,6 +132,18 @@ class Watches:
         ]
         self.settings = self._own(CONFIG_MAPS, own, names.SETTINGS_CONFIG_MAP)
         self.certificate = self._own(SECRETS, own, certificate)
+
+    def announce(self, *, served: bool) -> list[Cache]:
+        """Begin the caches of PodMonitors anew, empty, or do without. They are run by who asks for them."""
+        marks = {"metadata_only": True, "trim": trim_plain, "labels": _MANAGED}
+        self.pod_monitors = self._group(POD_MONITORS, **marks) if served else []
+        for cache in self.pod_monitors:
+            cache.on_change(lambda key: self._tell(key[0]))
+        return self.pod_monitors
+
+    def _tell(self, namespace: str) -> None:
+        if self._dirty is not None:
+            self._dirty(namespace)
 
     def _group(self, resource: Resource, **options: Any) -> list[Cache]:
         return [Cache(resource, self._clock, namespace=each, **options) for each in self._places]
@@ -157,16 +167,19 @@ class Watches:
 
     def on_change(self, dirty: Callable[[str], None]) -> None:
         """Call `dirty` with the namespace whose plan may be another now."""
+        self._dirty = dirty  # the caches of PodMonitors come and go
         for cache in self.local:
-            cache.on_change(lambda key: dirty(key[0]))
+            if cache not in self.pod_monitors:
+                cache.on_change(lambda key: dirty(key[0]))
         for cache in self._namespaces:
             cache.on_change(lambda key: dirty(key[1]))
         prefix = names.webhook_configuration("")
         self.webhooks.on_change(lambda key: dirty(key[1].removeprefix(prefix)))
 
     def run(self, api: Api) -> list[asyncio.Task[None]]:
-        """One task for each cache."""
-        return [asyncio.create_task(cache.run(api), name=cache.resource.plural) for cache in self.every]
+        """One task for each cache but those of PodMonitors."""
+        lasting = [each for each in self.every if each not in self.pod_monitors]
+        return [asyncio.create_task(cache.run(api), name=cache.resource.plural) for cache in lasting]
 
     @property
     def waiting_for(self) -> list[str]:

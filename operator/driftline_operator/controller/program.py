@@ -11,7 +11,7 @@ import signal
 import ssl
 import time
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Any, Final
 
 import kopf
 import msgspec
@@ -25,7 +25,7 @@ from driftline_operator.certificates import store as certificates
 from driftline_operator.certificates.serving import load_certificate
 from driftline_operator.cluster.api import Api, ApiError, load
 from driftline_operator.cluster.lease import Leadership
-from driftline_operator.cluster.resources import MODEL_MONITORS, POD_MONITORS
+from driftline_operator.cluster.resources import MODEL_MONITORS, Object
 from driftline_operator.controller import handlers
 from driftline_operator.controller.apply import Applier, NotLeading
 from driftline_operator.controller.gather import Watches
@@ -54,6 +54,7 @@ from driftline_operator.fleet.metrics import FleetSeries
 from driftline_operator.fleet.pull import Puller
 from driftline_operator.injector.program import is_enabled
 from driftline_operator.injector.server import serve
+from driftline_operator.scraping import Scraping
 
 _log = logging.getLogger(__name__)
 
@@ -76,8 +77,7 @@ class Controller:
         settings: ControllerSettings,
         api: Api,
         configuration: client.Configuration,
-        *,
-        pod_monitors: bool,
+        scraping: Scraping,
     ) -> None:
         self._settings, self._api, self._configuration = settings, api, configuration
         self._stop = asyncio.Event()
@@ -86,6 +86,7 @@ class Controller:
         self._dirty = DirtyNamespaces(time.monotonic)
         self._store = MonitorStore(self._dirty.add)
         self._listed = False
+        self._list_now = asyncio.Event()
         self._taken_over = False
         self._turned = time.monotonic()
         self._watches = Watches(
@@ -93,7 +94,7 @@ class Controller:
             settings.watch_namespaces,
             time.monotonic,
             certificate=settings.certificate_secret,
-            pod_monitors=pod_monitors,
+            pod_monitors=scraping.pod_monitors,
         )
         self._lease = Leadership(
             api, settings.namespace, names.LEASE, settings.identity, time.monotonic, settings.lease_duration
@@ -102,7 +103,7 @@ class Controller:
             api, lambda: self._lease.remaining, self._watches.version, self._series.writes.inc
         )
         self._tokens = Tokens(api, self._applier)
-        self._announced = pod_monitors
+        self._scraping = scraping
         self._hub_access = HubAccess(api, settings.namespace, lambda: self._lease.held)
         self._hub_tls = HubTls(self._bundle)
         self._hub_client = (
@@ -171,13 +172,14 @@ class Controller:
         settings = self._settings
         switch = self._watches.settings.get(settings.namespace, names.SETTINGS_CONFIG_MAP)
         return Installation(
-            sidecar=settings.sidecar,
+            # Whether pods get annotations is part of what they would get now, as injectors decide it.
+            sidecar=msgspec.structs.replace(settings.sidecar, scrape=self._scraping.annotations),
             enabled=switch is None or is_enabled(switch),
             bundle=self._bundle(),
             service=(settings.namespace, settings.injector_service),
             url=settings.injector_url,
             failure_policy=settings.failure_policy,
-            pod_monitors=self._announced,
+            pod_monitors=self._scraping.pod_monitors,
             may_restart=settings.may_restart,
         )
 
@@ -201,10 +203,10 @@ class Controller:
         aside = await serve_aside(
             self._settings.metrics, self._registry, self._waiting_for, healthy=self._is_healthy, more=verdicts
         )
-        kopf_ready = asyncio.Event()
         tasks = [
             *self._watches.run(self._api),
-            asyncio.create_task(self._kopf(kopf_ready), name="kopf"),
+            asyncio.create_task(self._kopf(), name="kopf"),
+            asyncio.create_task(self._announce(), name="podmonitors"),
             asyncio.create_task(self._resync(), name="resync"),
             asyncio.create_task(self._lease.run(), name="lease"),
             asyncio.create_task(self._follow_lease(), name="leadership"),
@@ -214,8 +216,7 @@ class Controller:
             asyncio.create_task(self._serve_intake(), name="intake"),
             asyncio.create_task(self._follow_hub(), name="hub"),
         ]
-        await self._listening(kopf_ready, tasks)
-        for number in (signal.SIGTERM, signal.SIGINT):  # kopf has set its own by now
+        for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         try:
             waited = asyncio.create_task(self._stop.wait())
@@ -235,19 +236,21 @@ class Controller:
                     await runner.cleanup()
         return 0
 
-    async def _listening(self, ready: asyncio.Event, tasks: list[asyncio.Task[None]]) -> None:
-        """Until kopf has begun, or something ended."""
-        begun = asyncio.create_task(ready.wait())
-        await asyncio.wait({begun, *tasks}, return_when=asyncio.FIRST_COMPLETED)
-        begun.cancel()
-
     def _login(self) -> kopf.ConnectionInfo:
         token = self._configuration.api_key.get("BearerToken") if self._configuration.api_key else None
         return handlers.connection(self._configuration, token)
 
-    async def _kopf(self, ready: asyncio.Event) -> None:
-        registry = handlers.registry(self._store.note, self._login, own=self._settings.kubeconfig is None)
-        await handlers.watch(registry, self._settings.watch_namespaces, ready, self._stop)
+    async def _kopf(self) -> None:
+        loop = asyncio.get_running_loop()
+
+        def note(kind: str, body: Object) -> None:  # called in kopf's thread
+            loop.call_soon_threadsafe(self._store.note, kind, body)
+
+        def made() -> Any:
+            return handlers.registry(note, self._login, own=self._settings.kubeconfig is None)
+
+        # What went while it didn't watch, a list finds.
+        await handlers.watch(made, self._settings.watch_namespaces, self._list_now.set, self._stop)
 
     async def _resync(self) -> None:
         """List the monitors now and then, and look at every namespace: heals whatever was missed."""
@@ -260,10 +263,28 @@ class Controller:
                 self._store.replace(bodies)
                 self._listed = True
                 self._all()
-                await asyncio.sleep(self._settings.resync)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self._settings.resync):
+                        await self._list_now.wait()
+                self._list_now.clear()
             except ApiError as error:
                 _log.warning("resync: %s", error)
                 await asyncio.sleep(_RETRY)
+
+    async def _announce(self) -> None:
+        """Watch PodMonitors while the cluster has them; another Prometheus may come, or go."""
+        while True:
+            caches = self._watches.announce(served=self._scraping.pod_monitors)
+            self._all()
+            waited = asyncio.create_task(self._scraping.changed(self._settings.resync))
+            tasks = [waited, *(asyncio.create_task(each.run(self._api)) for each in caches)]
+            try:
+                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for each in tasks:
+                    each.cancel()
+            for each in done:
+                each.result()
 
     def _all(self) -> None:
         """Every namespace with monitors, or with entries of monitors that have gone."""
@@ -473,11 +494,7 @@ async def run(settings: ControllerSettings) -> int:
     """Run one replica."""
     configuration = await load(settings.kubeconfig)
     async with Api(configuration) as api:
-        scrape = settings.scrape
-        if scrape == "auto":
-            scrape = "podmonitor" if await api.serves(POD_MONITORS) else "annotations"
-        # The injectors decide the same: whether pods get annotations is part of what pods would get now.
-        sidecar = msgspec.structs.replace(settings.sidecar, scrape=scrape == "annotations")
-        settings = msgspec.structs.replace(settings, sidecar=sidecar)
-        controller = Controller(settings, api, configuration, pod_monitors=scrape == "podmonitor")
+        scraping = Scraping(settings.scrape, api)
+        await scraping.look()
+        controller = Controller(settings, api, configuration, scraping)
         return await controller.run()

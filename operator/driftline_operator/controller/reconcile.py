@@ -279,7 +279,12 @@ def found_of(
 ) -> list[Finding]:
     """The conditions of one monitor that its pods and their counts give, in their order."""
     injection = findings.injected(
-        each.observed, each.survey, each.hindrances, each.suspension, may_restart=may_restart
+        each.observed,
+        each.survey,
+        each.hindrances,
+        each.suspension,
+        caution=each.caution,
+        may_restart=may_restart,
     )
     referred = findings.reference_ready(each.observed, reference)
     ready = findings.ready(each.observed, injection, each.survey, referred, view.answered)

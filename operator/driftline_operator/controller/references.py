@@ -56,11 +56,22 @@ def copies(config_maps: Sequence[Object]) -> list[Copy]:
         metadata = each["metadata"]
         marks = metadata.get("annotations") or {}
         if names.MADE_ANNOTATION in marks and names.PROFILE_HASH_ANNOTATION in marks:
-            profile_hash, made = marks[names.PROFILE_HASH_ANNOTATION], marks[names.MADE_ANNOTATION]
+            profile_hash, made = marks[names.PROFILE_HASH_ANNOTATION], _made(metadata)
             further = _parts_of(f"{metadata['name']}-", config_maps)
             captured = names.CAPTURED_ANNOTATION in marks
             found.append(Copy(metadata["name"], profile_hash, made, further, captured))
     return sorted(found, key=lambda each: each.made, reverse=True)
+
+
+def _made(metadata: Object) -> str:
+    """When it came into force, RFC 3339; where somebody has written no such thing, when it was created."""
+    said = str(metadata["annotations"][names.MADE_ANNOTATION])
+    try:
+        if dt.datetime.fromisoformat(said).tzinfo is not None:
+            return said
+    except ValueError:
+        pass
+    return str(metadata.get("creationTimestamp") or "1970-01-01T00:00:00Z")
 
 
 def mounted_parts(monitor: str, config_maps: Sequence[Object]) -> tuple[str, ...]:

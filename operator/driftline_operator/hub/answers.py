@@ -64,18 +64,18 @@ class Mean(msgspec.Struct, frozen=True, kw_only=True):
     """Sums of one number over labelled rows: see `driftline.performance.aggregates.MeanSums`."""
 
     requests: int
-    rows: int
+    rows: float
     total: float
     squares: float
     products: float
-    sizes: int
+    sizes: float
 
 
 class Confusion(msgspec.Struct, frozen=True, kw_only=True):
     """Labelled rows by [label, predicted]."""
 
     classes: tuple[str, ...]
-    counts: tuple[tuple[int, ...], ...]
+    counts: tuple[tuple[float, ...], ...]
 
 
 class CellIs(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -10,7 +10,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from math import floor, log
+from math import exp, floor, log
 from typing import Any, Final
 
 import msgspec
@@ -152,7 +152,7 @@ def _sqlite(url: sa.URL, connections: int) -> Engine:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA cache_size=-65536")
-        for name, function in (("ln", log), ("floor", floor)):
+        for name, function in (("ln", log), ("exp", exp), ("floor", floor)):
             connection.create_function(name, 1, _or_null(function), deterministic=True)
 
     @sa.event.listens_for(engine, "begin")

@@ -88,7 +88,7 @@ def label_rows(known: Known, labels: Iterable[Label], now: float) -> list[Row]:
     """Rows of `labels`, one for each id and time. Raises Refusal (400)."""
     rows: dict[tuple[str, float], Row] = {}
     for index, each in enumerate(labels):
-        kept = outcomes.keep(known.kind, each.label, f"labels[{index}].label")
+        kept = outcomes.keep_label(known.kind, each.label, f"labels[{index}].label")
         at = now if each.at is None else each.at
         rows[each.id, at] = {
             "id": each.id,

@@ -23,12 +23,20 @@ class Kept(NamedTuple):
 
 
 def keep(kind: str, outcome: Outcome, field: str) -> Kept:
-    """Of a classification the class's name, of a regression the number. Raises Refusal (400)."""
+    """Of a classification the class's name, of others the number. Raises Refusal (400)."""
     if outcome is None:
         return Kept(None, None)
-    if kind != "regression":
+    if kind == "classification":
         return Kept(class_name(outcome), None)
     return Kept(None, _number(outcome, field))
+
+
+def keep_label(kind: str, outcome: Outcome, field: str) -> Kept:
+    """The same of a label; an item's relevance is never negative. Raises Refusal (400)."""
+    kept = keep(kind, outcome, field)
+    if kind == "ranking" and kept.value is not None and kept.value < 0:
+        raise Refusal(400, "a relevance must not be negative", field=field, value=outcome)
+    return kept
 
 
 def class_name(outcome: str | float | bool) -> str:
@@ -46,7 +54,7 @@ def _number(outcome: str | float | bool, field: str) -> float:
     except ValueError:
         value = float("nan")
     if isnan(value):
-        raise Refusal(400, "a regression's outcome must be a number", field=field, value=outcome)
+        raise Refusal(400, "must be a number: the model predicts no classes", field=field, value=outcome)
     return bounded(value, field)
 
 

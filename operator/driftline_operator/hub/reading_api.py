@@ -12,6 +12,7 @@ from driftline.performance.aggregates import (
     MeanSums,
     MulticlassSums,
     PredictionCounts,
+    RankingSums,
     RegressionSums,
 )
 from driftline.performance.report import Metric
@@ -20,11 +21,11 @@ from driftline.profile import Profile
 from sqlalchemy.engine import Connection
 
 from driftline_operator.hub import reading, registry
-from driftline_operator.hub.aggregates import By, Cell, Window, open_window, outcomes, sums
+from driftline_operator.hub.aggregates import By, Cell, Sums, measured, open_window, outcomes, sums
 from driftline_operator.hub.answers import CellIs, Cells, Confusion, Erased, Mean
 from driftline_operator.hub.evaluation import figures
-from driftline_operator.hub.evaluation.asked import bins_of
-from driftline_operator.hub.evaluation.sums import Part, Sums
+from driftline_operator.hub.evaluation.asked import bins_of, measure_of
+from driftline_operator.hub.evaluation.sums import Part
 from driftline_operator.hub.hub import Hub
 from driftline_operator.hub.reading import FoundId
 from driftline_operator.hub.refusal import Refusal
@@ -125,17 +126,17 @@ def _cells(
     counts_only: bool = False,
     estimate: bool = False,
 ) -> Cells:
-    regression = known.kind == "regression"
+    numeric, measure = known.kind != "classification", measure_of(known.monitor.spec)
     profile = profile_of(connection, known)
     bins = bins_of(known.monitor.spec, profile)
-    with open_window(connection, known.id, start, end, bins, regression=regression) as window:
+    with open_window(connection, known.id, start, end, bins, numeric=numeric) as window:
         counts = outcomes.coverage(window, by)
-        found = {} if counts_only else _sums(window, known, by)
-        predicted = sums.predicted(window, by, known.positive) if estimate else {}
-    measured = len(found) <= MOST_MEASURED
+        found = {} if counts_only else dict(measured(window, measure, by))
+        predicted = sums.predicted(window, by, measure.positive) if estimate else {}
+    few = len(found) <= MOST_MEASURED
     estimated = _estimated(predicted, profile)
     cells = tuple(
-        _cell(cell, Part(found.get(cell), counts[cell]), estimated.get(cell, {}), measured=measured)
+        _cell(cell, Part(found.get(cell), counts[cell]), estimated.get(cell, {}), said=few)
         for cell in sorted(counts, key=_order)
     )
     return Cells(start=start, end=end, age=by.age, cells=cells)
@@ -157,15 +158,8 @@ def _order(cell: Cell) -> tuple[float, str, str, str]:
     return cell.bucket or 0.0, cell.version, cell.variant, cell.value or ""
 
 
-def _sums(window: Window, known: Known, by: By) -> dict[Cell, Sums]:
-    if known.kind == "regression":
-        return {**sums.regression(window, by)}
-    positive = known.positive
-    return {**(sums.multiclass(window, by) if positive is None else sums.binary(window, positive, by))}
-
-
-def _cell(cell: Cell, part: Part, estimated: dict[str, Metric], *, measured: bool) -> CellIs:
-    said = figures.sliced(part) if measured else None
+def _cell(cell: Cell, part: Part, estimated: dict[str, Metric], *, said: bool) -> CellIs:
+    found = figures.sliced(part) if said else None
     return CellIs(
         version=cell.version,
         variant=cell.variant,
@@ -175,8 +169,8 @@ def _cell(cell: Cell, part: Part, estimated: dict[str, Metric], *, measured: boo
         labelled=part.labels,
         confusion=_confusion(part.sums),
         means={} if part.sums is None else _means(part.sums),
-        metrics={} if said is None else said.metrics,
-        auc_bound=None if said is None else said.auc_bound,
+        metrics={} if found is None else found.metrics,
+        auc_bound=None if found is None else found.auc_bound,
         estimated=estimated,
     )
 
@@ -189,7 +183,7 @@ def _confusion(found: Sums | None) -> Confusion | None:
     return None
 
 
-def _rows(counts: list[list[int]]) -> tuple[tuple[int, ...], ...]:
+def _rows(counts: list[list[float]]) -> tuple[tuple[float, ...], ...]:
     return tuple(tuple(row) for row in counts)
 
 
@@ -198,6 +192,7 @@ def _means(found: Sums) -> dict[str, Mean]:
         BinarySums: ("errors", "log_loss", "brier"),
         MulticlassSums: ("errors",),
         RegressionSums: ("errors", "absolute", "squares", "percentage"),
+        RankingSums: ("ndcg", "average_precision", "reciprocal_rank"),
     }[type(found)]
     return {name: _mean(getattr(found, name)) for name in names}
 

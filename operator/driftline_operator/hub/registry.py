@@ -43,7 +43,7 @@ class Known:
 
     @property
     def kind(self) -> str:
-        """`classification` or `regression`."""
+        """`classification`, `regression` or `ranking`."""
         return self.monitor.spec.model.type
 
     @property
@@ -56,17 +56,6 @@ class Known:
         """The features that are stored."""
         labels = self.monitor.spec.labels
         return frozenset() if labels is None else frozenset(labels.features)
-
-    @property
-    def positive(self) -> str | None:
-        """The positive class, as predictions and labels name it; None: of several classes, or not known."""
-        prediction = self.monitor.spec.schema.prediction
-        positive, classes = prediction.positive, prediction.classes
-        if isinstance(positive, str):
-            return positive
-        if positive is not None:
-            return classes[positive] if positive < len(classes) else str(positive)
-        return classes[1] if len(classes) == 2 else None
 
     @property
     def kpis(self) -> frozenset[str]:

@@ -21,7 +21,6 @@ from driftline_operator.cluster.api import Api, load
 from driftline_operator.cluster.resources import (
     CONFIG_MAPS,
     MODEL_MONITORS,
-    POD_MONITORS,
     SECRETS,
     Object,
     Resource,
@@ -32,6 +31,7 @@ from driftline_operator.injection.sidecars import Settings
 from driftline_operator.injector.monitors import Monitors
 from driftline_operator.injector.review import Question
 from driftline_operator.injector.server import Series, application, serve
+from driftline_operator.scraping import Scraping
 
 _log = logging.getLogger(__name__)
 
@@ -64,6 +64,7 @@ class Injector:
         self._tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         self._certified = False
         self._sidecar = settings.sidecar
+        self._scraping = Scraping(settings.scrape, api)
         self._stop = asyncio.Event()
         self._registry = CollectorRegistry()
         self._series = Series(self._registry)
@@ -101,11 +102,12 @@ class Injector:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
-        await self._choose_scraping()
+        await self._scraping.look()
         for cache in self._watched:
             cache.on_change(partial(self._note, cache))
         self._certificate.on_change(lambda _: self._load_certificate())
         watches = [asyncio.create_task(cache.run(self._api)) for cache in self._caches]
+        watches.append(asyncio.create_task(self._follow_scraping()))
         aside = await serve_aside(self._settings.metrics, self._registry, self._waiting_for)
         webhook: web.AppRunner | None = None
         try:
@@ -142,11 +144,10 @@ class Injector:
         switch = self._switch.get(self._settings.namespace, names.SETTINGS_CONFIG_MAP)
         return switch is None or is_enabled(switch)
 
-    async def _choose_scraping(self) -> None:
-        scrape = self._settings.scrape
-        if scrape == "auto":
-            scrape = "podmonitor" if await self._api.serves(POD_MONITORS) else "annotations"
-        self._sidecar = msgspec.structs.replace(self._sidecar, scrape=scrape == "annotations")
+    async def _follow_scraping(self) -> None:
+        while True:
+            self._sidecar = msgspec.structs.replace(self._sidecar, scrape=self._scraping.annotations)
+            await self._scraping.changed()
 
     def _load_certificate(self) -> None:
         found = self._certificate.get(self._settings.namespace, self._settings.certificate_secret)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from typing import Final
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, Histogram
@@ -12,8 +15,12 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from driftline_operator.injection.decide import Decision
 from driftline_operator.injector.review import BadReview, Question, answer, read
 
-MOST_BYTES = 4 << 20
-"""A review holds the pod: 1.5 MiB at most in etcd, more as JSON. A larger one is admitted as it is."""
+MOST_BYTES = 3 << 20
+"""No API server takes a larger request, and a review holds the pod. A larger one is admitted as it is."""
+MOST_BYTES_AT_ONCE = 24 << 20
+"""Of all reviews that are being read or answered: the port is open to whoever is in the cluster's network."""
+READ_SECONDS = 5.0
+"""The API server waits no longer for its answer."""
 
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0, 5.0)
 
@@ -36,25 +43,52 @@ class Series:
         )
 
 
-def application(decide: Callable[[Question], Decision], series: Series) -> web.Application:
+class Room:
+    """Bytes of the bodies that are held at once."""
+
+    def __init__(self, most: int = MOST_BYTES_AT_ONCE, seconds: float = READ_SECONDS) -> None:
+        """`seconds`: for one body to come."""
+        self._left, self._seconds = most, seconds
+
+    @contextlib.asynccontextmanager
+    async def body(self, request: web.Request) -> AsyncIterator[bytes]:
+        """A whole body, held for the block's length. Raises the web.HTTPException that says why not."""
+        parts: list[bytes] = []
+        held = 0
+        try:
+            async with asyncio.timeout(self._seconds):
+                async for part in request.content.iter_any():
+                    if held + len(part) > MOST_BYTES:
+                        raise web.HTTPRequestEntityTooLarge(MOST_BYTES, held + len(part))
+                    if len(part) > self._left:
+                        raise web.HTTPServiceUnavailable(text="too many reviews at once\n")
+                    self._left -= len(part)
+                    held += len(part)
+                    parts.append(part)
+            yield b"".join(parts)
+        except TimeoutError:
+            raise web.HTTPRequestTimeout from None
+        finally:
+            self._left += held
+
+
+_REFUSED: Final = {413: "TooLarge", 503: "Busy", 408: "TooSlow"}
+
+
+def application(
+    decide: Callable[[Question], Decision], series: Series, room: Room | None = None
+) -> web.Application:
     """`POST /inject/NAMESPACE/MONITOR/UID/GENERATION`, which entry asks, and behind it `injection.told`'s."""
+
+    room = Room() if room is None else room
 
     async def inject(request: web.Request) -> web.Response:
         try:
-            body = await request.read()
-        except web.HTTPRequestEntityTooLarge:
-            series.reviews.labels("TooLarge").inc()
+            async with room.body(request) as body:
+                return _reviewed(body, request.match_info.get("told", ""), decide, series)
+        except web.HTTPException as refused:
+            series.reviews.labels(_REFUSED[refused.status]).inc()
             raise
-        began = time.perf_counter()
-        try:
-            question = read(body, request.match_info.get("told", ""))
-        except BadReview as error:
-            series.reviews.labels("BadReview").inc()
-            return web.json_response({"error": str(error)}, status=400)
-        found = answer(question, decide)
-        series.reviews.labels(found.word).inc()
-        series.seconds.observe(time.perf_counter() - began)
-        return web.Response(body=found.body, content_type="application/json")
 
     async def healthy(_: web.Request) -> web.Response:
         return web.Response(text="ok\n")
@@ -65,6 +99,19 @@ def application(decide: Callable[[Question], Decision], series: Series) -> web.A
     app.router.add_post(path + "/{told:.+}", inject)
     app.router.add_get("/healthz", healthy)
     return app
+
+
+def _reviewed(body: bytes, told: str, decide: Callable[[Question], Decision], series: Series) -> web.Response:
+    began = time.perf_counter()
+    try:
+        question = read(body, told)
+    except BadReview as error:
+        series.reviews.labels("BadReview").inc()
+        return web.json_response({"error": str(error)}, status=400)
+    found = answer(question, decide)
+    series.reviews.labels(found.word).inc()
+    series.seconds.observe(time.perf_counter() - began)
+    return web.Response(body=found.body, content_type="application/json")
 
 
 async def serve(app: web.Application, host: str, port: int, tls: ssl.SSLContext) -> tuple[web.AppRunner, int]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,8 @@ from driftline.errors import IncompatiblePanes
 from driftline.performance.bins import ScoreBins
 
 Integers = NDArray[np.int64]
+Counts = NDArray[Any]
+"""int64; of rows that have weights float64."""
 
 NEGATIVE, POSITIVE, NOT_PREDICTED = 0, 1, 2
 """Places of a prediction in `BinarySums.counts`; the first two are a label's places too."""
@@ -33,18 +36,22 @@ class MeanSums:
 
     SQL: an inner GROUP BY request giving m and s, an outer SUM; or, where every request is one row,
     COUNT(*), SUM(x), SUM(x * x).
+
+    Rows that were sampled with probability 1 / w count w times: m and s are then sums of w and w x. The
+    mean is Hájek's, its variance between requests that of the linearised ratio (Särndal, Swensson and
+    Wretman 1992, 5.7).
     """
 
     requests: int = 0
-    rows: int = 0
-    """Sum of m."""
+    rows: float = 0
+    """Sum of m; an integer where no row has a weight."""
     total: float = 0.0
     """Sum of s."""
     squares: float = 0.0
     """Sum of s^2."""
     products: float = 0.0
     """Sum of m s."""
-    sizes: int = 0
+    sizes: float = 0
     """Sum of m^2."""
 
     def __add__(self, other: MeanSums) -> MeanSums:
@@ -64,8 +71,8 @@ class ScoreCounts:
     """Labelled rows by score bin, int64 (bins,) each. Rows without a score are not here."""
 
     bins: ScoreBins
-    negatives: Integers
-    positives: Integers
+    negatives: Counts
+    positives: Counts
 
     @classmethod
     def empty(cls, bins: ScoreBins) -> ScoreCounts:
@@ -87,8 +94,8 @@ class BinarySums:
     """
 
     bins: ScoreBins
-    counts: Integers
-    """int64 (3, 2, bins + 1): rows by [predicted, label, bin]; the last bin: rows without a score."""
+    counts: Counts
+    """(3, 2, bins + 1): rows by [predicted, label, bin]; the last bin: rows without a score."""
     scores: Floats
     """float64 (bins,): sum of the scores by bin."""
     errors: MeanSums = field(default_factory=MeanSums)
@@ -97,13 +104,14 @@ class BinarySums:
     """x = `from_rows.log_losses` of the label; rows that have a score in [0, 1]."""
     brier: MeanSums = field(default_factory=MeanSums)
     """x = (score - label)^2; rows that have a score in [0, 1]."""
-    outside: int = 0
+    outside: float = 0
     """Rows whose score is finite and outside [0, 1]."""
 
     @classmethod
-    def empty(cls, bins: ScoreBins) -> BinarySums:
+    def empty(cls, bins: ScoreBins, *, weighted: bool = False) -> BinarySums:
         """No rows: the neutral element of adding."""
-        return cls(bins, np.zeros((3, 2, bins.count + 1), np.int64), np.zeros(bins.count))
+        kind = np.float64 if weighted else np.int64
+        return cls(bins, np.zeros((3, 2, bins.count + 1), kind), np.zeros(bins.count))
 
     def __add__(self, other: BinarySums) -> BinarySums:
         """Both together. Raises IncompatiblePanes for unlike bins."""
@@ -121,16 +129,16 @@ class BinarySums:
     @property
     def rows(self) -> int:
         """Labelled rows."""
-        return int(self.counts.sum())
+        return round(float(self.counts.sum()))
 
     def by_score(self) -> ScoreCounts:
         """Labels by score bin, whatever was predicted."""
         negatives, positives = self.counts[:, :, :-1].sum(axis=0)
         return ScoreCounts(self.bins, negatives, positives)
 
-    def confusion(self) -> Integers:
-        """int64 (2, 2): rows by [label, predicted], as scikit-learn has it; only rows with a prediction."""
-        found: Integers = self.counts[:2].sum(axis=2).T
+    def confusion(self) -> Counts:
+        """(2, 2): rows by [label, predicted], as scikit-learn has it; only rows with a prediction."""
+        found: Counts = self.counts[:2].sum(axis=2).T
         return found
 
 
@@ -143,8 +151,8 @@ class MulticlassSums:
 
     classes: tuple[str, ...]
     """Sorted; those seen as a label or a prediction."""
-    confusion: Integers
-    """int64 (k, k): rows by [label, predicted]."""
+    confusion: Counts
+    """(k, k): rows by [label, predicted]."""
     errors: MeanSums = field(default_factory=MeanSums)
     """x = 1 where the prediction isn't the label."""
     log_loss: MeanSums = field(default_factory=MeanSums)
@@ -175,7 +183,7 @@ class LabelMoments:
     """
 
     shift: float = 0.0
-    rows: int = 0
+    rows: float = 0
     sums: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
     """Sums of d, d^2, d^3, d^4."""
     cross: tuple[float, float] = (0.0, 0.0)
@@ -259,6 +267,13 @@ class RankingSums:
     without_relevant: int = 0
     """Lists without any relevant item: left out, and said."""
 
+    @property
+    def errors(self) -> MeanSums:
+        """x = 1 - NDCG."""
+        of = self.ndcg
+        total = of.rows - of.total
+        return MeanSums(of.requests, of.rows, total, of.rows - 2 * of.total + of.squares, total, of.sizes)
+
     def __add__(self, other: RankingSums) -> RankingSums:
         """Both together."""
         return RankingSums(
@@ -308,12 +323,12 @@ class CoverageCounts:
 class PredictionCounts:
     """All predictions, labelled or not, by what was predicted and score bin: what estimates read.
 
-    Classification: int64 (3, bins + 1), by [predicted, bin] as in `BinarySums`. Regression: the same with
+    Classification: (3, bins + 1), by [predicted, bin] as in `BinarySums`. Regression: the same with
     everything in `NOT_PREDICTED` and the bins of `ResidualLabels`.
     """
 
     bins: ScoreBins
-    counts: Integers
+    counts: Counts
 
     def __add__(self, other: PredictionCounts) -> PredictionCounts:
         """Both together. Raises IncompatiblePanes for unlike bins."""
@@ -335,13 +350,18 @@ class FeedbackCounts:
 
 @dataclass(frozen=True, slots=True)
 class KpiSums:
-    """Events of one KPI in one window and variant. `values`: x = an event's value, a request = its id."""
+    """Events of one KPI in one window and variant. `values`: x = an event's value, a request = its id.
+
+    Where predictions were sampled all of it is of the traffic that they stand for: sums of weights.
+    """
 
     values: MeanSums = field(default_factory=MeanSums)
-    converted: int = 0
+    converted: float = 0
     """Predictions that have at least one event."""
-    predictions: int = 0
+    predictions: float = 0
     """Predictions that could have one."""
+    sizes: float = 0
+    """Sum of their weights' squares; the same as `predictions` where all were kept."""
 
     def __add__(self, other: KpiSums) -> KpiSums:
         """Both together."""
@@ -349,6 +369,7 @@ class KpiSums:
             self.values + other.values,
             self.converted + other.converted,
             self.predictions + other.predictions,
+            self.sizes + other.sizes,
         )
 
 
@@ -360,9 +381,9 @@ def same_bins(a: ScoreBins, b: ScoreBins) -> None:
         )
 
 
-def _widened(sums: MulticlassSums, classes: tuple[str, ...]) -> Integers:
+def _widened(sums: MulticlassSums, classes: tuple[str, ...]) -> Counts:
     """Its confusion counts on more classes."""
     place = [classes.index(name) for name in sums.classes]
-    wide = np.zeros((len(classes), len(classes)), np.int64)
+    wide = np.zeros((len(classes), len(classes)), sums.confusion.dtype)
     wide[np.ix_(place, place)] = sums.confusion
     return wide

@@ -62,7 +62,7 @@ def reliability(sums: BinarySums, groups: int = GROUPS) -> tuple[ReliabilityRow,
     effect = design_effect(sums.errors)
     n, positives, scores = _grouped(sums, groups)
     return tuple(
-        ReliabilityRow(int(rows), float(score / rows), proportion(int(hits), int(rows), effect))
+        ReliabilityRow(int(rows), float(score / rows), proportion(float(hits), float(rows), effect))
         for rows, hits, score in zip(n, positives, scores, strict=True)
     )
 

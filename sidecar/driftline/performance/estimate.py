@@ -68,7 +68,7 @@ class Estimate:
     value: float | None
     low: float | None = None
     high: float | None = None
-    n: int = 0
+    n: float = 0
     reason: Undefined | None = None
     method: str = ""
     level: float = 0.95
@@ -81,12 +81,12 @@ class Estimate:
             raise ValueError("an estimate without a value must say why")
 
 
-def undefined(reason: Undefined, n: int = 0) -> Estimate:
+def undefined(reason: Undefined, n: float = 0) -> Estimate:
     """No value, for that reason."""
     return Estimate(None, n=n, reason=reason)
 
 
-def interval(value: float, half: float | None, n: int, method: str, level: float = 0.95) -> Estimate:
+def interval(value: float, half: float | None, n: float, method: str, level: float = 0.95) -> Estimate:
     """A symmetric interval, value ± half; `half` None: there is none for want of rows."""
     if not math.isfinite(value) or (half is not None and not math.isfinite(half)):
         return undefined(Undefined.OVERFLOW, n)
@@ -95,7 +95,7 @@ def interval(value: float, half: float | None, n: int, method: str, level: float
     return Estimate(value, value - half, value + half, n, method=method, level=level)
 
 
-def between(value: float, low: float, high: float, n: int, method: str, level: float = 0.95) -> Estimate:
+def between(value: float, low: float, high: float, n: float, method: str, level: float = 0.95) -> Estimate:
     """An interval of its own shape; it always holds the value, whatever rounding did."""
     return Estimate(value, min(low, value), max(high, value), n, method=method, level=level)
 

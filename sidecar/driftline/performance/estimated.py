@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from driftline.columns import Floats
 from driftline.isotonic import isotonic
-from driftline.labels import Group, ResidualGroup, ResidualLabels, ScoreLabels
-from driftline.performance.aggregates import NEGATIVE, POSITIVE, PredictionCounts
+from driftline.labels import Group, LabelBlocks, ResidualGroup, ResidualLabels, ScoreLabels
+from driftline.performance.aggregates import NEGATIVE, POSITIVE, Counts, PredictionCounts
 from driftline.performance.binary import Metrics
 from driftline.performance.bins import ScoreBins
 from driftline.performance.curves import auc_value
@@ -58,8 +58,8 @@ class Calibrator:
     def of(cls, labels: ScoreLabels, group: Group | None = None, effect: float = 1.0) -> Calibrator | None:
         """Of a group of the reference's rows (all: None); None where the reference has no such group.
 
-        `effect`: the design effect of the reference's errors: so many rows count as one where they are
-        resampled.
+        Of all rows consecutive blocks are resampled, where the profile has them: rows of an hour resemble
+        each other. Else single rows are, of which `effect` count as one.
         """
         held = next((of for of in labels.groups if of.group == (group or Group())), None)
         if held is None:
@@ -69,7 +69,9 @@ class Calibrator:
         return cls(
             ScoreBins(labels.edges),
             isotonic(positives, rows),
-            _resampled(positives, negatives, effect),
+            _resampled(positives, negatives, effect)
+            if labels.blocks is None or group not in (None, Group())
+            else _by_block(positives, negatives, labels.blocks),
             _around(rows, NEIGHBOURS),
         )
 
@@ -81,6 +83,19 @@ def _resampled(positives: Floats, negatives: Floats, effect: float) -> Floats:
     rows = max(1, round(float(cells.sum()) / effect))
     drawn = rng.multinomial(rows, cells / cells.sum(), REPLICATES).astype(np.float64)
     p, n = drawn[:, : len(positives)], drawn[:, len(positives) :]
+    return np.array([isotonic(hits, hits + misses) for hits, misses in zip(p, n, strict=True)])
+
+
+def _by_block(positives: Floats, negatives: Floats, blocks: LabelBlocks) -> Floats:
+    """Isotonic fits of a block bootstrap: labels of a coarse bin grow or shrink as drawn blocks have them."""
+    rng = np.random.default_rng(0)
+    number = blocks.counts.shape[1]
+    times = rng.multinomial(number, np.full(number, 1 / number), REPLICATES)
+    coarse = np.repeat(np.arange(blocks.starts.size), np.diff(np.append(blocks.starts, positives.size)))
+    n, p = (
+        held * (times @ of / np.maximum(of.sum(axis=0), 1))[:, coarse]
+        for held, of in zip((negatives, positives), blocks.counts, strict=True)
+    )
     return np.array([isotonic(hits, hits + misses) for hits, misses in zip(p, n, strict=True)])
 
 
@@ -150,12 +165,21 @@ def _reason(counts: PredictionCounts, calibrator: Calibrator, share: float | Non
     return Undefined.UNSUPPORTED if share > MOST_UNSUPPORTED else None
 
 
-def _drawn(counts: NDArray[np.int64], replicates: Floats) -> dict[str, Floats]:
+def _drawn(counts: Counts, replicates: Floats) -> dict[str, Floats]:
     """Metrics of labels drawn under each resampled calibration: (replicates,) by name."""
     rng = np.random.default_rng(1)
+    counts = _whole(counts, rng)
     positives = rng.binomial(counts[None], np.clip(replicates[:, None, :], 0.0, 1.0)).astype(np.float64)
     negatives = counts[None] - positives
     return {name: _value(name, positives, negatives) for name in METRICS}
+
+
+def _whole(counts: Counts, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Rows with weights as whole ones: rounded up as often as their fraction says."""
+    if counts.dtype.kind == "i":
+        return counts
+    found: NDArray[np.int64] = np.floor(counts + rng.random(counts.shape)).astype(np.int64)
+    return found
 
 
 def _value(name: str, positives: Floats, negatives: Floats) -> Floats:

@@ -81,7 +81,7 @@ def _group(
     effect = design_effect(of.errors)
     itself = Estimate(0.0, 0.0, 0.0, mine.n), Estimate(1.0, 1.0, 1.0, mine.n)
     spd, impact = itself if is_largest else (difference(mine, theirs), ratio(mine, theirs))
-    return GroupFairness(mine.n, confusion_metrics(Confusion.of(of), effect), spd, impact)
+    return GroupFairness(round(mine.n), confusion_metrics(Confusion.of(of), effect), spd, impact)
 
 
 def _rates(of: BinarySums) -> dict[str, Rate]:

@@ -86,7 +86,7 @@ def wilson_bounds(hits: float, n: float, level: float = LEVEL) -> tuple[float, f
 
 
 def proportion(
-    hits: int, n: int, effect: float = 1.0, empty: Undefined = Undefined.NO_ROWS, level: float = LEVEL
+    hits: float, n: float, effect: float = 1.0, empty: Undefined = Undefined.NO_ROWS, level: float = LEVEL
 ) -> Estimate:
     """hits / n with Wilson's interval on n / effect rows; undefined for `empty` where n is 0."""
     if n == 0:
@@ -95,7 +95,7 @@ def proportion(
     return between(hits / n, low, high, n, "wilson", level)
 
 
-def logit_interval(value: float, variance: float, units: float, n: int, method: str) -> Estimate:
+def logit_interval(value: float, variance: float, units: float, n: float, method: str) -> Estimate:
     """Of a value in [0, 1] with that variance: normal on the logit scale, which never leaves [0, 1].
 
     Without variance (0 or 1 exactly, all alike) the interval is Wilson's on `units`, the smaller class: a

@@ -37,7 +37,7 @@ def multiclass_performance(sums: MulticlassSums) -> MulticlassPerformance:
     """All metrics; averages run over the classes seen as a label or a prediction."""
     effect = design_effect(sums.errors)
     confusion = sums.confusion
-    rows = int(confusion.sum())
+    rows = confusion.sum().item()
     by_class = {
         name: confusion_metrics(_against_rest(sums, place), effect) for place, name in enumerate(sums.classes)
     }
@@ -45,7 +45,7 @@ def multiclass_performance(sums: MulticlassSums) -> MulticlassPerformance:
         by_class.setdefault(name, confusion_metrics(Confusion(rows, 0, 0, 0), effect))["auc"] = auc(
             counts, effect
         )
-    metrics: Metrics = {"accuracy": proportion(int(np.trace(confusion)), rows, effect)}
+    metrics: Metrics = {"accuracy": proportion(np.trace(confusion).item(), rows, effect)}
     for name in AVERAGED:
         macro, weighted = _averages(sums, name, effect)
         metrics |= {f"{name}_macro": macro, f"{name}_weighted": weighted}
@@ -56,14 +56,14 @@ def multiclass_performance(sums: MulticlassSums) -> MulticlassPerformance:
         else undefined(Undefined.NO_SCORES if rows else Undefined.NO_ROWS)
     )
     zero = {name: tuple(of for of in sums.classes if by_class[of][name].value is None) for name in AVERAGED}
-    return MulticlassPerformance(rows, metrics, by_class, zero, effect)
+    return MulticlassPerformance(round(rows), metrics, by_class, zero, effect)
 
 
 def _against_rest(sums: MulticlassSums, place: int) -> Confusion:
     c = sums.confusion
-    tp = int(c[place, place])
-    fp, fn = int(c[:, place].sum()) - tp, int(c[place].sum()) - tp
-    return Confusion(int(c.sum()) - tp - fp - fn, fp, fn, tp)
+    tp = c[place, place].item()
+    fp, fn = c[:, place].sum().item() - tp, c[place].sum().item() - tp
+    return Confusion(c.sum().item() - tp - fp - fn, fp, fn, tp)
 
 
 def _averages(sums: MulticlassSums, name: str, effect: float) -> tuple[Estimate, Estimate]:

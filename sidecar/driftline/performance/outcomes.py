@@ -31,12 +31,17 @@ def kpi_metrics(sums: KpiSums, seconds: float) -> Metrics:
         "count": between(float(events), low, high, events, "garwood"),
         "sum": interval(values.total, root, events, "poisson"),
         "mean": mean_estimate(values),
-        "rate": proportion(sums.converted, sums.predictions),
+        "rate": proportion(sums.converted, sums.predictions, _effect(sums)),
         "per_second": between(events / seconds, low / seconds, high / seconds, events, "garwood"),
     }
 
 
-def poisson_bounds(events: int, effect: float = 1.0, level: float = LEVEL) -> tuple[float, float]:
+def _effect(sums: KpiSums) -> float:
+    """How many predictions of the traffic one that was kept stands for, as far as a share's error goes."""
+    return max(1.0, sums.sizes / sums.predictions) if sums.predictions else 1.0
+
+
+def poisson_bounds(events: float, effect: float = 1.0, level: float = LEVEL) -> tuple[float, float]:
     """Garwood's interval (1936) for the mean of a count, of events / effect independent ones."""
     k, tail = events / effect, (1 - level) / 2
     low = _chi2_quantile(1 - tail, 2 * k) / 2 if k else 0.0

@@ -14,7 +14,7 @@ class Rate:
     """hits of n rows, worth n / effect independent ones."""
 
     hits: int
-    n: int
+    n: float
     effect: float = 1.0
 
     @property

@@ -60,7 +60,7 @@ class Metric(msgspec.Struct, frozen=True, omit_defaults=True):
             estimate.value,
             estimate.low,
             estimate.high,
-            estimate.n,
+            round(estimate.n),
             "" if estimate.reason is None else estimate.reason.value,
             estimate.method,
             reference,

@@ -14,7 +14,7 @@ from driftline.jsonpath import PATTERN, parse_path
 from driftline.spec.part import Part, Rule
 
 Protocol = Literal["auto", "json", "kserve-v1", "oip-v2", "mlflow"]
-ModelType = Literal["classification", "regression"]
+ModelType = Literal["classification", "regression", "ranking"]
 
 PathText = Annotated[str, Meta(min_length=1, max_length=253)]
 JsonPathText = Annotated[
@@ -236,7 +236,7 @@ class Model(Part, frozen=True, kw_only=True):
     type: Annotated[
         ModelType,
         Meta(
-            description="What it predicts: `classification` (a class, maybe a score) or `regression` (a "
-            "number)."
+            description="What it predicts: `classification` (a class, maybe a score), `regression` (a "
+            "number) or `ranking` (a score for each item of a list; a request is a list)."
         ),
     ]

@@ -22,7 +22,8 @@ RULES: Final = (
     ),
     Rule(
         f"{_THRESHOLDS}.all(t, t.metric in (self.model.type == 'regression' "
-        f"? {cel_list(METRICS['regression'])} : {cel_list(METRICS['classification'])}))",
+        f"? {cel_list(METRICS['regression'])} : self.model.type == 'ranking' "
+        f"? {cel_list(METRICS['ranking'])} : {cel_list(METRICS['classification'])}))",
         "performance.thresholds.metric is none of model.type's",
     ),
     Rule(

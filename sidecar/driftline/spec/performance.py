@@ -17,12 +17,14 @@ ClassificationMetric = Literal[
     "accuracy", "precision", "recall", "f1", "auc", "averagePrecision", "logLoss", "brier", "calibrationError"
 ]
 RegressionMetric = Literal["mae", "rmse", "r2", "mape", "meanError", "maxError"]
-PerformanceMetric = Literal[ClassificationMetric, RegressionMetric]
+RankingMetric = Literal["ndcg", "map", "mrr"]
+PerformanceMetric = Literal[ClassificationMetric, RegressionMetric, RankingMetric]
 DetectorName = Literal["adwin", "hddm-a", "page-hinkley"]
 
 METRICS: Final[dict[ModelType, tuple[PerformanceMetric, ...]]] = {
     "classification": get_args(ClassificationMetric),
     "regression": get_args(RegressionMetric),
+    "ranking": get_args(RankingMetric),
 }
 """The metrics of each type of model: a closed list, the names in spec, status, series and report."""
 OF_SCORES: Final[tuple[PerformanceMetric, ...]] = (
@@ -30,7 +32,7 @@ OF_SCORES: Final[tuple[PerformanceMetric, ...]] = (
 )  # fmt: skip
 """Those that need `schema.prediction.score`."""
 MORE_IS_BETTER: Final[tuple[PerformanceMetric, ...]] = (
-    "accuracy", "precision", "recall", "f1", "auc", "averagePrecision", "r2",
+    "accuracy", "precision", "recall", "f1", "auc", "averagePrecision", "r2", "ndcg", "map", "mrr",
 )  # fmt: skip
 SIGNED: Final[tuple[PerformanceMetric, ...]] = ("meanError",)
 """Best at 0: worse on either side. Of all others less is better."""
@@ -52,7 +54,7 @@ class PerformanceThreshold(Part, frozen=True, kw_only=True):
         Meta(
             description="One of the model type's metrics. Classification: accuracy, precision, recall, f1, "
             "and with a score auc, averagePrecision, logLoss, brier, calibrationError. Regression: mae, "
-            "rmse, r2, mape, meanError, maxError."
+            "rmse, r2, mape, meanError, maxError. Ranking: ndcg, map, mrr."
         ),
     ]
     min: Annotated[float | None, Meta(description="Least good value, where more is better.")] = None
@@ -152,6 +154,10 @@ class Performance(Part, frozen=True, kw_only=True):
         Annotated[int, Meta(ge=1)],
         Meta(description="Labels that a window needs; below, it says InsufficientLabels. Default 200."),
     ] = 200
+    k: Annotated[
+        Annotated[int, Meta(ge=1, le=1000)],
+        Meta(description="Of a ranking: how many items from the top count in its metrics. Default 10."),
+    ] = 10
     thresholds: Annotated[
         Annotated[tuple[PerformanceThreshold, ...], Meta(max_length=16)],
         Meta(description="What of the metrics is too bad. Default: metrics are said, nothing is judged."),

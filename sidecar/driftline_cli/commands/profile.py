@@ -13,7 +13,7 @@ from driftline.profile_codec import encode_profile
 from driftline.profile_parts import PART_BYTES, PROFILE_LABEL, split_profile
 from driftline.spec import ModelMonitor
 
-from driftline_cli.config_maps import config_maps, outdated
+from driftline_cli.config_maps import config_maps, is_strange, outdated
 from driftline_cli.dataset import (
     add_column_arguments,
     columns_of,
@@ -79,7 +79,11 @@ def _add_apply(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-n", "--namespace", default="", help="default: the context's")
     parser.add_argument("--context", default="", help="of the kubeconfig; default: its current one")
     parser.add_argument("--kubeconfig", default="", metavar="FILE", help="default: as kubectl finds it")
-    parser.add_argument("--force", action="store_true", help="take over what another program has written")
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="take over what another program has written, or a ConfigMap that is no profile",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -137,6 +141,8 @@ def _apply(arguments: argparse.Namespace) -> int:
     profile = read_profile(arguments.profile)
     objects = config_maps(arguments.name, encode_profile(profile))
     cluster = Kubectl(arguments.kubeconfig, arguments.context, arguments.namespace)
+    if not arguments.force:
+        _check_its_a_profile(cluster, arguments.name)
     cluster.apply(objects, force=arguments.force)
     old = outdated(cluster.names("configmap", f"{PROFILE_LABEL}={arguments.name}"), objects)
     if old:
@@ -144,6 +150,15 @@ def _apply(arguments: argparse.Namespace) -> int:
     parts = f", {len(objects)} parts" if len(objects) > 1 else ""
     say(f"ConfigMap {arguments.name}: hash {profile.hash[:12]}{parts}")
     return 0
+
+
+def _check_its_a_profile(cluster: Kubectl, name: str) -> None:
+    """Raises DataError where the ConfigMap is there and is somebody else's."""
+    present = cluster.find("configmap", name)
+    if present is not None and is_strange(present):
+        raise DataError(
+            f"ConfigMap {name} is there and holds no profile: choose another --name; --force adds one to it"
+        )
 
 
 def _split(arguments: argparse.Namespace) -> int:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from driftline_operator.controller.observed import observe
-from driftline_operator.controller.plan.findings import injected
+from driftline_operator.conditions import ReferenceReason
+from driftline_operator.controller.observed import Reference, observe
+from driftline_operator.controller.plan.findings import injected, reference_ready
 from driftline_operator.controller.plan.pods import STARTED_EARLIER, Failure, Survey
 from driftline_operator.controller.plan.suspension import Suspension
 
@@ -33,3 +34,30 @@ def test_who_is_to_restart_is_said(injection: dict[str, str], may_restart: bool,
     found = injected(of, survey, (), Suspension(""), may_restart=may_restart)
     assert (found.status, found.reason) == ("False", STARTED_EARLIER)
     assert said in found.message
+
+
+def test_what_goes_past_the_sidecars_is_the_reason_once_all_have_one() -> None:
+    survey = Survey(expected=2, injected=2)
+    found = injected(observe(body("census")), survey, (), Suspension(""), caution="Service a is headless")
+    assert (found.status, found.reason) == ("True", "HeadlessService")
+    assert found.message == "2/2 pods; Service a is headless"
+
+
+FEATURES = {"features": [{"name": "age", "type": "numeric"}], "prediction": {"name": "employed"}}
+
+
+@pytest.mark.parametrize(
+    ("schema", "reason", "discovers"),
+    [
+        ({"prediction": {"name": "employed"}}, ReferenceReason.CAPTURING, True),
+        ({"prediction": {"name": "employed"}}, ReferenceReason.CAPTURED, False),
+        (FEATURES, ReferenceReason.CAPTURING, False),
+    ],
+)
+def test_pods_that_look_for_the_features_first_are_said_to(
+    schema: dict[str, object], reason: ReferenceReason, discovers: bool
+) -> None:
+    of = observe(body("census", schema=schema, reference={"capture": {"rows": 600}}))
+    found = reference_ready(of, Reference(reason, "0 of 600 rows gathered by 3 pods"))
+    assert found.message.startswith("0 of 600 rows gathered by 3 pods")
+    assert ("looks for them in up to 200 records" in found.message) is discovers

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import io
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -10,10 +12,11 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from driftline.spec import Endpoint
+from driftline_operator.controller.plan.webhooks import MOST_PATH
 from driftline_operator.injection.decide import Decision, decide
 from driftline_operator.injection.sidecars import Settings
 from driftline_operator.injector.review import Question
-from driftline_operator.injector.server import Series, application
+from driftline_operator.injector.server import MOST_BYTES, Room, Series, application
 from prometheus_client import CollectorRegistry
 
 from tests.support.patches import patched
@@ -81,3 +84,44 @@ async def test_a_real_error_inside_admits_the_pod_with_a_warning_and_is_counted(
     assert counted(registry, "InternalError") == 1
     assert "patch" in await reviewed(client, PATH, pod(serving())), "the next pod is injected"
     assert counted(registry, "Injected") == 1
+
+
+async def test_a_review_larger_than_any_is_not_read(
+    client: TestClient[Any, Any], registry: CollectorRegistry
+) -> None:
+    answered = await client.post(PATH, data=io.BytesIO(b"x" * (MOST_BYTES + 1)))
+    assert answered.status == 413
+    assert counted(registry, "TooLarge") == 1
+
+
+async def test_reviews_hold_so_many_bytes_at_once_and_no_longer_than_they_may(
+    registry: CollectorRegistry,
+) -> None:
+    """Someone who sends slowly keeps others out for as long as a body may take, not for ever."""
+    app = application(decided, Series(registry), Room(most=40_000, seconds=1.0))
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield b"x" * 39_000
+        begun.set()
+        await go_on.wait()
+        yield b"x"
+
+    async with TestClient(TestServer(app)) as client:
+        slow = asyncio.create_task(client.post(PATH, data=slowly()))
+        await begun.wait()
+        await asyncio.sleep(0.1)  # what was sent has come
+        request = {"uid": "u1", "namespace": "ml", "object": pod(serving(), metadata={"note": "x" * 2_000})}
+        assert (await client.post(PATH, json={"request": request})).status == 503
+        assert counted(registry, "Busy") == 1
+        assert (await slow).status == 408
+        go_on.set()
+        assert counted(registry, "TooSlow") == 1
+        assert "patch" in await reviewed(client, PATH, pod(serving()))
+
+
+async def test_the_longest_path_that_the_controller_writes_is_taken(client: TestClient[Any, Any]) -> None:
+    names = [f"held-{n:03}-{'x' * 48}" for n in range(200)]
+    path = f"{PATH}/without/{'/'.join(names)}"[:MOST_PATH]
+    assert len(path) == MOST_PATH
+    assert "patch" in await reviewed(client, path, pod(serving()))

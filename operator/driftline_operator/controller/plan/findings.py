@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from driftline.spec import ModelMonitor
 
@@ -19,6 +19,11 @@ from driftline_operator.controller.observed import Observed, Reference
 from driftline_operator.controller.plan.pods import STARTED_EARLIER, Survey
 from driftline_operator.controller.plan.suspension import Suspension
 
+_DISCOVERING: Final = (
+    "the schema names no features, so each pod first looks for them in up to 200 records of its traffic, and "
+    "has no rows before"
+)
+
 
 class Hindrance(NamedTuple):
     """Why a monitor has no webhook entry: a SkipReason's word, or one of InjectedReason."""
@@ -33,11 +38,13 @@ def injected(
     hindrances: Sequence[Hindrance],
     suspension: Suspension,
     *,
+    caution: str = "",
     may_restart: bool = True,
 ) -> Finding:
     """The condition Injected: what hinders it first, else the pods counted.
 
-    `may_restart`: whether the installation lets the controller restart workloads.
+    `caution`: what may go past the sidecars. `may_restart`: whether the installation lets the controller
+    restart workloads.
     """
     if observed.monitor is None:
         return _injected(Status.FALSE, InjectedReason.INVALID_SPEC, observed.problem)
@@ -61,6 +68,12 @@ def injected(
     if survey.outdated:
         said = f"{counted}, {survey.outdated} of an older form: restart them to renew it"
         return _injected(Status.TRUE, InjectedReason.OUTDATED, said)
+    return _all_injected(counted, caution)
+
+
+def _all_injected(counted: str, caution: str) -> Finding:
+    if caution:
+        return _injected(Status.TRUE, InjectedReason.HEADLESS_SERVICE, f"{counted}; {caution}")
     return _injected(Status.TRUE, InjectedReason.ALL_INJECTED, counted)
 
 
@@ -95,7 +108,10 @@ def reference_ready(observed: Observed, reference: Reference | None) -> Finding:
         )
     good = reference.reason in (ReferenceReason.PROFILE_LOADED, ReferenceReason.CAPTURED)
     status = Status.TRUE if good else Status.FALSE
-    return Finding(Aspect.REFERENCE_READY, status, reference.reason, reference.message)
+    said = reference.message
+    if reference.reason is ReferenceReason.CAPTURING and not observed.monitor.spec.schema.features:
+        said += f"; {_DISCOVERING}"
+    return Finding(Aspect.REFERENCE_READY, status, reference.reason, said)
 
 
 def ready(

@@ -16,7 +16,7 @@ from driftline_operator.controller.plan import objects, webhooks
 from driftline_operator.controller.plan.findings import Hindrance
 from driftline_operator.controller.plan.objects import Desired
 from driftline_operator.controller.plan.pods import GRACE, Survey, survey
-from driftline_operator.controller.plan.preconditions import preconditions
+from driftline_operator.controller.plan.preconditions import caution, preconditions
 from driftline_operator.controller.plan.quotas import cpu_limit
 from driftline_operator.controller.plan.restarts import Restart, restarts
 from driftline_operator.controller.plan.suspension import Suspension, injection_key, suspension
@@ -38,6 +38,8 @@ class MonitorPlan(NamedTuple):
     suspension: Suspension
     hindrances: tuple[Hindrance, ...]
     """Why it has no webhook entry; empty: it has one."""
+    caution: str = ""
+    """What may go past its sidecars all the same."""
 
 
 class Plan(NamedTuple):
@@ -80,7 +82,7 @@ def plan(state: NamespaceState, installation: Installation, now: dt.datetime) ->
     ]
     configuration, without_room = webhooks.configuration(state.name, entering, installation)
     for name in without_room:
-        why = f"the webhook entries of {len(entering)} monitors don't fit one object: use fewer selectors"
+        why = f"its entry finds no room among those of {len(entering)} monitors: use more namespaces"
         planned[name] = planned[name]._replace(hindrances=(Hindrance(InjectedReason.TOO_MANY_MONITORS, why),))
     shared = [objects.pod_monitor(state.monitors)] if installation.pod_monitors else []
     entered = {each.observed.name for each in planned.values() if not each.hindrances}
@@ -145,7 +147,7 @@ def _monitor(
     suspended = suspension(observed.monitor, installation.sidecar, found, remembered)
     others = [each for each in against if each.reason != InjectedReason.SUSPENDED]
     hindrances = (*_hindrances(installation, suspended), *others)
-    return MonitorPlan(observed, found, suspended, hindrances)
+    return MonitorPlan(observed, found, suspended, hindrances, caution(observed.monitor, state))
 
 
 def _hindrances(installation: Installation, suspended: Suspension) -> list[Hindrance]:

@@ -156,6 +156,34 @@ def _of(monitor: ModelMonitor, target: _Target, state: NamespaceState) -> Iterat
         yield from _policies(target, state)
 
 
+def caution(monitor: ModelMonitor, state: NamespaceState) -> str:
+    """What may go past the sidecar though nothing speaks against an entry; empty: nothing is known of it.
+
+    A headless Service gives its clients the pods' addresses, and no number: they use the one that they know,
+    which PortRename leaves to the app. Who reads the number too (SRV, EndpointSlices) gets the sidecar's.
+    """
+    if monitor.spec.injection.mode != "PortRename":
+        return ""
+    for target in _targets(monitor, state):
+        leading = [each for each in state.services if _leads(each, target)]
+        if leading and all(each["spec"].get("clusterIP") == "None" for each in leading):
+            name = leading[0]["metadata"]["name"]
+            return (
+                f"Service {name} is headless, and no other leads to port {target.name}: clients that call "
+                f"the pods' number {target.number} go past the sidecar, unless they take it from SRV records "
+                "or EndpointSlices: use injection.mode PortSwap, or add a Service with an address of its own"
+            )
+    return ""
+
+
+def _leads(service: Object, target: _Target) -> bool:
+    ports = service["spec"].get("ports") or []
+    to = {port.get("targetPort", port["port"]) for port in ports}
+    return _selects(service["spec"].get("selector"), target.labels) and bool(
+        to & {target.number, target.name}
+    )
+
+
 def _services(target: _Target, services: Iterable[Object]) -> Iterator[Hindrance]:
     """A Service that points at the number goes past the sidecar."""
     for service in services:

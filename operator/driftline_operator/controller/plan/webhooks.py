@@ -16,6 +16,8 @@ from driftline_operator.injection.told import Told
 
 MOST_BYTES: Final = 1_300_000
 """etcd takes objects of 1.5 MiB; the rest is for defaults and managed fields that the API server adds."""
+MOST_PATH: Final = 8_000
+"""Characters of an entry's path: what is told in it must fit the 8,190 bytes of a request's first line."""
 TIMEOUT_SECONDS: Final = 5
 
 
@@ -24,17 +26,19 @@ def configuration(
 ) -> tuple[Desired | None, tuple[str, ...]]:
     """One entry a monitor, oldest first; None where there is none. And the names that found no room.
 
-    With each what the injector is told about it.
+    With each what the injector is told about it. An entry that would have to name hundreds of others that are
+    held back finds no room either: without the names, its pods would get what was refused.
     """
     entries: list[dict[str, Any]] = []
     without_room: list[str] = []
     size = 0
     for observed, told in monitors:
         entry = _entry(observed, told, installation)
-        size += len(msgspec.json.encode(entry))
-        if size > MOST_BYTES:
+        entry_size = len(msgspec.json.encode(entry))
+        if size + entry_size > MOST_BYTES or len(_path(observed, told)) > MOST_PATH:
             without_room.append(observed.name)
         else:
+            size += entry_size
             entries.append(entry)
     if not entries:
         return None, tuple(without_room)
@@ -44,7 +48,7 @@ def configuration(
 
 
 def _entry(observed: Observed, told: Told, installation: Installation) -> dict[str, Any]:
-    path = names.webhook_path(observed.namespace, observed.name, observed.uid, observed.generation, told.path)
+    path = _path(observed, told)
     client: dict[str, Any] = {"caBundle": base64.b64encode(installation.bundle).decode()}
     if installation.url:
         client["url"] = installation.url + path
@@ -72,3 +76,7 @@ def _entry(observed: Observed, told: Told, installation: Installation) -> dict[s
         "reinvocationPolicy": "IfNeeded",
         "admissionReviewVersions": ["v1"],
     }
+
+
+def _path(observed: Observed, told: Told) -> str:
+    return names.webhook_path(observed.namespace, observed.name, observed.uid, observed.generation, told.path)

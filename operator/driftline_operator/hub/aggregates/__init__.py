@@ -3,9 +3,12 @@
 window    the window's predictions with their labels, as a temporary table
 means     sums of one number by request, as SQL
 sums      performance, as `driftline.performance.aggregates`: by version, variant, segment, time and label age
+ranking   performance of ranked lists
+measure   which of these sums, by the model's type
 outcomes  coverage, label lag, feedback, KPIs
 """
 
+from driftline_operator.hub.aggregates.measure import Measure, Sums, errors, measured
 from driftline_operator.hub.aggregates.window import By, Cell, Window, open_window
 
-__all__ = ["By", "Cell", "Window", "open_window"]
+__all__ = ["By", "Cell", "Measure", "Sums", "Window", "errors", "measured", "open_window"]

@@ -46,8 +46,8 @@ def _by_request(window: Window, by: By, chosen: sa.ColumnElement[bool], numbers:
         part
         for name, x in numbers.items()
         for part in (
-            sa.func.count(x).label(f"m_{name}"),
-            sa.func.coalesce(sa.func.sum(x), 0.0).label(f"s_{name}"),
+            _sizes(window, x).label(f"m_{name}"),
+            sa.func.coalesce(sa.func.sum(window.weighed(x)), 0.0).label(f"s_{name}"),
         )
     ]
     requests = (
@@ -72,10 +72,22 @@ def _by_request(window: Window, by: By, chosen: sa.ColumnElement[bool], numbers:
     return sa.select(*outer).group_by(*first(4))
 
 
+def _sizes(window: Window, x: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    """Rows of a request that have x, as they count."""
+    if window.scale is None:
+        return sa.func.count(x)
+    return sa.func.coalesce(sa.func.sum(sa.case((x.is_not(None), window.weight), else_=None)), 0.0)
+
+
 def read_means(values: Sequence[Any]) -> MeanSums:
     """Of six sums by request, or of count, sum and sum of squares where every request is one row."""
     if len(values) == 3:
         count, total, squares = (value or 0 for value in values)
         return MeanSums(int(count), int(count), float(total), float(squares), float(total), int(count))
     requests, rows, total, squares, products, sizes = (value or 0 for value in values)
-    return MeanSums(int(requests), int(rows), float(total), float(squares), float(products), int(sizes))
+    return MeanSums(int(requests), number(rows), float(total), float(squares), float(products), number(sizes))
+
+
+def number(counted: Any) -> int | float:
+    """What a database counts or adds up: of rows with weights a float, else an integer."""
+    return counted if isinstance(counted, float) else int(counted)

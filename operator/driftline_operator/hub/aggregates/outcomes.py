@@ -107,23 +107,20 @@ def kpi(window: Window, name: str, by: By) -> dict[Cell, KpiSums]:
         .subquery("events")
     )
     columns, source, timely = window.grouped(by)
-    m, s = events.c.m, events.c.s
+    w = rows.weight  # unscaled: sums are of all traffic, whatever share of it was sampled
+    m, s = w * events.c.m, w * events.c.s
+    converted = sa.func.sum(sa.case((m.is_not(None), w), else_=0.0))
     parts = [sa.func.sum(x) for x in (m, s, s * s, m * s, m * m)]
     query = (
-        sa.select(*columns, sa.func.count(), sa.func.count(m), *parts)
+        sa.select(*columns, sa.func.count(m), sa.func.sum(w), sa.func.sum(w * w), converted, *parts)
         .select_from(source.outerjoin(events, events.c.id == rows.id))
         .where(window.once(), timely)
         .group_by(*first(4))
     )
     found = {}
-    for *key, every, ids, count, total, squares, products, sizes in window.connection.execute(query):
-        values = MeanSums(
-            ids,
-            int(count or 0),
-            float(total or 0),
-            float(squares or 0),
-            float(products or 0),
-            int(sizes or 0),
-        )
-        found[window.cell(by, tuple(key))] = KpiSums(values, converted=ids, predictions=every)
+    for row in window.connection.execute(query):
+        ids, every, sizes, converted, *five = row[4:]
+        rows_, total, squares, products, counts = (float(each or 0.0) for each in five)
+        values = MeanSums(ids, rows_, total, squares, products, counts)
+        found[window.cell(by, tuple(row[:4]))] = KpiSums(values, converted, every, sizes)
     return found

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, Final
 
 import numpy as np
 import sqlalchemy as sa
@@ -21,7 +21,7 @@ from driftline.performance.aggregates import (
 )
 from driftline.performance.from_rows import LEAST_LABEL, LEAST_PROBABILITY
 
-from driftline_operator.hub.aggregates.means import by_row, mean_sums, read_means
+from driftline_operator.hub.aggregates.means import mean_sums, number
 from driftline_operator.hub.aggregates.window import By, Cell, Window, first
 
 Expression = sa.ColumnElement[Any]
@@ -29,32 +29,89 @@ Expression = sa.ColumnElement[Any]
 
 def binary(window: Window, positive: str, by: By) -> dict[Cell, BinarySums]:
     """Of labelled rows of a binary classifier; a label that isn't `positive` is negative."""
+    if window.single:
+        return _binary_at_once(window, positive, by)
     rows, chosen = window.table.c, window.known_at(by.age)
-    label = sa.case((rows.label == positive, POSITIVE), else_=NEGATIVE)
-    said = _said(window, positive)
-    keys = {"said": said, "truth": label, "bin": rows.bin}
-    numbers = _binary_numbers(window, positive, label)
-    added: dict[str, Expression] = {"n": sa.func.count(), "scores": sa.func.sum(rows.score)}
-    if window.single:  # their sums come with the counts
-        added |= by_row(numbers)
+    label = _label(window, positive)
+    keys = {"said": _said(window, positive), "truth": label, "bin": rows.bin}
+    added = {"n": window.rows, "scores": sa.func.sum(window.weighed(rows.score))}
     found: dict[Cell, BinarySums] = {}
-    means: dict[Cell, dict[str, MeanSums]] = {}
-    for row in window.connection.execute(window.folded(by, chosen, keys, added)):
-        predicted, truth, place, count, total = row[4:9]
-        cell = window.cell(by, tuple(row[:4]))
-        sums = found.setdefault(cell, BinarySums.empty(window.bins))
-        sums.counts[predicted, truth, window.bins.count if place is None else place] += int(count)
-        if place is not None:
-            sums.scores[place] += total
-        _add_means(means.setdefault(cell, {}), numbers, row[9:])
-    if not window.single:
-        means = mean_sums(window, by, chosen, numbers)
+    for *key, predicted, truth, place, count, total in window.connection.execute(
+        window.folded(by, chosen, keys, added)
+    ):
+        cell = window.cell(by, tuple(key))
+        sums = found.setdefault(cell, BinarySums.empty(window.bins, weighted=window.scale is not None))
+        _count(sums, predicted, truth, place, number(count), total)
+    means = mean_sums(window, by, chosen, _binary_numbers(window, positive, label))
     return {cell: _with_means(sums, means[cell]) for cell, sums in found.items()}
 
 
-def _add_means(means: dict[str, MeanSums], names: Iterable[str], values: Sequence[Any]) -> None:
-    for place, name in enumerate(names if values else ()):
-        means[name] = means.get(name, MeanSums()) + read_means(values[3 * place : 3 * place + 3])
+def _count(
+    sums: BinarySums, predicted: int, truth: int, place: int | None, count: float, total: float | None
+) -> None:
+    sums.counts[predicted, truth, sums.bins.count if place is None else place] += count
+    if place is not None:
+        sums.scores[place] += total
+
+
+def _binary_at_once(window: Window, positive: str, by: By) -> dict[Cell, BinarySums]:
+    """Where every row is a request: the sums of each row's numbers come with the counts, in one pass.
+
+    Rows are prepared in a subquery with OFFSET 0, which neither database merges with the question around
+    it: else each logarithm would be taken once for every sum that it is in.
+    """
+    rows, label = window.table.c, _label(window, positive)
+    numbers = _binary_numbers(window, positive, label)
+    made = (
+        sa.select(
+            rows.stratum_id,
+            rows.at,
+            rows.bin,
+            rows.score,
+            _said(window, positive).label("said"),
+            label.label("truth"),
+            *(numbers[name].label(name) for name in _IN_PASSING),
+        )
+        .where(window.known_at(by.age))
+        .offset(0)
+        .subquery("made")
+    )
+    of = made.c
+    keys = {name: of[name] for name in ("said", "truth", "bin")}
+    added = {"n": sa.func.count(), "scores": sa.func.sum(of.score), "inside": sa.func.count(of.brier)}
+    added |= {"outside": sa.func.count(of.outside)}
+    for name in ("log_loss", "brier"):
+        added |= {name: sa.func.sum(of[name]), f"{name}_squares": sa.func.sum(of[name] * of[name])}
+    found: dict[Cell, tuple[BinarySums, list[float]]] = {}
+    for row in window.connection.execute(window.folded(by, sa.true(), keys, added, made)):
+        cell = window.cell(by, tuple(row[:4]))
+        sums, totals = found.setdefault(cell, (BinarySums.empty(window.bins), [0.0] * 6))
+        predicted, truth, place, count, total, *more = row[4:]
+        _count(sums, predicted, truth, place, int(count), total)
+        totals[:] = (known + float(value or 0.0) for known, value in zip(totals, more, strict=True))
+    return {cell: _with_totals(sums, *totals) for cell, (sums, totals) in found.items()}
+
+
+_IN_PASSING: Final = ("log_loss", "brier", "outside")
+
+
+def _with_totals(
+    sums: BinarySums, inside: float, outside: float, loss: float, losses: float, brier: float, briers: float
+) -> BinarySums:
+    """`losses`, `briers`: sums of squares."""
+    answered, n = int(sums.counts[:NOT_PREDICTED].sum()), int(inside)
+    wrong = float(sums.counts[NEGATIVE, POSITIVE].sum() + sums.counts[POSITIVE, NEGATIVE].sum())
+    return replace(
+        sums,
+        errors=MeanSums(answered, answered, wrong, wrong, wrong, answered),
+        log_loss=MeanSums(n, n, loss, losses, loss, n),
+        brier=MeanSums(n, n, brier, briers, brier, n),
+        outside=int(outside),
+    )
+
+
+def _label(window: Window, positive: str) -> Expression:
+    return sa.case((window.table.c.label == positive, POSITIVE), else_=NEGATIVE)
 
 
 def _said(window: Window, positive: str) -> Expression:
@@ -97,19 +154,20 @@ def multiclass(window: Window, by: By) -> dict[Cell, MulticlassSums]:
     """Of labelled rows of a classifier of several classes that have a prediction."""
     rows = window.table.c
     chosen = sa.and_(window.known_at(by.age), rows["class"].is_not(None))
-    query = window.folded(by, chosen, {"truth": rows.label, "said": rows["class"]}, {"n": sa.func.count()})
-    confusions: dict[Cell, dict[tuple[str, str], int]] = {}
+    query = window.folded(by, chosen, {"truth": rows.label, "said": rows["class"]}, {"n": window.rows})
+    confusions: dict[Cell, dict[tuple[str, str], int | float]] = {}
     for *key, label, said, count in window.connection.execute(query):
-        confusions.setdefault(window.cell(by, tuple(key)), {})[label, said] = int(count)
+        confusions.setdefault(window.cell(by, tuple(key)), {})[label, said] = number(count)
     errors = sa.case((rows["class"] == rows.label, 0.0), else_=1.0)
     means = mean_sums(window, by, chosen, {"errors": errors})
     return {cell: _multiclass(counts, means[cell]["errors"]) for cell, counts in confusions.items()}
 
 
-def _multiclass(counts: dict[tuple[str, str], int], errors: MeanSums) -> MulticlassSums:
+def _multiclass(counts: dict[tuple[str, str], int | float], errors: MeanSums) -> MulticlassSums:
     classes = tuple(sorted({name for pair in counts for name in pair}))
     place = {name: index for index, name in enumerate(classes)}
-    confusion = np.zeros((len(classes), len(classes)), np.int64)
+    exact = any(isinstance(count, float) for count in counts.values())
+    confusion = np.zeros((len(classes), len(classes)), np.float64 if exact else np.int64)
     for (label, said), count in counts.items():
         confusion[place[label], place[said]] = count
     return MulticlassSums(classes, confusion, errors)
@@ -141,16 +199,16 @@ def _moments(
 ) -> dict[Cell, tuple[LabelMoments, float]]:
     columns, source, timely = window.grouped(by)
     of_errors = (e * e * d, e * e * d * d, e * e, e * e * e * e)
-    powers = [sa.func.sum(x) for x in (d, d * d, d * d * d, d * d * d * d, *of_errors)]
+    powers = [sa.func.sum(window.weighed(x)) for x in (d, d * d, d * d * d, d * d * d * d, *of_errors)]
     query = (
-        sa.select(*columns, sa.func.count(), sa.func.max(sa.func.abs(e)), *powers)
+        sa.select(*columns, window.rows, sa.func.max(sa.func.abs(e)), *powers)
         .select_from(source)
         .where(chosen, timely)
         .group_by(*first(4))
     )
     found = {}
     for *key, count, largest, d1, d2, d3, d4, x1, x2, q2, q4 in window.connection.execute(query):
-        moments = LabelMoments(shift, count, (d1, d2, d3, d4), (x1, x2), q2, q4)
+        moments = LabelMoments(shift, number(count), (d1, d2, d3, d4), (x1, x2), q2, q4)
         found[window.cell(by, tuple(key))] = (moments, float(largest))
     return found
 
@@ -180,11 +238,12 @@ def predicted(window: Window, by: By, positive: str | None) -> dict[Cell, Predic
     """All predictions, labelled or not, by what was predicted and bin; `positive` None: only by bin."""
     said = sa.literal(NOT_PREDICTED) if positive is None else _said(window, positive)
     keys = {"said": said, "bin": window.table.c.bin}
-    query = window.folded(by, window.once(), keys, {"n": sa.func.count()})
+    query = window.folded(by, window.once(), keys, {"n": window.rows})
+    kind = np.int64 if window.scale is None else np.float64
     found: dict[Cell, PredictionCounts] = {}
     empty = (3, window.bins.count + 1)
     for *key, place, bin_, count in window.connection.execute(query):
         cell = window.cell(by, tuple(key))
-        counts = found.setdefault(cell, PredictionCounts(window.bins, np.zeros(empty, np.int64))).counts
-        counts[place, window.bins.count if bin_ is None else bin_] += int(count)
+        counts = found.setdefault(cell, PredictionCounts(window.bins, np.zeros(empty, kind))).counts
+        counts[place, window.bins.count if bin_ is None else bin_] += number(count)
     return found

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from driftline.performance.bins import ScoreBins
+from driftline.performance.ranking import DEFAULT_K
 from driftline.profile import Profile
 from driftline.quantity import Duration
 from driftline.spec import MonitorSpec
 from driftline.windows import step
 
+from driftline_operator.hub.aggregates import Measure
 from driftline_operator.hub.outcomes import class_name
 
 BUCKETS: Final = 240
@@ -33,9 +35,19 @@ class Asked:
     bins: ScoreBins
 
     @property
-    def regression(self) -> bool:
+    def numeric(self) -> bool:
         """Numbers rather than classes."""
-        return self.spec.model.type == "regression"
+        return self.spec.model.type != "classification"
+
+    @property
+    def bounded(self) -> bool:
+        """Whether an error lies in [0, 1]."""
+        return self.spec.model.type != "regression"
+
+    @property
+    def measure(self) -> Measure:
+        """How its sums are added up."""
+        return measure_of(self.spec)
 
     def end(self, now: float, age: float) -> float:
         """Where the newest window ends whose predictions are all that old."""
@@ -68,7 +80,7 @@ def positive_class(spec: MonitorSpec) -> str | None:
 
     As declared; of two classes the last; with a score and nothing declared `1`, as in reference data.
     """
-    if spec.model.type == "regression":
+    if spec.model.type != "classification":
         return None
     prediction = spec.schema.prediction
     declared, classes = prediction.positive, prediction.classes
@@ -81,10 +93,16 @@ def positive_class(spec: MonitorSpec) -> str | None:
     return "1" if prediction.score is not None and not classes else None
 
 
+def measure_of(spec: MonitorSpec) -> Measure:
+    """How a monitor's sums are added up."""
+    k = 0 if spec.performance is None else spec.performance.k
+    return Measure(spec.model.type, positive_class(spec), k or DEFAULT_K)
+
+
 def bins_of(spec: MonitorSpec, profile: Profile | None) -> ScoreBins:
-    """The reference's, of the score or of a regression's prediction; else the default."""
+    """The reference's, of the score or of a number that is predicted; else the default."""
     prediction = spec.schema.prediction
-    name = prediction.name if spec.model.type == "regression" else prediction.score
+    name = prediction.score if spec.model.type == "classification" else prediction.name
     if profile is None or name is None:
         return ScoreBins.default()
     return ScoreBins.for_profile(profile, name)

@@ -133,6 +133,9 @@ def _state(asked: Asked, window: AgedWindow) -> State:
 
 def _estimated(asked: Asked, profile: Profile | None, latest: AgedWindow, judged: AgedWindow) -> Estimated:
     window, start, end = str(asked.window), latest.start, latest.end
+    if asked.spec.model.type == "ranking":
+        said = "how good a ranking is can't be told without labels"
+        return Estimated(window, start, end, State.UNSUPPORTED, said)
     if profile is None or profile.labels is None:
         said = "an estimate needs a reference profile with labels"
         return Estimated(window, start, end, State.NO_REFERENCE, said)
@@ -167,11 +170,14 @@ def _compared(estimate: Estimator, judged: AgedWindow) -> tuple[dict[str, tuple[
 def _concept(
     asked: Asked, profile: Profile | None, past: Sequence[Past], gathered: Gathered
 ) -> tuple[ConceptChange, Found]:
-    performance = asked.spec.performance or PerformanceSpec()
+    if asked.spec.performance is None:
+        not_asked = verdicts.not_asked()
+        return ConceptChange(State.NOT_ASKED, message=not_asked.message), not_asked
+    performance = asked.spec.performance
     labels = None if profile is None else profile.labels
     reference = None if labels is None else reference_errors(labels, gathered.latest.predicted)
     replayed = _replay(asked, reference, gathered, performance.concept.detector)
-    bounded = not asked.regression
+    bounded = asked.bounded
     least = performance.min_labels
     windows = [
         ComparedWindow(each.start, each.end, compare_window(errors, reference or MeanSums(), bounded=bounded))
@@ -205,7 +211,7 @@ def _replay(asked: Asked, reference: MeanSums | None, gathered: Gathered, detect
     if gathered.watermark is None:
         return None
     scale = 1.0
-    if asked.regression and reference is not None and reference.rows:
+    if not asked.bounded and reference is not None and reference.rows:
         mean = reference.total / reference.rows
         scale = max(reference.squares / reference.rows - mean * mean, 0.0) ** 0.5 or 1.0
     return replay(
@@ -214,7 +220,7 @@ def _replay(asked: Asked, reference: MeanSums | None, gathered: Gathered, detect
         detector,
         reference=reference,
         scale=scale,
-        bounded=not asked.regression,
+        bounded=asked.bounded,
     )
 
 
@@ -252,4 +258,4 @@ def _false_positive_rate(of: Metrics) -> Metric:
         return Metric.of(specificity)
     low = None if specificity.high is None else 1 - specificity.high
     high = None if specificity.low is None else 1 - specificity.low
-    return Metric(1 - specificity.value, low, high, specificity.n, "", specificity.method)
+    return Metric(1 - specificity.value, low, high, round(specificity.n), "", specificity.method)

@@ -7,10 +7,12 @@ from collections.abc import Callable, Mapping
 from driftline.labels import ResidualLabels, ScoreLabels
 from driftline.performance.aggregates import (
     BinarySums,
+    Counts,
     FeedbackCounts,
     KpiSums,
     MulticlassSums,
     PredictionCounts,
+    RankingSums,
     RegressionSums,
 )
 from driftline.performance.binary import Metrics, binary_performance
@@ -20,6 +22,7 @@ from driftline.performance.lag import coverage
 from driftline.performance.missing import missingness, post_stratified, worst_case
 from driftline.performance.multiclass import multiclass_performance
 from driftline.performance.outcomes import approval, kpi_metrics
+from driftline.performance.ranking import ranking_metrics
 from driftline.performance.regression import regression_metrics
 from driftline.performance.report import (
     FeedbackFigures,
@@ -32,7 +35,8 @@ from driftline.performance.report import (
 )
 from driftline.profile import Profile
 
-from driftline_operator.hub.evaluation.sums import AgedWindow, Part, Sums
+from driftline_operator.hub.aggregates import Sums
+from driftline_operator.hub.evaluation.sums import AgedWindow, Part
 
 
 def measured(sums: Sums | None) -> Metrics:
@@ -41,6 +45,8 @@ def measured(sums: Sums | None) -> Metrics:
         return {}
     if isinstance(sums, RegressionSums):
         return regression_metrics(sums)
+    if isinstance(sums, RankingSums):
+        return ranking_metrics(sums)
     if isinstance(sums, MulticlassSums):
         found = multiclass_performance(sums).metrics
         # A threshold on `f1` of several classes is one on their macro average.
@@ -58,13 +64,17 @@ def sliced(part: Part, reference: Mapping[str, float] | None = None) -> Slice:
             part.labels,
             metrics(performance.metrics, reference),
             performance.auc_bound,
-            sums.confusion().tolist(),
+            _whole(sums.confusion()),
             ["negative", "positive"],
         )
     said = metrics(measured(sums), reference)
     if isinstance(sums, MulticlassSums):
-        return Slice(part.predictions, part.labels, said, None, sums.confusion.tolist(), list(sums.classes))
+        return Slice(part.predictions, part.labels, said, None, _whole(sums.confusion), list(sums.classes))
     return Slice(part.predictions, part.labels, said)
+
+
+def _whole(confusion: Counts) -> list[list[int]]:
+    return [[round(count) for count in row] for row in confusion.tolist()]
 
 
 def calibrated(sums: Sums | None) -> tuple[dict[str, Metric], list[ReliabilityRow]]:
@@ -119,7 +129,7 @@ def kpi_figures(variants: Mapping[str, KpiSums], seconds: float) -> dict[str, Kp
     for variant, sums in variants.items():
         said = kpi_metrics(sums, seconds)
         found[variant] = KpiFigures(
-            sums.values.rows, sums.values.total, Metric.of(said["mean"]), Metric.of(said["rate"])
+            round(sums.values.rows), sums.values.total, Metric.of(said["mean"]), Metric.of(said["rate"])
         )
     return found
 

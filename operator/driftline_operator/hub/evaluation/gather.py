@@ -9,9 +9,19 @@ from driftline.performance.aggregates import ErrorBucket, FeedbackCounts, KpiSum
 from driftline.performance.lag import LagCounts, watermark
 from sqlalchemy.engine import Connection
 
-from driftline_operator.hub.aggregates import By, Cell, Window, open_window, outcomes, sums
+from driftline_operator.hub.aggregates import (
+    By,
+    Cell,
+    Sums,
+    Window,
+    errors,
+    measured,
+    open_window,
+    outcomes,
+    sums,
+)
 from driftline_operator.hub.evaluation.asked import SPAN, Asked
-from driftline_operator.hub.evaluation.sums import AgedWindow, Gathered, Part, Sums, total
+from driftline_operator.hub.evaluation.sums import AgedWindow, Gathered, Part, total
 
 _T = TypeVar("_T", KpiSums, FeedbackCounts)
 
@@ -19,8 +29,7 @@ _T = TypeVar("_T", KpiSums, FeedbackCounts)
 def gather(connection: Connection, monitor: int, asked: Asked, now: float) -> Gathered:
     """All that the report is made of, in one consistent view. `now`: unix seconds."""
     ages = {float(age): _aged(connection, monitor, asked, now, float(age)) for age in asked.ages}
-    oldest = ages[float(max(asked.ages))]
-    closed = watermark(oldest.lags, now)
+    closed = _watermark(ages, now)
     latest, kpis, feedback = _latest(connection, monitor, asked, now)
     return Gathered(
         ages,
@@ -33,10 +42,16 @@ def gather(connection: Connection, monitor: int, asked: Asked, now: float) -> Ga
     )
 
 
+def _watermark(ages: Mapping[float, AgedWindow], now: float) -> float | None:
+    """By the lags of the oldest window that has labels: a younger one knows of fewer late ones."""
+    known = (watermark(ages[age].lags, now) for age in sorted(ages, reverse=True))
+    return next((each for each in known if each is not None), None)
+
+
 def _aged(connection: Connection, monitor: int, asked: Asked, now: float, age: float) -> AgedWindow:
     end = asked.end(now, age)
     start = end - float(asked.window)
-    with open_window(connection, monitor, start, end, asked.bins, regression=asked.regression) as window:
+    with open_window(connection, monitor, start, end, asked.bins, numeric=asked.numeric) as window:
         by = By(age=age)
         cells = _parts(window, asked, by)
         segments = {
@@ -54,16 +69,8 @@ def _aged(connection: Connection, monitor: int, asked: Asked, now: float, age: f
         )
 
 
-def _sums(window: Window, asked: Asked, by: By) -> Mapping[Cell, Sums]:
-    if asked.regression:
-        return sums.regression(window, by)
-    if asked.positive is None:
-        return sums.multiclass(window, by)
-    return sums.binary(window, asked.positive, by)
-
-
 def _parts(window: Window, asked: Asked, by: By) -> dict[Cell, Part]:
-    found = _sums(window, asked, by)
+    found = measured(window, asked.measure, by)
     return {cell: Part(found.get(cell), counts) for cell, counts in outcomes.coverage(window, by).items()}
 
 
@@ -91,8 +98,8 @@ def _before(connection: Connection, monitor: int, asked: Asked, end: float) -> l
     found: list[Sums | None] = []
     for _ in range(more):
         start = end - float(asked.window)
-        with open_window(connection, monitor, start, end, asked.bins, regression=asked.regression) as window:
-            found.append(total(_sums(window, asked, By(age=float(asked.judged_age))).values()))
+        with open_window(connection, monitor, start, end, asked.bins, numeric=asked.numeric) as window:
+            found.append(total(measured(window, asked.measure, By(age=float(asked.judged_age))).values()))
         end = start
     return found
 
@@ -102,7 +109,7 @@ def _latest(
 ) -> tuple[AgedWindow, dict[str, dict[str, KpiSums]], dict[str, FeedbackCounts]]:
     end = asked.end(now, 0.0)
     start = end - float(asked.window)
-    with open_window(connection, monitor, start, end, asked.bins, regression=asked.regression) as window:
+    with open_window(connection, monitor, start, end, asked.bins, numeric=asked.numeric) as window:
         coverage = total(outcomes.coverage(window, By()).values())
         predicted = total(sums.predicted(window, By(), asked.positive).values())
         kpis = {each.name: _variants(outcomes.kpi(window, each.name, By())) for each in asked.spec.kpis}
@@ -125,9 +132,9 @@ def _errors(connection: Connection, monitor: int, asked: Asked, closed: float | 
     width = asked.bucket
     end = closed // width * width
     start = end - SPAN * float(asked.window)
-    with open_window(connection, monitor, start, end, asked.bins, regression=asked.regression) as window:
+    with open_window(connection, monitor, start, end, asked.bins, numeric=asked.numeric) as window:
         by_time: dict[float, ErrorBucket] = {}
-        for buckets in sums.error_buckets(window, By(bucket=width), asked.positive).values():
+        for buckets in errors(window, asked.measure, By(bucket=width)).values():
             for each in buckets:
                 by_time[each.start] = each + by_time[each.start] if each.start in by_time else each
     return [by_time[at] for at in sorted(by_time)]

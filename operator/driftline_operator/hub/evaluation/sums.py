@@ -9,18 +9,16 @@ from operator import add
 from typing import TypeVar
 
 from driftline.performance.aggregates import (
-    BinarySums,
     CoverageCounts,
     ErrorBucket,
     FeedbackCounts,
     KpiSums,
-    MulticlassSums,
     PredictionCounts,
-    RegressionSums,
 )
 from driftline.performance.lag import LagCounts
 
-Sums = BinarySums | MulticlassSums | RegressionSums
+from driftline_operator.hub.aggregates.measure import Sums
+
 _S = TypeVar("_S")
 
 

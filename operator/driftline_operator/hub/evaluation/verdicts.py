@@ -28,8 +28,9 @@ from driftline.performance.report import Found, spec_name
 from driftline.spec import FairnessThresholds, Performance
 
 from driftline_operator.conditions import Aspect, HubReason, Status
+from driftline_operator.hub.aggregates import Sums
 from driftline_operator.hub.evaluation.figures import measured
-from driftline_operator.hub.evaluation.sums import AgedWindow, Sums
+from driftline_operator.hub.evaluation.sums import AgedWindow
 
 _WHY: Final = {
     Reason.INSUFFICIENT_LABELS: HubReason.INSUFFICIENT_LABELS,
@@ -149,6 +150,11 @@ def concept(
     if verdict.reason is ConceptReason.DRIFTED:
         return Found(Aspect.CONCEPT_DRIFT, Status.TRUE, HubReason.CONCEPT_CHANGED, said)
     return Found(Aspect.CONCEPT_DRIFT, Status.FALSE, HubReason.NO_CHANGE, said)
+
+
+def not_asked() -> Found:
+    """Of a monitor without `performance`."""
+    return _unknown(Aspect.CONCEPT_DRIFT, HubReason.NOT_ASKED, "the spec has no performance to be judged")
 
 
 def fairness(asked: FairnessThresholds, segments: Mapping[str, Fairness], least: int) -> Found:
