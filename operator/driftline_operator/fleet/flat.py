@@ -133,6 +133,7 @@ class Flat:
         """What a window is judged on."""
         features: dict[str, ColumnCounts] = {}
         clusters: dict[str, Clusters] = {}
+        clustered = self.ints[HEAD + OTHERS * len(self.low) : HEAD + (OTHERS + 2) * len(self.low)].any()
         counters = self.ints[HEAD : HEAD + OTHERS * len(self.low)].reshape(-1, OTHERS).tolist()
         ends = zip(self.low.tolist(), self.high.tolist(), strict=True)
         for (name, axis), others, end in zip(self.layout.axes.items(), counters, ends, strict=True):
@@ -145,7 +146,7 @@ class Flat:
                     known=cells, other=other, new=self.new.get(name, {}), new_overflow=overflow,
                     missing=missing, null=null, wrong_type=wrong_type, out_of_range=out_of_range,
                 )  # fmt: skip
-            found = self._clusters(name, axis)
+            found = self._clusters(name, axis) if clustered else None
             if found is not None:
                 clusters[name] = found
         return PaneCounts(rows=self.rows, requests=self.requests, features=features, clusters=clusters)
