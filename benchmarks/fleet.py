@@ -1,121 +1,119 @@
 """The controller's fleet: 300 monitors, 1,000 simulated pods, 30 features, on one core.
 
-    python -m benchmarks.fleet [--monitors 300] [--pods 1000] [--rows 20] [--minutes 10]
+    python -m benchmarks.fleet DIRECTORY [--monitors 300] [--pods 1000] [--rows 20] [--minutes 12] [--http]
 
-Every monitor has a model, a reference and rows of its own. Pods are simulated as the bytes that their
-analyzers would answer with: a day's panes, rolled up with age, then a pane a minute. A cycle is what the
-controller does once all answers are there: read them, merge them, judge the windows that are due. `--rows`:
-of one pod in one minute. Network and API server aren't in it.
+DIRECTORY: where `benchmarks.fleet_answers` has made the pods' answers. A cycle is what the controller does
+with all answers: read them, merge them, judge the windows that are due. With `--http` it asks for them too,
+by the controller's own puller, from pods in a process of their own, each with an address of its own. The
+first cycle is a takeover without a checkpoint; the day before is read after it. The API server isn't in it.
+
+Seconds are CPU time, so that a busy machine doesn't lengthen them; those on the clock are shown beside.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import gc
 import multiprocessing
-import os
-import struct
 import time
-from collections.abc import Awaitable, Callable, Iterable
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
-import numpy as np
-from driftline.columns import Batch, CategoricalColumn, Column, NumericColumn
-from driftline.counting import count
-from driftline.pane import Pane
-from driftline.pane_codec import encode_pane
-from driftline.profile import Profile, Role
-from driftline.profile_build import BuildPlan, MemoryRows, ReferenceColumn, build_profile
-from driftline.profile_codec import encode_profile
+from aiohttp import web
 from driftline.spec import Endpoint, LabelSelector, Model, MonitorSpec, Prediction, Schema
 from driftline_operator.conditions import ReferenceReason
 from driftline_operator.controller.plan.pods import Watched
 from driftline_operator.controller.program import Controller as _Program
-from driftline_operator.controller.references import Loaded, decoded
+from driftline_operator.controller.references import Loaded, decoded, shelved
+from driftline_operator.controller.shelf import Shelf
 from driftline_operator.fleet.fleet import Fleet, Key, Member
 from driftline_operator.fleet.pull import Missed, Page, Puller, read_page
 
+from benchmarks.fleet_answers import FEATURES, HOUR, MINUTE, NOON, Answers, arguments
 from benchmarks.report import machine, table
 
-FEATURES = 30
-CATEGORICAL = 3
-MINUTE, HOUR, DAY = 60, 3600, 86400
 PROGRAM = _Program
 """Not run here, but all that it imports takes memory too."""
-NOON = 1_795_435_200
-"""A multiple of a day's twelfth: the windows of 24 hours are due here."""
-REFERENCE_ROWS = 20_000
+CONCURRENCY = 32
+BEGAN = float(NOON - 26 * HOUR)
 
 
-class Simulated:
-    """One monitor's model: columns with distributions of its own, and the reference made of them."""
-
-    def __init__(self, number: int) -> None:
-        self._rng = np.random.default_rng([1, number])
-        self._means = self._rng.normal(0, 10, FEATURES)
-        self._spreads = self._rng.lognormal(0, 1, FEATURES)
-        self._shares = self._rng.dirichlet(np.full(8, 5.0), CATEGORICAL)
-        self.profile = self._reference()
-        self.axes = self.profile.axes()
-
-    def batch(self, rows: int) -> Batch:
-        """Rows without drift, each a request of its own."""
-        columns: dict[str, Column] = {}
-        for index in range(FEATURES - CATEGORICAL):
-            values = self._rng.normal(self._means[index], self._spreads[index], rows)
-            columns[f"f{index:02d}"] = NumericColumn(values)
-        for index in range(CATEGORICAL):
-            codes = self._rng.choice(8, rows, p=self._shares[index]).astype(np.int32)
-            columns[f"c{index}"] = CategoricalColumn(codes, tuple("abcdefgh"))
-        columns["label"] = CategoricalColumn(self._rng.integers(0, 2, rows).astype(np.int32), ("no", "yes"))
-        return Batch(rows, columns, rows)
-
-    def _reference(self) -> Profile:
-        """Of three days, with calibration for all windows."""
-        rows = self.batch(REFERENCE_ROWS)
-        columns = tuple(
-            ReferenceColumn(
-                name,
-                isinstance(column, NumericColumn),
-                Role.PREDICTION if name == "label" else Role.FEATURE,
-            )
-            for name, column in rows.columns.items()
-        )
-        times = np.linspace(0, 3 * DAY, REFERENCE_ROWS)
-        plan = BuildPlan(columns=columns, windows=(5 * MINUTE, HOUR, DAY))
-        return build_profile(MemoryRows([(rows, times)]), plan)
-
-    def pane(self, start: int, length: int, rows: int) -> bytes:
-        """One pane of `rows` a minute, with its own length before it."""
-        counts = count(self.axes, self.batch(rows * length // MINUTE))
-        data = encode_pane(
-            Pane(start=start, length=length, profile_hash=self.axes.profile_hash, counts=counts)
-        )
-        return struct.pack("<I", len(data)) + data
-
-    def history(self, now: int, rows: int) -> bytes:
-        """A day, as an analyzer rolls it up."""
-        parts = [self.pane(at, HOUR, rows) for at in range(now - 26 * HOUR, now - 7 * HOUR, HOUR)]
-        parts += [self.pane(at, 5 * MINUTE, rows) for at in range(now - 7 * HOUR, now - HOUR, 300)]
-        return b"".join([*parts, *(self.pane(at, MINUTE, rows) for at in range(now - HOUR, now, MINUTE))])
+def address(pod: int) -> str:
+    """A loopback address of its own."""
+    return f"127.1.{pod >> 8}.{pod & 255}"
 
 
-@dataclass
-class Answers:
-    """What simulated analyzers answer, by pod; a puller that needs no network."""
+def number(ip: str) -> int:
+    """The pod of an address."""
+    _, _, high, low = map(int, ip.split("."))
+    return high << 8 | low
 
-    bodies: Callable[[str], Awaitable[bytes]]
-    places: dict[str, str]
-    cursor: int = 0
-    began: float = 0.0
+
+class Files:
+    """A puller that needs no network."""
+
+    def __init__(self, answers: Answers, places: dict[str, str]) -> None:
+        self._answers, self._places = answers, places
+        self.minute = 0
 
     async def panes(self, ip: str, monitor: str, cursor: str, token: str | None) -> Page | Missed:
         """As `Puller.panes`, from the bytes on."""
-        body = await self.bodies(ip)
-        return Page(read_page(body), f"{self.places[monitor]}:{self.cursor}", self.began)
+        body = self._answers.page(number(ip), self.minute if cursor else 0)
+        return Page(read_page(body), f"{self._places[monitor]}:{self.minute}", BEGAN)
+
+    async def newest(self, ip: str, monitor: str, begin: int, token: str | None) -> Page | Missed:
+        """As `Puller.newest`."""
+        body = self._answers.newest(number(ip), begin)
+        return Page(read_page(body), f"{self._places[monitor]}:{self.minute}", BEGAN, begin)
+
+
+def serve(answers: Answers, places: dict[str, str], minute: object, port: object) -> None:
+    """All pods, in a process of their own, by the address at which they are asked."""
+
+    async def panes(request: web.Request) -> web.Response:
+        at = minute.value  # type: ignore[attr-defined]
+        place = places[request.query["monitor"]]
+        begin = int(request.query.get("from", "0"))
+        headers = {
+            "X-Driftline-Cursor": f"{place}:{at}",
+            "X-Driftline-Began": f"{BEGAN}",
+            "X-Driftline-From": f"{begin}",
+        }
+        pod = number(request.transport.get_extra_info("sockname")[0])  # type: ignore[union-attr]
+        if begin:
+            return web.Response(body=answers.newest(pod, begin), headers=headers)
+        return web.Response(body=answers.page(pod, at if request.query["since"] else 0), headers=headers)
+
+    async def run() -> None:
+        app = web.Application()
+        app.router.add_get("/v1/panes", panes)
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        await web.TCPSite(runner, "0.0.0.0", 0, backlog=1024).start()
+        port.value = runner.addresses[0][1]  # type: ignore[attr-defined]
+        await asyncio.Event().wait()
+
+    asyncio.run(run())
+
+
+@contextlib.contextmanager
+def pods(answers: Answers, places: dict[str, str], *, http: bool) -> Iterator[tuple[Puller, object]]:
+    """What asks them, and what holds the minute they are in."""
+    if not http:
+        files = Files(answers, places)
+        yield files, files  # type: ignore[misc]
+        return
+    context = multiprocessing.get_context("spawn")
+    minute, port = context.Value("i", 0), context.Value("i", 0)
+    process = context.Process(target=serve, args=(answers, places, minute, port), daemon=True)
+    process.start()
+    while not port.value and process.is_alive():
+        time.sleep(0.1)
+    yield Puller(CONCURRENCY, port.value), minute
+    process.terminate()
 
 
 def resident() -> float:
@@ -124,6 +122,15 @@ def resident() -> float:
         if line.startswith("VmRSS"):
             return int(line.split()[1]) / 1024
     raise OSError("no VmRSS in /proc/self/status")
+
+
+def peak() -> float:
+    """The most MiB since this was called last."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM"):
+            Path("/proc/self/clear_refs").write_text("5")
+            return int(line.split()[1]) / 1024
+    raise OSError("no VmHWM in /proc/self/status")
 
 
 def spec() -> MonitorSpec:
@@ -136,115 +143,101 @@ def spec() -> MonitorSpec:
     )
 
 
-class Simulation:
-    """The pods, in a process of their own: neither their memory nor their time is the controller's."""
+class Fleets(NamedTuple):
+    """The monitors, their references (held as `References` does), and where their pods' analyzers are."""
 
-    models: list[Simulated]
-    rows: int
-
-    @classmethod
-    def begin(cls, monitors: int, rows: int) -> None:
-        """One model a monitor."""
-        cls.models, cls.rows = [Simulated(number) for number in range(monitors)], rows
+    members: dict[Key, Member]
+    references: list[Loaded]
+    places: dict[str, str]
 
     @classmethod
-    def profile(cls, number: int) -> bytes:
-        """A model's reference, encoded."""
-        return encode_profile(cls.models[number].profile)
-
-    @classmethod
-    def history(cls, now: int, number: int) -> bytes:
-        """A day of one pod of a model."""
-        return cls.models[number].history(now, cls.rows)
-
-    @classmethod
-    def minute(cls, start: int, pods: int) -> list[bytes]:
-        """A minute of every pod."""
-        models = cls.models
-        return [models[n % len(models)].pane(start, MINUTE, cls.rows) for n in range(pods)]
-
-
-class Controller:
-    """The fleet, its monitors, and what their pods answer; references are held as `References` does."""
-
-    def __init__(self, encoded: Iterable[bytes], monitors: int, pods: int) -> None:
-        self.members: dict[Key, Member] = {}
-        self.references: list[Loaded] = []
-        self.model_of = {f"pod-{n}": n % monitors for n in range(pods)}
-        places: dict[str, str] = {}
-        for index, raw in enumerate(encoded):
-            loaded = decoded(raw, "profile", ReferenceReason.PROFILE_LOADED)
-            names = [f"pod-{n}" for n in range(index, pods, monitors)]
-            watched = tuple(Watched(name, name, name, NOON - 30.0 * HOUR) for name in names)
-            self.members[("ml", f"m{index}")] = Member(spec(), loaded.profile, watched)
-            self.references.append(loaded)
-            places[f"ml/m{index}"] = f"boot:{loaded.reference.profile_hash[:16]}"
-        self.answers = Answers(_nothing, places, 0, NOON - 28.0 * HOUR)
-        puller: Puller = self.answers  # type: ignore[assignment]
-        self.fleet = Fleet(puller, float(MINUTE))
-
-    async def cycle(self, bodies: Callable[[str], Awaitable[bytes]], cursor: int, now: float) -> float:
-        """Pods answer with these; seconds of this process on one core."""
-        self.answers.cursor, self.answers.bodies = cursor, bodies
-        gc.collect()
-        began = time.process_time()
-        self.fleet.keep(self.members, now)
-        outcome = await self.fleet.round(lambda _: "token", lambda: now)
-        spent = time.process_time() - began
-        if not all(view.windows and view.answered for view in outcome.views.values()):
-            raise RuntimeError("a monitor was not judged")
-        self.answers.bodies = _nothing
-        return spent
+    def of(cls, answers: Answers) -> Fleets:
+        """From the files."""
+        made, shelf = cls({}, [], {}), Shelf()
+        for index in range(answers.monitors):
+            whole = decoded(answers.profile(index), "profile", ReferenceReason.PROFILE_LOADED)
+            loaded = shelved(whole, shelf)
+            watched = tuple(
+                Watched(f"pod-{n}", f"pod-{n}", address(n), NOON - 30.0 * HOUR)
+                for n in answers.pods_of(index)
+            )
+            made.members["ml", f"m{index}"] = Member(spec(), loaded.profile, watched)
+            made.references.append(loaded)
+            made.places[f"ml/m{index}"] = f"boot:{loaded.reference.profile_hash[:16]}"
+        return made
 
 
-async def _nothing(_: str) -> bytes:
-    return b""
+class Spent(NamedTuple):
+    """CPU seconds, and those on the clock."""
+
+    cpu: float
+    clock: float
 
 
-async def measure(monitors: int, pods: int, rows: int, minutes: int) -> None:
+@contextlib.contextmanager
+def spending() -> Iterator[list[Spent]]:
+    """What the block took."""
+    gc.collect()
+    found: list[Spent] = []
+    began, at = time.process_time(), time.monotonic()
+    yield found
+    found.append(Spent(time.process_time() - began, time.monotonic() - at))
+
+
+async def cycle(fleet: Fleet, members: dict[Key, Member], now: float) -> Spent:
+    """One round over all pods."""
+    with spending() as spent:
+        fleet.keep(members, now)
+        outcome = await fleet.round(lambda _: "token", lambda: now)
+    if not all(view.windows and view.answered for view in outcome.views.values()):
+        raise RuntimeError("a monitor was not judged")
+    return spent[0]
+
+
+async def caught_up(fleet: Fleet, now: float) -> Spent:
+    """What pods counted before they were first asked."""
+    with spending() as spent:
+        await fleet.catch_up(lambda _: "token", lambda: now, 1.0)
+    return spent[0]
+
+
+async def measure(answers: Answers, minutes: int, *, http: bool) -> None:
     """One row per cycle."""
-    bare, loop = resident(), asyncio.get_running_loop()
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        pool.submit(Simulation.begin, monitors, rows).result()
-        encoded = (pool.submit(Simulation.profile, n).result() for n in range(monitors))
-        controller = Controller(encoded, monitors, pods)
-        references = resident()
-        print(f"resident: {bare:.0f} MiB before the first monitor, {references:.0f} with all references")
+    bare = resident()
+    fleets = Fleets.of(answers)
+    print(f"resident: {bare:.0f} MiB before the first monitor, {resident():.0f} with all references")
+    cells: list[list[str]] = []
 
-        async def history(pod: str) -> bytes:
-            number = controller.model_of[pod]
-            return await loop.run_in_executor(pool, Simulation.history, NOON, number)
+    def row(what: str, spent: Spent) -> None:
+        cells.append([what, f"{spent.cpu:.2f}", f"{spent.clock:.1f}", f"{resident():.0f}", f"{peak():.0f}"])
+        print(" ".join(cells[-1]), flush=True)
 
-        print(f"first cycle, a day of {pods} pods: {await controller.cycle(history, 1, NOON + 5.0):.1f} s")
-        cells = []
-        for minute in range(1, minutes + 1):
-            now = NOON + minute * MINUTE
-            bodies = pool.submit(Simulation.minute, now - MINUTE, pods).result()
-
-            async def fresh(pod: str, bodies: list[bytes] = bodies) -> bytes:
-                return bodies[int(pod.removeprefix("pod-"))]
-
-            spent = await controller.cycle(fresh, minute + 1, now + 5.0)
-            del bodies, fresh
-            cells.append([f"{minute}", f"{spent:.2f}", f"{resident():.0f}"])
-            print(f"minute {minute}: {spent:.2f} s, {resident():.0f} MiB", flush=True)
+    peak()
+    with pods(answers, fleets.places, http=http) as (puller, clock):
+        async with contextlib.AsyncExitStack() as stack:
+            if isinstance(puller, Puller):
+                await stack.enter_async_context(puller)
+            fleet = Fleet(puller, float(MINUTE))
+            row("takeover", await cycle(fleet, fleets.members, NOON + 5.0))
+            row("the day before", await caught_up(fleet, NOON + 6.0))
+            for minute in range(1, minutes + 1):
+                setattr(clock, "value" if http else "minute", minute)
+                row(f"minute {minute}", await cycle(fleet, fleets.members, NOON + minute * MINUTE + 5.0))
     print(f"\n{machine()}\n")
-    print(f"{monitors} monitors, {pods} pods, {FEATURES} features, {rows} rows a minute and pod\n")
-    print(table(["minute", "seconds of one core", "resident MiB"], cells))
-    sizes = [len(controller.fleet.checkpoint(key) or b"") for key in list(controller.members)[:10]]
+    print(f"{answers.monitors} monitors, {answers.pods} pods, {FEATURES} features\n")
+    print(table(["", "CPU seconds", "on the clock", "resident MiB", "at most"], cells))
+    sizes = [len(fleet.checkpoint(key) or b"") for key in list(fleets.members)[:10]]
     print(f"\na checkpoint: {max(sizes):,} bytes at most of ten")
 
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.fleet", description=__doc__)
-    parser.add_argument("--monitors", type=int, default=300)
-    parser.add_argument("--pods", type=int, default=1000)
-    parser.add_argument("--rows", type=int, default=20)
-    parser.add_argument("--minutes", type=int, default=10)
+    parser = arguments(argparse.ArgumentParser(prog="python -m benchmarks.fleet", description=__doc__))
+    parser.add_argument("--http", action="store_true")
     options = parser.parse_args()
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    asyncio.run(measure(options.monitors, options.pods, options.rows, options.minutes))
+    of = (options.monitors, options.pods, options.models, options.rows)
+    answers = Answers(options.directory, *of)
+    asyncio.run(measure(answers, options.minutes, http=options.http))
 
 
 if __name__ == "__main__":

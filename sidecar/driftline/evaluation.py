@@ -6,13 +6,14 @@ Pure: no clock, no socket. One `Evaluator` per profile and policy.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from driftline.counts import ColumnCounts
 from driftline.episode import Verdicts, VerdictsState, dataset, label, transition_report
 from driftline.judge import OUTPUTS, Window, judge
 from driftline.measure import Measurer
 from driftline.pane import PaneCounts
-from driftline.profile import FeatureProfile, Profile
+from driftline.profile import FeatureProfile, FeatureType, Profile, Role
 from driftline.quality import check, ratios
 from driftline.report import FeatureReport, QualityReport, TransitionReport, VerdictReport, WindowReport
 from driftline.spec import MonitorSpec
@@ -23,6 +24,10 @@ FILLING = "Filling"
 """A window that began before counting did: shown, but no verdict is built on it."""
 
 _NOT_SHOWN = frozenset({"chi2_log_pvalue"})
+
+
+_NONE_AMISS = (0.0, 0.0, 0.0, 0.0, 0.0)
+"""The first of the quality's ratios where every value is a good one."""
 
 
 class Evaluator:
@@ -137,11 +142,14 @@ class Evaluator:
     ) -> FeatureReport:
         role = feature.role.value
         judged = judged or FeatureJudgement(feature.name, role, Reason(state.value))
-        shown = {name: statistic for name, statistic in found.items() if name not in _NOT_SHOWN}
-        values = {name: statistic.value for name, statistic in shown.items()}
+        shown = {name: found[name] for name in found if name not in _NOT_SHOWN} if found else found
+        values = {name: statistic.value for name, statistic in shown.items()} if shown else {}
         if self._wanted is not None and judged.psi is not None:
             values["psi"] = judged.psi
         now = ratios(counts)
+        quality = check(feature.counts, counts, now, self._spec.quality)
+        if not (found or quality or state.judged) and judged.psi is None and now[:5] == _NONE_AMISS:
+            return _nothing(feature.type, feature.role, judged.reason, now.new_category)
         return FeatureReport(
             type=feature.type.value,
             role=role,
@@ -155,7 +163,7 @@ class Evaluator:
             new_category_ratio=now.new_category,
             quality=tuple(
                 QualityReport(reason=finding.reason, value=finding.value, limit=finding.limit)
-                for finding in check(feature.counts, counts, now, self._spec.quality)
+                for finding in quality
             ),
             effect=judged.effect,
             large=judged.large,
@@ -163,9 +171,20 @@ class Evaluator:
             warned=judged.reason is Reason.WARNING,
             drifted=judged.reason is Reason.DRIFTED,
             reason=judged.reason,
-            notes={
-                name: statistic.reason.value
-                for name, statistic in shown.items()
-                if statistic.reason is not None
-            },
+            notes={name: shown[name].reason.value for name in shown if shown[name].reason is not None},
         )
+
+
+@lru_cache(maxsize=256)
+def _nothing(kind: FeatureType, role: Role, reason: Reason, new_category: float | None) -> FeatureReport:
+    """What is said of a column of which nothing was measured and all values are good: as most often."""
+    return FeatureReport(
+        type=kind.value,
+        role=role.value,
+        statistics={},
+        effective_rows=0.0,
+        missing_ratio=0.0,
+        out_of_range_ratio=0.0,
+        new_category_ratio=new_category,
+        reason=reason,
+    )

@@ -77,9 +77,8 @@ def judge(
         judged = [_judge(window, measurement, scale, policy, once=once) for measurement in measurements]
         features = tuple(_explain(feature) for feature in _correct(judged))
     else:
-        features = tuple(
-            FeatureJudgement(m.name, m.role, Reason(state.value), psi=m.psi) for m in measurements
-        )
+        reason = Reason(state.value)
+        features = tuple([FeatureJudgement(m.name, m.role, reason, psi=m.psi) for m in measurements])
     return WindowJudgement(
         seconds=window.seconds,
         start=window.start,

@@ -10,13 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-import msgspec
-import numpy as np
-
 from driftline.calibration import Calibration, PackedCalibration
 from driftline.categories import Categories
 from driftline.columns import Floats
-from driftline.counts import CategoricalCounts, NumericCounts
+from driftline.counts import CategoricalCounts, NumericCounts, PackedNumericCounts
 from driftline.diagnostics import Diagnostics
 from driftline.grid import Grid
 from driftline.labels import Labels
@@ -152,10 +149,4 @@ class Profile:
 
 
 def _narrow(counts: NumericCounts | CategoricalCounts) -> NumericCounts | CategoricalCounts:
-    """Counts as int32 where all of them fit; sums as float32, which is what a stored profile has of them."""
-    if isinstance(counts, CategoricalCounts):
-        return counts
-    kind = np.int32 if counts.valid <= np.iinfo(np.int32).max else np.int64
-    return msgspec.structs.replace(
-        counts, counts=counts.counts.astype(kind), sums=counts.sums.astype(np.float32)
-    )
+    return counts if isinstance(counts, CategoricalCounts) else PackedNumericCounts.of(counts)

@@ -9,10 +9,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 import numpy as np
 
-from driftline.counts import CategoricalCounts, ColumnCounts, Integers
+from driftline.counts import CategoricalCounts, ColumnCounts, Integers, NumericCounts
 from driftline.spec import Quality
 
 CHANCE = 1e-4
@@ -37,8 +38,7 @@ class QualityReason(StrEnum):
     """All values equal, where the reference's vary."""
 
 
-@dataclass(frozen=True, slots=True)
-class QualityRatios:
+class QualityRatios(NamedTuple):
     """Shares in [0, 1]: of rows the first four, of valid values the others. None: no rows to share."""
 
     missing: float | None
@@ -60,8 +60,13 @@ class Finding:
     limit: float | None = None
 
 
+_ALL_WELL = QualityRatios(0.0, 0.0, 0.0, 0.0, 0.0, None)
+
+
 def ratios(counts: ColumnCounts) -> QualityRatios:
     """The shares of a column's window."""
+    if isinstance(counts, NumericCounts) and not any(counts.others) and counts.counts.any():
+        return _ALL_WELL  # as nearly always
     valid = counts.valid
     rows = counts.rows_with(valid)
     non_finite = 0 if isinstance(counts, CategoricalCounts) else counts.nan + counts.pos_inf + counts.neg_inf

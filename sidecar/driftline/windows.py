@@ -178,18 +178,18 @@ class PaneStore:
 
     # ---- out ----
 
-    def since(self, sequence: int, now: float) -> tuple[list[Pane], int]:
+    def since(self, sequence: int, now: float, begin: int = 0) -> tuple[list[Pane], int]:
         """Closed panes that changed after `sequence`, oldest first, and the sequence to ask with next.
 
         A rolled-up pane takes the place of those within it: a reader drops what it covers. With `now`
-        infinite those still counting are given as well.
+        infinite those still counting are given as well. Only those that begin at `begin` or later are given.
         """
         found = sorted(
             place for place, changed in self._changed.items() if changed > sequence and sum(place) <= now
         )
         open_ = [changed for place, changed in self._changed.items() if sum(place) > now]
         last = min(open_, default=self._sequence + 1) - 1
-        return [self._get(place) for place in found], max(sequence, last)
+        return [self._get(place) for place in found if place[0] >= begin], max(sequence, last)
 
     @property
     def panes(self) -> int:

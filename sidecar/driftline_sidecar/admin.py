@@ -16,6 +16,8 @@ from aiohttp import web
 from driftline_sidecar.exposition import CONTENT_TYPE
 
 CURSOR_HEADER = "X-Driftline-Cursor"
+FROM_HEADER = "X-Driftline-From"
+"""Panes that begin earlier were left out, as it was asked."""
 BEGAN_HEADER = "X-Driftline-Began"
 """Since when everything was counted, unix seconds."""
 ROWS_HEADER = "X-Driftline-Rows"
@@ -66,8 +68,11 @@ class Source(Protocol):
     def history(self, monitor: str) -> object:
         """How its windows and traffic went lately."""
 
-    def panes(self, monitor: str, cursor: str) -> PanesPage:
-        """Its panes that changed since the cursor (empty: all that are held); raises BadCursor too."""
+    def panes(self, monitor: str, cursor: str, begin: int) -> PanesPage:
+        """Its panes that changed since the cursor (empty: all that are held); raises BadCursor too.
+
+        Only those that begin at `begin` (unix seconds) or later.
+        """
 
     def pairs(self, monitor: str, cursor: str) -> tuple[bytes, str]:
         """Its shadow's parts, each after its length, that changed since the cursor, and the next cursor."""
@@ -159,8 +164,11 @@ def _config(source: Source, request: web.Request) -> web.Response:
 
 
 def _panes(source: Source, request: web.Request) -> web.Response:
-    page = source.panes(_monitor(request), request.query.get("since", ""))
-    headers = {CURSOR_HEADER: page.cursor, BEGAN_HEADER: repr(page.began)}
+    """`?from=TIME`: only panes that begin then or later."""
+    text = request.query.get("from", "")
+    begin = int(text) if text.isascii() and text.isdigit() and len(text) < 12 else 0
+    page = source.panes(_monitor(request), request.query.get("since", ""), begin)
+    headers = {CURSOR_HEADER: page.cursor, BEGAN_HEADER: repr(page.began), FROM_HEADER: str(begin)}
     return web.Response(body=page.body, content_type=PANES_CONTENT_TYPE, headers=headers)
 
 

@@ -34,7 +34,7 @@ class Source:
     def history(self, monitor: str) -> object:
         return {"windows": {}}
 
-    def panes(self, monitor: str, cursor: str) -> admin.PanesPage:
+    def panes(self, monitor: str, cursor: str, begin: int) -> admin.PanesPage:
         if cursor == "bad":
             raise admin.BadCursor("since must be a cursor")
         return admin.PanesPage(b"\x01\x02", "boot:7", 12.5)

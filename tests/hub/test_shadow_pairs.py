@@ -99,7 +99,7 @@ def test_numbers_are_compared_within_the_clip(database: Database) -> None:
         store.predict(*sent, boot=boot)
     store.label(*(Label(id=f"id{n}", label=value) for n, value in enumerate(truth)))
     found = told(store, SHADOW.variant, clip=4.0).performance().error
-    wanted = of_numbers(np.arange(3), *map(np.array, (truth, live, other)), 4.0).error
+    wanted = of_numbers(np.arange(3), np.array(truth), np.array(live), np.array(other), 4.0).error
     assert found is not None
     assert wanted is not None
     assert (found.counts.tolist(), found.sums.tolist()) == (wanted.counts.tolist(), wanted.sums.tolist())

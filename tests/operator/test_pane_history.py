@@ -24,7 +24,8 @@ from driftline_operator.controller.hub.opinions import Away
 from driftline_operator.fleet import checkpoint
 from driftline_operator.fleet.book import Book, Seen
 from driftline_operator.fleet.checkpoint import LeftOut
-from driftline_operator.fleet.flat import Layout, pack_pane
+from driftline_operator.fleet.flat import pack_pane
+from driftline_operator.fleet.layout import Layout
 from driftline_operator.hub.api import application
 from driftline_operator.hub.database import Database
 from driftline_operator.hub.hub import Hub

@@ -5,8 +5,10 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 import pytest
+from driftline import evaluation
 from driftline.evaluation import Evaluator
 from driftline.judge import Window
+from driftline.pane import PaneCounts
 from driftline.profile_codec import decode_profile, encode_profile
 from driftline.quantity import Duration
 from driftline.spec import Drift, Thresholds
@@ -31,3 +33,19 @@ def test_every_figure_is_the_same(
     )
     assert found == expected
     assert found[0].scale
+
+
+@pytest.mark.parametrize("number", [0, 1, 99])
+def test_what_is_said_without_looking_is_what_would_be_said(
+    number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of columns of windows that are too small, in which nothing is amiss."""
+    counts = PaneCounts.empty(PROFILE.axes())
+    if number:
+        counts = counted(PROFILE.axes(), rows(np.random.default_rng(number), number))
+    window = Window(3600, 0.0, 3600.0, number, counts.requests)
+    found, _ = Evaluator(SPEC, PROFILE, frozenset()).evaluate(window, counts, whole=True)
+    monkeypatch.setattr(evaluation, "_NONE_AMISS", None)
+    expected, _ = Evaluator(SPEC, PROFILE, frozenset()).evaluate(window, counts, whole=True)
+    assert found == expected
+    assert not found.state.judged

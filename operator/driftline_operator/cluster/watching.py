@@ -97,6 +97,7 @@ class Cache:
         """Keep the cache until cancelled."""
         wait = _FIRST_WAIT
         while True:
+            began = self._clock()
             try:
                 if not self._resume:
                     await self._list(api)
@@ -105,10 +106,13 @@ class Cache:
             except ApiError as error:
                 if error.expired or error.status in (400, 404):
                     self._resume = ""
-                if not error.expired:
-                    _log.warning("watch of %s lost, again in %.1f s: %s", self.resource.plural, wait, error)
-                    await asyncio.sleep(wait * random.uniform(0.8, 1.2))  # noqa: S311 - spreads the load
-                    wait = min(wait * 2, _LONGEST_WAIT)
+                if self._clock() - began > _LONGEST_WAIT:
+                    wait = _FIRST_WAIT
+                level = logging.INFO if error.expired else logging.WARNING
+                _log.log(level, "watch of %s lost, again in %.1f s: %s", self.resource.plural, wait, error)
+                # After 410 too: an API server that forgets at once would be listed from without a pause.
+                await asyncio.sleep(wait * random.uniform(0.8, 1.2))  # noqa: S311 - spreads the load
+                wait = min(wait * 2, _LONGEST_WAIT)
 
     async def _list(self, api: Api) -> None:
         found, self._resume = await api.list(

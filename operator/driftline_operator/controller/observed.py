@@ -14,6 +14,7 @@ from driftline.spec import Metadata, ModelMonitor
 from driftline_operator.cluster.resources import MODEL_MONITORS, Object, Resource
 from driftline_operator.conditions import ReferenceReason
 from driftline_operator.controller.identity import Identified
+from driftline_operator.controller.shelf import Shelved
 from driftline_operator.injection.sidecars import Settings
 
 _log = logging.getLogger(__name__)
@@ -59,13 +60,23 @@ class Reference(NamedTuple):
 
     reason: ReferenceReason
     message: str
-    profile: bytes = b""
-    """Encoded; empty: none."""
+    content: bytes | Shelved = b""
+    """The profile, encoded; empty: none."""
     profile_hash: str = ""
     made: float = 0.0
     """When a captured one came into force, unix seconds."""
     recapture: str = ""
     """The id of the capture that is to take its place; empty: none is wanted."""
+
+    @property
+    def profile(self) -> bytes:
+        """The profile, encoded; empty: none. Read each time."""
+        return self.content.read() if isinstance(self.content, Shelved) else self.content
+
+    @property
+    def there(self) -> bool:
+        """Is there a profile?"""
+        return bool(self.content)
 
 
 class Installation(msgspec.Struct, frozen=True, kw_only=True):

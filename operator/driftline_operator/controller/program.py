@@ -148,7 +148,12 @@ class Controller:
         self._puller = Puller(settings.pull_concurrency)
         fleet = Fleet(self._puller, settings.pull_interval)
         history = PaneHistory(self._hub_client)
-        self._rounds = Rounds(api, self._applier, self._reconciler, self._tokens, fleet, history, utc_now)
+        self._rounds = Rounds(
+            api, self._applier, self._reconciler, self._tokens, fleet, history, utc_now, self._dirty.add
+        )
+        self._round_due = asyncio.Event()
+        """Set once all was planned after a takeover: who waits for the next round loses half a minute."""
+        self._planning = False
         self._shadow_rounds = ShadowRounds(
             self._shadows,
             self._puller,
@@ -321,6 +326,7 @@ class Controller:
                     self._hub.forget()
                     self._hub_access.forget()
                     self._all()
+                self._planning = held
                 self._taken_over = held
             await asyncio.sleep(0.2)
 
@@ -341,6 +347,9 @@ class Controller:
             except TimeoutError:
                 continue
             await self._reconcile(namespace)
+            if self._planning and not self._dirty.urgent:
+                self._planning = False
+                self._round_due.set()
 
     async def _reconcile(self, namespace: str) -> None:
         began = time.monotonic()
@@ -376,7 +385,10 @@ class Controller:
                     if self._acts:
                         await self._turn(turn)
                 spent = time.monotonic() - began
-                await asyncio.sleep(max(0.5, self._settings.pull_interval - spent))
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(max(0.5, self._settings.pull_interval - spent)):
+                        await self._round_due.wait()
+                self._round_due.clear()
 
     async def _turn(self, turn: Callable[[], Awaitable[None]]) -> None:
         try:

@@ -39,6 +39,11 @@ class DirtyNamespaces:
         """The next failure waits as the first."""
         self._waits.pop(namespace, None)
 
+    @property
+    def urgent(self) -> bool:
+        """Is there one whose time has come, or comes soon?"""
+        return any(due - self._clock() <= SOON for due in self._due.values())
+
     async def next(self) -> str:
         """The namespace whose time has come; waits for one."""
         while True:

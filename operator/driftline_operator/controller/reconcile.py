@@ -24,7 +24,7 @@ from driftline_operator.controller.apply import Applier
 from driftline_operator.controller.gather import Watches
 from driftline_operator.controller.hub.opinions import Opinion
 from driftline_operator.controller.monitors import Key, MonitorStore
-from driftline_operator.controller.observed import Installation, Observed, Reference
+from driftline_operator.controller.observed import Installation, NamespaceState, Observed, Reference
 from driftline_operator.controller.plan import findings, objects, status
 from driftline_operator.controller.plan.namespace import MonitorPlan, Plan, plan
 from driftline_operator.controller.plan.status import FleetView, Transition
@@ -138,6 +138,16 @@ class Reconciler:
         if not made.monitors:
             self._plans.pop(name)
         self._series.namespace(name, {key: each.survey for key, each in made.monitors.items()})
+        try:
+            await self._apply(name, state, made)
+        except ApiError as error:
+            if error.status:  # a namespace that takes no objects, for its quota or a policy, has a status too
+                await self.statuses(name)
+            raise
+        await self.statuses(name)
+        return made.again
+
+    async def _apply(self, name: str, state: NamespaceState, made: Plan) -> None:
         if made.monitors:
             await self._tokens.ensure(name, state.monitors)
         for desired in made.objects:
@@ -150,8 +160,6 @@ class Reconciler:
             await self._drop_parts(each.observed, made)
             await self._keep_copies(each.observed)
         await self._restart(name, made)
-        await self.statuses(name)
-        return made.again
 
     async def statuses(self, namespace: str) -> None:
         """Write the status of a namespace's monitors where it changed, and Events on transitions."""
@@ -179,7 +187,8 @@ class Reconciler:
         wanted = status.status(observed, found, each.survey, view, opinion.performance, now)
         worth = status.worth(observed, wanted)
         rested = now - self._written.get(key, dt.datetime.min.replace(tzinfo=dt.UTC))
-        if not worth.changed or not (worth.urgent or rested >= self._status_interval):
+        waits = dt.timedelta(0) <= rested < self._status_interval  # not if the clock was set back
+        if not worth.changed or (waits and not worth.urgent):
             return
         changed = status.transitions(observed, found)
         try:
@@ -226,7 +235,7 @@ class Reconciler:
     async def _keep_copies(self, observed: Observed) -> None:
         """Each profile that was in force is kept, immutable; the oldest go."""
         loaded = self._loaded.get((observed.namespace, observed.name))
-        if observed.monitor is None or loaded is None or not loaded.reference.profile:
+        if observed.monitor is None or loaded is None or not loaded.reference.there:
             return
         reference = loaded.reference
         present = copies(self._watches.owned_config_maps(observed.namespace, observed))
@@ -297,7 +306,7 @@ def _unjudged(observed: Observed, reference: Reference | None) -> Iterable[Findi
     """Before anything was judged: Unknown, never a pass."""
     if observed.monitor is None:
         reason, said = DriftReason.INVALID_SPEC, observed.problem
-    elif reference is not None and not reference.profile:
+    elif reference is not None and not reference.there:
         reason, said = DriftReason.NO_REFERENCE, reference.message
     else:
         reason, said = DriftReason.NO_DATA, "no pod's counts have come yet"

@@ -1,7 +1,7 @@
 """Where the monitors' profiles come from: a ConfigMap of the user's, or the copies of captured ones.
 
 A ConfigMap is read when the monitor names it, and again when its version changes; its content is held
-by the API server and the sidecars, here only one encoded copy and what verdicts need of it.
+by the API server and the sidecars, here only what verdicts need of it, and one encoded copy in a file.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from driftline_operator.cluster.api import Api, ApiError
 from driftline_operator.cluster.resources import CONFIG_MAPS, Object
 from driftline_operator.conditions import ReferenceReason
 from driftline_operator.controller.observed import Observed, Reference
+from driftline_operator.controller.shelf import Shelf
 
 _log = logging.getLogger(__name__)
 
@@ -101,6 +102,7 @@ class References:
     ) -> None:
         self._api, self._version, self._owned = api, version, owned
         self._loaded: dict[tuple[str, str], tuple[tuple[object, ...], Loaded]] = {}
+        self._shelf = Shelf()
 
     async def load(self, observed: Observed) -> Loaded:
         """A monitor's reference as it is now; reads only what changed. Raises ApiError."""
@@ -158,6 +160,7 @@ class References:
             return Loaded(Reference(ReferenceReason.PROFILE_INVALID, str(error)))  # they may still come
         if loaded.profile is None:
             _log.warning("%s/%s: %s", *key, loaded.reference.message)
+        loaded = shelved(loaded, self._shelf)
         self._loaded[key] = source, loaded
         return loaded
 
@@ -185,6 +188,12 @@ class References:
             raise MissingParts(
                 f"ConfigMap {name} leads to {part}, which isn't there: use `driftline profile apply`"
             ) from error
+
+
+def shelved(loaded: Loaded, shelf: Shelf) -> Loaded:
+    """With its encoded profile in a file."""
+    reference = loaded.reference
+    return loaded._replace(reference=reference._replace(content=shelf.keep(reference.profile)))
 
 
 class MissingParts(Exception):

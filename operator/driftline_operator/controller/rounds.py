@@ -31,6 +31,8 @@ from driftline_operator.fleet.fleet import Fleet, Key, Member
 _log = logging.getLogger(__name__)
 
 CHECKPOINT_SECONDS: Final = 60.0
+CATCH_UP_SECONDS: Final = 20.0
+"""Of a round at most, for what pods had counted before this controller first asked them."""
 
 
 class Rounds:
@@ -45,9 +47,12 @@ class Rounds:
         fleet: Fleet,
         history: PaneHistory,
         now: Callable[[], dt.datetime],
+        mark: Callable[[str], object] = lambda _: None,
     ) -> None:
+        """`mark` a namespace to be looked at by the worker: of two that reconcile at once one sees half."""
         self._api, self._applier, self._reconciler = api, applier, reconciler
         self._tokens, self.fleet, self._history, self._now = tokens, fleet, history, now
+        self._mark = mark
         self._checkpointed: dict[Key, float] = {}
         self._unrestored: set[Key] = set()
         self.seconds = 0.0
@@ -83,17 +88,15 @@ class Rounds:
         self._reconciler.views.update({key: view._replace(at=at) for key, view in outcome.views.items()})
         for namespace in sorted(outcome.refused):
             self._tokens.doubt(namespace)
-            await apart((namespace, ""), self._reconcile(namespace))
+            self._mark(namespace)
         for key in members:
             await apart(key, self._capture(key, planned[key].observed))
-        for namespace in sorted({key[0] for key in members}):
+        for namespace in sorted({key[0] for key in planned}):
             await apart((namespace, ""), self._reconciler.statuses(namespace))
         for key in members:
             await apart(key, self._checkpoint(key, planned[key].observed))
         self.seconds = self._time() - began
-
-    async def _reconcile(self, namespace: str) -> None:
-        await self._reconciler.namespace(namespace)
+        await self.fleet.catch_up(self._tokens.of, self._time, CATCH_UP_SECONDS)
 
     def _time(self) -> float:
         return self._now().timestamp()
@@ -124,8 +127,8 @@ class Rounds:
 
     async def _checkpoint(self, key: Key, observed: Observed) -> None:
         now = self._time()
-        if now - self._checkpointed.get(key, 0.0) < CHECKPOINT_SECONDS:
-            return
+        if 0 <= now - self._checkpointed.get(key, 0.0) < CHECKPOINT_SECONDS:
+            return  # a clock that was set back must not end all writing
         data = self.fleet.checkpoint(key)
         if data is None:
             return
@@ -152,7 +155,7 @@ class Rounds:
             elif refresh(spec, reference.made, self.fleet.verdict(key), self._time()) is RefreshReason.DUE:
                 self._reconciler.recaptures[key] = self._now().strftime("%Y%m%dT%H%M%SZ")
                 _log.info("%s/%s: the reference is to be made anew", *key)
-                await self._reconciler.namespace(key[0])
+                self._mark(key[0])
 
     async def _make(self, key: Key, observed: Observed, capture: str) -> None:
         token = self._tokens.of(key[0])

@@ -1,6 +1,9 @@
 """What all pods of a monitor saw, as one: panes in, verdicts of the fleet out.
 
-flat       a pane as a few flat arrays, and packed: what merging a thousand pods needs. Pure
+layout     where each column's counts lie among a pane's flat arrays. Pure
+reading    a pane as a pod gave it, checked, as flat arrays. Pure
+packing    flat arrays as bytes, small and quick to add up. Pure
+flat       a pane as a few flat arrays: what merging a thousand pods needs. Pure
 store      flat panes over time, rolled up, and the windows they make. Pure
 pods       what was taken of one pod: boots, fresh panes, the time that is covered. Pure
 book       one monitor: panes of all pods merged, windows judged by the sidecar's own code. Pure

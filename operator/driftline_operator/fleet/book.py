@@ -6,7 +6,9 @@ longer and every pod was asked since, so that a window is judged once, on all th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import heapq
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import Final, NamedTuple
 
 import msgspec
@@ -17,9 +19,11 @@ from driftline.pane_codec import PackedPane, inflate
 from driftline.profile import Profile
 from driftline.report import TransitionReport, WindowReport
 from driftline.spec import MonitorSpec
-from driftline.windows import step
+from driftline.windows import LEVELS, step
 
-from driftline_operator.fleet.flat import Layout, pack_pane
+from driftline_operator.fleet.flat import Flat, pack_pane
+from driftline_operator.fleet.layout import Layout
+from driftline_operator.fleet.packing import Unpacked
 from driftline_operator.fleet.peers import Deviation, Peers
 from driftline_operator.fleet.pods import Place, PodBook, Span
 from driftline_operator.fleet.store import FlatWindow, FleetStore
@@ -56,6 +60,23 @@ class _Judged(NamedTuple):
     end: int
     report: bytes
     coverage: float
+    whole: bool
+    """Did it count for what lasts?"""
+
+
+class Lacking(NamedTuple):
+    """What a boot counted before this time (unix seconds) hasn't been asked of its pod yet."""
+
+    boot: str
+    before: int
+
+
+class Told(NamedTuple):
+    """What a pod gave: all that `cursor`'s boot counted since `began`; panes encoded."""
+
+    cursor: str
+    began: float
+    panes: Sequence[bytes]
 
 
 _report = msgspec.msgpack.Decoder(WindowReport)
@@ -76,6 +97,9 @@ class Book:
         self.evaluator = Evaluator(spec, profile, _wanted(spec))
         self.peers = Peers(self._layout, spec)
         self.pods: dict[str, PodBook] = {}
+        self.lacking: dict[str, Lacking] = {}
+        """By pod's UID: pods of which only the newest panes were taken so far."""
+        self._late: list[TransitionReport] = []
         self._judged: dict[int, _Judged] = {}
         self.judgements = 0
         """Grows with whatever the status or the series could say otherwise."""
@@ -113,14 +137,28 @@ class Book:
         for uid, known in self.pods.items():
             if uid not in present and known.left is None:
                 known.left = now
+                self.lacking.pop(uid, None)  # gone with what wasn't asked of it
 
     def cursor(self, uid: str) -> str:
         """Where to go on asking a pod; empty: from its beginning."""
         known = self.pods.get(uid)
         return "" if known is None or not known.boots else next(reversed(known.boots.values())).cursor
 
-    def take(self, pod: Seen, cursor: str, began: float, panes: Sequence[bytes], through: float) -> int:
-        """Encoded panes of a pod: all that its boot counted from `began` until `through`. How many: new."""
+    def newest(self, now: float) -> int:
+        """From when on panes are asked of a pod that nothing is known of: what the shortest window needs.
+
+        On an edge of every pane that a pod may roll up before the rest is asked of it.
+        """
+        edge = self.pane * LEVELS[1][0]
+        return int(now - self.lag - self.store.windows[0]) // edge * edge
+
+    def take(
+        self, pod: Seen, cursor: str, began: float, panes: Sequence[bytes], through: float, after: int = 0
+    ) -> int:
+        """Encoded panes of a pod: all that its boot counted from `began` until `through`. How many: new.
+
+        `after`: only those that begin then or later were asked for.
+        """
         known = self.pods.get(pod.uid)
         if known is None:
             if len(self.pods) >= _MOST_PODS:
@@ -130,10 +168,14 @@ class Book:
         for data in panes:
             reason = self._read(data, through, mine)
             if reason:
-                self.refused[reason] = self.refused.get(reason, 0) + 1
+                self._refuse(reason)
         boot, profile_hash, _ = (*cursor.split(":"), "", "", "")[:3]
         if profile_hash != self.profile.hash[: len(profile_hash)] or not profile_hash:
             began = 0.0  # it counts against another reference, or none: none of that time is ours
+        if 0 < began < after:
+            self.lacking[pod.uid] = Lacking(boot, after)
+            began = float(after)
+            known.passed(boot, after)
         new = known.take(boot, cursor, began, mine, through)
         if new > _MANY:
             self._fold([known], through - self.lag)
@@ -150,6 +192,69 @@ class Book:
             return "unreadable"
         return reason
 
+    def recount(self, told: Mapping[str, Told], through: float) -> None:
+        """What pods counted before they were first asked, by their UIDs; windows that lacked it are judged.
+
+        Panes of one time are added up before they are packed: each pod's by itself would be packed, and
+        unpacked, as often as there are pods.
+        """
+        settled = through - self.lag
+        lists = [self._older(uid, each, through) for uid, each in told.items() if uid in self.lacking]
+        every = heapq.merge(*lists, key=lambda each: each[0])
+        for place, panes in groupby(every, key=lambda each: self.store.place_of(each[0], settled)):
+            counts = Flat(self._layout)
+            for _, pane in panes:
+                try:
+                    counts.add_pane(pane)
+                except DataError:
+                    self._refuse("unreadable")
+            self.store.put(place, counts)
+        for uid in told:
+            self.lacking.pop(uid, None)
+        self.changes += 1
+        if not self.lacking:
+            self._judge_again()
+
+    def _older(self, uid: str, told: Told, through: float) -> Iterator[tuple[Place, PackedPane]]:
+        """The panes that were lacking, in order of time; notes what they cover."""
+        lacking, known = self.lacking[uid], self.pods.get(uid)
+        boot, profile_hash, _ = (*told.cursor.split(":"), "", "", "")[:3]
+        if known is None or boot != lacking.boot or not profile_hash or not told.began:
+            return  # begun anew: what it had counted before has gone with it
+        if profile_hash != self.profile.hash[: len(profile_hash)]:
+            return
+        holes: list[Span] = []
+        for data in told.panes:
+            pane = self._older_pane(data, through, lacking.before, holes)
+            if pane is not None:
+                yield (pane.start, pane.length), pane
+        known.recounted((told.began, float(lacking.before)), holes)
+
+    def _older_pane(self, data: bytes, through: float, before: int, holes: list[Span]) -> PackedPane | None:
+        try:
+            pane = inflate(data)
+        except DataError:
+            self._refuse("unreadable")
+            return None
+        reason = self._why_not(pane, through)
+        if reason:
+            self._refuse(reason)
+            return None
+        end = pane.start + pane.length
+        if pane.start < before < end:  # a part of it was added by now, and would count twice
+            holes.append((float(pane.start), float(before)))
+        return pane if through - self._reach < end <= before else None
+
+    def _judge_again(self) -> None:
+        """Windows that were judged while something lacked, if they didn't count."""
+        for seconds, end in sorted(self.store.judged.items(), key=lambda each: each[::-1]):
+            judged = self._judged.get(seconds)
+            if judged is None or not judged.whole:
+                self._late += self._judge(self.store.window(seconds, end))
+
+    def _refuse(self, reason: str) -> None:
+        self.refused[reason] = self.refused.get(reason, 0) + 1
+
     def _why_not(self, pane: PackedPane, through: float) -> str:
         """Unlike panes never merge; empty: it is one of ours."""
         if pane.profile_hash != self.profile.hash:
@@ -158,7 +263,9 @@ class Book:
             return "other_version"
         if pane.features.keys() != self._layout.cells.keys():
             return "other_columns"
-        if pane.length < self.pane or pane.length % self.pane or pane.start % self.pane:
+        if not self.pane <= pane.length <= self.pane * LEVELS[-1][0] or pane.length % self.pane:
+            return "other_length"
+        if pane.start % pane.length:
             return "other_length"
         if pane.start > through + _CLOCKS_APART:
             return "in_the_future"
@@ -171,7 +278,7 @@ class Book:
         self.stepped, settled = now, now - self.lag
         self.peers.settle(settled)
         self._fold(self.pods.values(), settled)
-        changed: list[TransitionReport] = []
+        changed, self._late = self._late, []
         for window in self.store.due(settled):
             changed += self._judge(window)
         self.changes += len(changed)
@@ -182,13 +289,14 @@ class Book:
         return tuple(changed)
 
     def _fold(self, pods: Iterable[PodBook], settled: float) -> None:
-        folded = []
-        for pod in pods:
-            for place, data in pod.fold(settled):
-                folded.append((place, data))
-                self.changes += pod.left is not None
-                self.peers.add(pod.uid, pod.name, place, data)
-        self.store.merge(folded)
+        folded = [(pod, place, data) for pod in pods for place, data in pod.fold(settled)]
+        self.changes += sum(pod.left is not None for pod, _, _ in folded)
+
+        def compare(number: int, part: Unpacked) -> None:
+            pod, place, _ = folded[number]
+            self.peers.add(pod.uid, pod.name, place, part)
+
+        self.store.merge([(place, data) for _, place, data in folded], compare)
 
     def coverage(self, span: Span) -> float:
         """Share of the pods' time in the span of which the counts are there; 0 where there was no pod."""
@@ -211,7 +319,7 @@ class Book:
         coverage = self.coverage((float(found.start), float(found.end)))
         whole = not shown and found.start >= self._counted_since and coverage >= LOW_COVERAGE
         report, changed = self.evaluator.evaluate(window, counts, whole=whole, again=again)
-        self._judged[found.seconds] = _Judged(found.end, msgspec.msgpack.encode(report), coverage)
+        self._judged[found.seconds] = _Judged(found.end, msgspec.msgpack.encode(report), coverage, whole)
         self.judgements += 1
         return changed
 
@@ -250,6 +358,7 @@ class Book:
         oldest = now - self._reach
         for uid in [uid for uid, pod in self.pods.items() if pod.left is not None and pod.left < oldest]:
             del self.pods[uid]
+            self.lacking.pop(uid, None)
         for pod in self.pods.values():
             pod.forget(oldest)
 

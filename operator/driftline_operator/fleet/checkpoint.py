@@ -15,10 +15,10 @@ import msgspec
 from driftline.episode import VerdictsState
 from driftline.errors import DataError
 
-from driftline_operator.fleet.book import Book
+from driftline_operator.fleet.book import Book, Lacking
 from driftline_operator.fleet.pods import Boot, Place, PodBook, Span, joined
 
-VERSION: Final = 1
+VERSION: Final = 2
 MOST_BYTES: Final = 700_000
 """A ConfigMap holds 1 MiB, base64 included."""
 _MOST_INFLATED: Final = 64 << 20
@@ -54,6 +54,8 @@ class _Book(msgspec.Struct):
     """Start, length and CRC-32 of the panes that didn't fit."""
     whole: dict[str, list[Span]] = {}
     """By pod's UID the time that was covered with them."""
+    lacking: dict[str, Lacking] = {}
+    """By pod's UID what hasn't been asked of it yet."""
 
 
 class LeftOut(NamedTuple):
@@ -79,7 +81,7 @@ def encode(book: Book) -> bytes:
     while True:
         whole = _Book(
             VERSION, book.profile.hash, book.spec.model.version, _policy(book), book.began, panes, judged,
-            verdicts, pods, left_out, covered,
+            verdicts, pods, left_out, covered, book.lacking,
         )  # fmt: skip
         data = zlib.compress(msgspec.msgpack.encode(whole), 1)  # panes are packed already
         if len(data) <= MOST_BYTES or not (panes or pods):
@@ -116,6 +118,7 @@ def restore(book: Book, data: bytes) -> LeftOut | None:
     if found.policy == _policy(book):
         book.evaluator.restore(found.verdicts)
     book.pods.update(pods)
+    book.lacking.update(found.lacking)
     book.began = min(book.began, found.began)
     book.show_again(_shown(book, found.judged))
     if not found.left_out:

@@ -28,7 +28,7 @@ from driftline.spec import MonitorSpec
 from driftline_operator.controller.plan.pods import Watched
 from driftline_operator.controller.plan.status import FleetView
 from driftline_operator.fleet import checkpoint, views
-from driftline_operator.fleet.book import Book, Seen
+from driftline_operator.fleet.book import Book, Seen, Told
 from driftline_operator.fleet.captures import CaptureDecision, decide
 from driftline_operator.fleet.checkpoint import LeftOut
 from driftline_operator.fleet.intake import Push, Taken
@@ -44,6 +44,10 @@ Key = tuple[str, str]
 
 _SAVED_EVERY: Final = 45
 """Panes: pods keep their panes as they are for sixty."""
+_AT_ONCE: Final = 4
+"""Pods whose whole day is held in memory."""
+_MOST_CAPTURED: Final = 256 << 20
+"""Bytes of all pods' rows that make one reference: pods beyond that are left out."""
 
 
 class Member(NamedTuple):
@@ -101,7 +105,8 @@ class Fleet:
             if key in self._books:
                 self._books[key].see([Seen(p.name, p.uid, p.started) for p in member.pods], now)
         self._members = dict(members)
-        self._patience.keep({("/".join(key), pod.uid) for key, each in members.items() for pod in each.pods})
+        present = [("/".join(key), pod.uid) for key, each in members.items() for pod in each.pods]
+        self._patience.keep({*present, *((f"{monitor} before", uid) for monitor, uid in present)})
         for known in (self._books, self._answered, self._missed, self._saved, self._views):
             for key in [key for key in known if key not in members]:
                 known.pop(key)
@@ -173,8 +178,7 @@ class Fleet:
             began = clock()
             if not self._patience.may_ask((monitor, pod.uid), began):
                 return False
-            cursor = "" if book is None else book.cursor(pod.uid)
-            page = await self._puller.panes(pod.ip, monitor, cursor, token)
+            page = await self._page(book, pod, monitor, token, began)
             self._patience.answered((monitor, pod.uid), began, missed=isinstance(page, Missed))
             if not isinstance(page, Missed) and book is not None and book is self._books.get(key):
                 page = self._taken(key, book, pod, page, began)
@@ -191,11 +195,61 @@ class Fleet:
         else:
             self._answered.pop(key, None)
 
+    async def _page(
+        self, book: Book | None, pod: Watched, monitor: str, token: str | None, now: float
+    ) -> Page | Missed:
+        """Of a pod that is new to us the newest panes: a day of all of them would take the round's time."""
+        cursor = "" if book is None else book.cursor(pod.uid)
+        if book is None or cursor:
+            return await self._puller.panes(pod.ip, monitor, cursor, token)
+        return await self._puller.newest(pod.ip, monitor, book.newest(now), token)
+
+    async def catch_up(
+        self, token_of: Callable[[str], str | None], clock: Callable[[], float], seconds: float
+    ) -> None:
+        """Ask for what wasn't asked at first, monitor by monitor, for so long; the next call goes on."""
+        end = clock() + seconds
+        for key, member in list(self._members.items()):
+            book = self._books.get(key)
+            lacking = [] if book is None else [pod for pod in member.pods if pod.uid in book.lacking]
+            for at in range(0, len(lacking), _AT_ONCE):
+                if book is None or book is not self._books.get(key) or not clock() < end:
+                    return
+                await self._recount(key, book, lacking[at : at + _AT_ONCE], token_of(key[0]), clock)
+
+    async def _recount(
+        self,
+        key: Key,
+        book: Book,
+        pods: Sequence[Watched],
+        token: str | None,
+        clock: Callable[[], float],
+    ) -> None:
+        monitor, now = "/".join(key), clock()
+        asked = [pod for pod in pods if self._patience.may_ask((f"{monitor} before", pod.uid), now)]
+        pages = await asyncio.gather(*(self._puller.panes(pod.ip, monitor, "", token) for pod in asked))
+        told: dict[str, Told] = {}
+        for pod, page in zip(asked, pages, strict=True):
+            missed = isinstance(page, Missed)
+            self._patience.answered((f"{monitor} before", pod.uid), now, missed=missed)
+            if isinstance(page, Missed):
+                self._missed.setdefault(key, Counter())[page.value] += 1
+            else:
+                told[pod.uid] = Told(page.cursor, page.began, page.panes)
+        if book is not self._books.get(key) or not told:
+            return
+        try:
+            book.recount(told, now)
+        except Exception:  # noqa: BLE001 - logged with its trace; a book half changed is worth nothing
+            _log.exception("%s/%s begins anew", *key)
+            self._drop(key)
+
     def _taken(self, key: Key, book: Book, pod: Watched, page: Page, through: float) -> Page | Missed:
         # Panes that are still counting weren't given.
         closed = through // book.pane * book.pane
         try:
-            book.take(Seen(pod.name, pod.uid, pod.started), page.cursor, page.began, page.panes, closed)
+            seen = Seen(pod.name, pod.uid, pod.started)
+            book.take(seen, page.cursor, page.began, page.panes, closed, page.begin)
         except Exception:  # noqa: BLE001 - logged with its trace; one pod must not stop the others
             _log.exception("%s/%s: the panes of pod %s", *key, pod.name)
             return Missed.UNREADABLE
@@ -228,7 +282,10 @@ class Fleet:
             return None
         changes, at = self._saved.get(key, (-1, 0.0))
         # Not all in one round.
-        if book.changes == changes and book.stepped < at + _SAVED_EVERY * book.pane * (1 - _phase(key) / 3):
+        # A clock that was set back must not end all writing.
+        if book.changes == changes and at <= book.stepped < at + _SAVED_EVERY * book.pane * (
+            1 - _phase(key) / 3
+        ):
             return None
         self._saved[key] = book.changes, book.stepped
         return checkpoint.encode(book)
@@ -289,11 +346,19 @@ class Fleet:
     ) -> Profile:
         """One reference of all pods' rows. Raises DataError where they make none."""
         member, monitor = self._members[key], "/".join(key)
-        pods = [pod for pod in member.pods if pod.ip]
-        found = await asyncio.gather(
-            *(self._puller.captured(pod.ip, monitor, capture, token) for pod in pods)
-        )
-        parts: list[Captured] = [each for each in found if not isinstance(each, Missed)]
+        parts: list[Captured] = []
+        left = _MOST_CAPTURED
+        for pod in member.pods:
+            if not pod.ip or left <= 0:
+                continue
+            found = await self._puller.captured(pod.ip, monitor, capture, token)
+            if not isinstance(found, Missed):
+                parts.append(found)
+                left -= 8 * found.rows * (len(found.features) + 1)
+        if left <= 0:
+            _log.warning(
+                "%s: the reference is made of %d of %d pods' rows", monitor, len(parts), len(member.pods)
+            )
         return await asyncio.to_thread(captured.build, member.spec, parts, now)
 
 

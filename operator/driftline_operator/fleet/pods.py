@@ -7,7 +7,8 @@ analyzer's boot and its time. What a boot rolled up later covers only what was a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -47,11 +48,12 @@ class PodBook(msgspec.Struct):
         run = self.boots.setdefault(boot, Boot())
         run.cursor = cursor
         new = 0
+        every = sorted({*run.fresh, *panes})
         for place in sorted(panes):
             if sum(place) > run.folded:
                 # What was rolled up over panes that are still held takes their place.
-                for inside in [p for p in run.fresh if place[0] <= p[0] and sum(p) <= sum(place)]:
-                    del run.fresh[inside]
+                for inside in _within(every, place):
+                    run.fresh.pop(inside, None)
                 run.fresh[place] = panes[place]
                 new += 1
         if began:
@@ -71,6 +73,18 @@ class PodBook(msgspec.Struct):
                     self.covered = without(self.covered, (float(run.folded), float(sum(place))))
                 run.folded = max(run.folded, sum(place))
 
+    def passed(self, boot: str, until: int) -> None:
+        """What that boot counted before comes another way (`recounted`), and isn't taken here."""
+        run = self.boots.setdefault(boot, Boot())
+        run.folded = max(run.folded, until)
+
+    def recounted(self, span: Span, holes: Iterable[Span]) -> None:
+        """What it counted before it was first asked has been added, but for the holes."""
+        found = [span]
+        for hole in holes:
+            found = without(found, hole)
+        self.covered = joined([*self.covered, *found])
+
     def expected(self, span: Span) -> float:
         """Seconds of the span in which the pod was there."""
         start = max(span[0], self.started)
@@ -86,6 +100,15 @@ class PodBook(msgspec.Struct):
     def forget(self, before: float) -> None:
         """Drop covered time that no window reaches back to."""
         self.covered = [span for span in self.covered if span[1] > before][-_MOST_INTERVALS:]
+
+
+def _within(every: Sequence[Place], place: Place) -> Iterator[Place]:
+    """Those that begin and end within a place. `every`: sorted."""
+    for at in range(bisect_left(every, (place[0], 0)), len(every)):
+        if every[at][0] >= sum(place):
+            return
+        if sum(every[at]) <= sum(place):
+            yield every[at]
 
 
 def joined(spans: Iterable[Span]) -> list[Span]:

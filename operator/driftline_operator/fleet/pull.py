@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from enum import StrEnum
 from typing import Final, NamedTuple
 
@@ -20,7 +21,11 @@ from driftline_operator import names
 CONNECT_SECONDS: Final = 2.0
 TOTAL_SECONDS: Final = 8.0
 MOST_BYTES: Final = 16 << 20
+MOST_PANES: Final = 4096
+"""Of one answer: a month of panes, rolled up, is a thousand."""
 MOST_CAPTURED: Final = 64 << 20
+MOST_IN_FLIGHT: Final = 64 << 20
+"""Bytes of all answers that are being read: what tenants' pods can make the controller hold."""
 
 
 class Missed(StrEnum):
@@ -34,6 +39,8 @@ class Missed(StrEnum):
     UNKNOWN_MONITOR = "unknown_monitor"
     """Its configuration hasn't come yet, or was refused."""
     TOO_LARGE = "too_large"
+    TOO_MANY = "too_many"
+    """Panes of one answer."""
     UNREADABLE = "unreadable"
     FAILED = "failed"
 
@@ -44,6 +51,8 @@ class Page(NamedTuple):
     panes: tuple[bytes, ...]
     cursor: str
     began: float
+    begin: int = 0
+    """Only panes that begin then or later were given (unix seconds)."""
 
 
 def read_page(body: bytes, check: Callable[[bytes], object] = verify) -> tuple[bytes, ...]:
@@ -60,10 +69,16 @@ def read_page(body: bytes, check: Callable[[bytes], object] = verify) -> tuple[b
         at += 4
         if at + size > len(body):
             raise DataError("panes that are cut off")
-        check(body[at : at + size])
+        if len(panes) == MOST_PANES:
+            raise TooMany(f"more than {MOST_PANES} panes")
         panes.append(body[at : at + size])
+        check(panes[-1])
         at += size
     return tuple(panes)
+
+
+class TooMany(DataError):
+    """More panes than an analyzer ever has."""
 
 
 def read_began(headers: Mapping[str, str]) -> float:
@@ -92,6 +107,7 @@ class Puller:
     def __init__(self, concurrency: int, port: int = names.ADMIN_PORT) -> None:
         self._port = port
         self._limit = asyncio.Semaphore(concurrency)
+        self._room = Room(MOST_IN_FLIGHT)
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Puller:
@@ -106,14 +122,24 @@ class Puller:
             await self._session.close()
 
     async def panes(self, ip: str, monitor: str, cursor: str, token: str | None) -> Page | Missed:
-        """The panes since a cursor."""
-        got = await self._get(ip, "/v1/panes", {"monitor": monitor, "since": cursor}, token, MOST_BYTES)
+        """The panes since a cursor; empty: all."""
+        return await self._panes(ip, {"monitor": monitor, "since": cursor}, token)
+
+    async def newest(self, ip: str, monitor: str, begin: int, token: str | None) -> Page | Missed:
+        """The panes that begin at `begin` (unix seconds) or later; all where the analyzer can't choose."""
+        return await self._panes(ip, {"monitor": monitor, "since": "", "from": str(begin)}, token)
+
+    async def _panes(self, ip: str, query: dict[str, str], token: str | None) -> Page | Missed:
+        got = await self._get(ip, "/v1/panes", query, token, MOST_BYTES)
         if isinstance(got, Missed):
             return got
         body, headers = got
         try:
-            panes = read_page(body)
-            return Page(panes, headers.get("X-Driftline-Cursor", "")[:100], read_began(headers))
+            begin = int(headers.get("X-Driftline-From", "0")[:12])
+            cursor = headers.get("X-Driftline-Cursor", "")[:100]
+            return Page(read_page(body), cursor, read_began(headers), begin)
+        except TooMany:
+            return Missed.TOO_MANY
         except (DataError, ValueError):
             return Missed.UNREADABLE
 
@@ -164,7 +190,10 @@ class Puller:
             ):
                 if answer.status != 200:
                     return _STATUS.get(answer.status, Missed.FAILED)
-                body = await bounded(answer, most)
+                if (answer.content_length or 0) > most:
+                    return Missed.TOO_LARGE
+                async with self._room.of(most if answer.content_length is None else answer.content_length):
+                    body = await bounded(answer, most)
                 return Missed.TOO_LARGE if body is None else (body, dict(answer.headers))
         except TimeoutError:
             return Missed.TIMEOUT
@@ -172,6 +201,28 @@ class Puller:
             return Missed.UNREACHABLE
         except ValueError:  # no header can carry it
             return Missed.NO_TOKEN
+
+
+class Room:
+    """Bytes that all may hold together; who wants more waits for others to leave."""
+
+    def __init__(self, size: int) -> None:
+        self._size = self._left = size
+        self._freed = asyncio.Condition()
+
+    @contextlib.asynccontextmanager
+    async def of(self, size: int) -> AsyncIterator[None]:
+        """Room for so many; what is more than all there is has all of it."""
+        wanted = min(size, self._size)
+        async with self._freed:
+            await self._freed.wait_for(lambda: self._left >= wanted)
+            self._left -= wanted
+        try:
+            yield
+        finally:
+            self._left += wanted
+            async with self._freed:
+                self._freed.notify_all()
 
 
 _STATUS: Final = {401: Missed.REFUSED, 404: Missed.UNKNOWN_MONITOR}

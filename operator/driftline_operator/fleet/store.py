@@ -8,21 +8,20 @@ of any length may come: one that a pod rolled up counts in every window that hol
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from driftline.windows import ends_due, step
 
-from driftline_operator.fleet.flat import Flat, Layout
+from driftline_operator.fleet.flat import Flat
+from driftline_operator.fleet.layout import Layout
+from driftline_operator.fleet.packing import TIGHT, Unpacked, unpack
 
 _FACTORS: Final = (5, 30, 120)
 _MOST_DELAY: Final = 30
 """Panes, but less than a step, by which a window is judged later, by `phase`: not all monitors at once.
 
 A quarter of the step that a day's window has."""
-
-_TIGHT: Final = 6
-"""zlib's level for panes that stay."""
 
 Place = tuple[int, int]
 """Start and length, seconds."""
@@ -72,13 +71,47 @@ class FleetStore:
 
     # ---- in ----
 
-    def merge(self, panes: Iterable[tuple[Place, bytes]]) -> None:
-        """Add packed panes of pods, of any age; those of one place are unpacked and packed once."""
-        groups: dict[Place, list[bytes]] = {}
-        for place, data in panes:
-            groups.setdefault(self._covering(place), []).append(data)
+    def merge(
+        self,
+        panes: Iterable[tuple[Place, bytes]],
+        seen: Callable[[int, Unpacked], None] = lambda _, __: None,
+    ) -> None:
+        """Add packed panes of pods, of any age; those of one place are unpacked and packed once.
+
+        `seen` is told of each, by its number: to unpack it is half of the work.
+        """
+        groups: dict[Place, list[tuple[int, bytes]]] = {}
+        for number, (place, data) in enumerate(panes):
+            groups.setdefault(self._covering(place), []).append((number, data))
         for place, parts in groups.items():
-            self._put(place, parts)
+            whole = Flat(self._layout)
+            for number, data in parts:
+                part = unpack(self._layout, data)
+                seen(number, part)
+                whole.add(part)
+            if len(parts) > 1 or place in self._packed:
+                self.put(place, whole)
+            else:
+                self._packed[place] = parts[0][1]
+                self.sequence += 1
+
+    def place_of(self, place: Place, now: float) -> Place:
+        """Where a pane of that age belongs: the longest one that it would be rolled up into by now."""
+        for factor in reversed(_FACTORS):
+            length = self._base * factor
+            start = place[0] // length * length
+            whole = place[1] < length and sum(place) <= start + length
+            if whole and self._may_roll(length, int(now) - (start + length)):
+                return start, length
+        return place
+
+    def put(self, place: Place, counts: Flat) -> None:
+        """Add counts of that time; they are taken over."""
+        present = self._packed.get(place)
+        if present is not None:
+            counts.add_bytes(present)
+        self._packed[place] = counts.pack(1 if place[1] == self._base else TIGHT)
+        self.sequence += 1
 
     def _covering(self, place: Place) -> Place:
         """The pane that holds that time by now; itself where there is none."""
@@ -100,7 +133,7 @@ class FleetStore:
             whole = Flat(self._layout)
             for part in every:
                 whole.add_bytes(part)
-            self._packed[place] = whole.pack(1 if place[1] == self._base else _TIGHT)
+            self._packed[place] = whole.pack(1 if place[1] == self._base else TIGHT)
         self.sequence += 1
 
     # ---- windows ----

@@ -111,13 +111,16 @@ def _coverage(each: Judged) -> str:
 def _window(each: Judged) -> WindowStatus:
     report = each.report
     state = "LowCoverage" if each.coverage < LOW_COVERAGE else report.reason or report.state.value
+    drifted = sum([feature.drifted for feature in report.features.values()])
+    coverage = round(each.coverage, 3)
+    return _status(report.window, state, report.rows, report.requests, coverage, drifted)
+
+
+@lru_cache(maxsize=2048)
+def _status(window: str, state: str, rows: int, requests: int, coverage: float, drifted: int) -> WindowStatus:
+    """Checked when it is made, which takes longer than all else; of three windows two are as they were."""
     return WindowStatus(
-        window=report.window,
-        state=state,
-        rows=report.rows,
-        requests=report.requests,
-        coverage=round(each.coverage, 3),
-        drifted=sum(feature.drifted for feature in report.features.values()),
+        window=window, state=state, rows=rows, requests=requests, coverage=coverage, drifted=drifted
     )
 
 

@@ -207,14 +207,17 @@ class Desk:
             if of in ("", key) and watched.refusal is not None
         ]
 
-    def panes(self, key: str, cursor: str, boot: str, now: float) -> PanesPage:
-        """The panes that changed since the cursor. One of another boot or profile gets all of them."""
+    def panes(self, key: str, cursor: str, boot: str, now: float, begin: int = 0) -> PanesPage:
+        """The panes that changed since the cursor. One of another boot or profile gets all of them.
+
+        Only those that begin at `begin` or later: who has just taken over needs the newest at once.
+        """
         counting = self.find(key).counting
         if counting is None:
             return PanesPage(b"", f"{boot}:-:0")
         self.acknowledged[self.find(key).monitor.key] = cursor
         place = f"{boot}:{counting.profile.hash[:16]}"
-        panes, last = counting.panes.since(_sequence(cursor, place), now)
+        panes, last = counting.panes.since(_sequence(cursor, place), now, begin)
         encoded = [encode_pane(pane) for pane in panes]
         body = b"".join(struct.pack("<I", len(data)) + data for data in encoded)
         return PanesPage(body, f"{place}:{last}", counting.began)

@@ -292,9 +292,9 @@ class Program:
         """What is in force."""
         return self._desk.config(self._mirrors.watched())
 
-    def panes(self, monitor: str, cursor: str) -> admin.PanesPage:
+    def panes(self, monitor: str, cursor: str, begin: int) -> admin.PanesPage:
         """Panes since a cursor."""
-        return self._desk.panes(monitor, cursor, self._boot, self.now)
+        return self._desk.panes(monitor, cursor, self._boot, self.now, begin)
 
     def pairs(self, monitor: str, cursor: str) -> tuple[bytes, str]:
         """A shadow's parts since a cursor."""

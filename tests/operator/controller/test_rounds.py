@@ -112,6 +112,24 @@ async def test_what_was_not_written_is_wanted_again() -> None:
     assert data is not None
 
 
+async def test_a_clock_that_is_set_back_does_not_end_the_checkpoints() -> None:
+    api = Refusing()
+    turns = Turns(api)
+    for minute in range(120, 124):
+        await turns.until(minute)
+    api.kept.clear()
+    await turns.until(60)
+    assert list(api.kept) == ["good"]
+
+
+async def test_where_checkpoints_are_unreadable_the_status_is_written_all_the_same() -> None:
+    api = Refusing()
+    api.unreadable = {"good"}
+    turns = Turns(api)
+    await turns.until(1)
+    assert turns.planned.written == {"bad": 1, "good": 1}
+
+
 async def test_an_api_server_that_is_away_is_everybodys_trouble() -> None:
     api = Refusing()
     api.status = 0
@@ -123,16 +141,17 @@ async def test_a_checkpoint_that_could_not_be_read_is_read_in_the_next_round() -
     api = Refusing()
     first = Turns(api)
     await first.until(30)
+    await first.until(31)  # by now nothing lacks of what the pods had counted before
     rows = first.planned.views[GOOD].rows
     assert rows > 0
     assert base64.b64decode(api.kept["good"]["binaryData"]["panes"])
     second = Turns(api)
     api.unreadable = {"good"}
-    await second.until(31)
+    await second.until(32)
     assert GOOD not in second.planned.views, "nothing is concluded from half of it"
     api.unreadable = set()
     asked = len(second.pods.asked)
-    await second.until(32)
+    await second.until(33)
     assert second.planned.views[GOOD].answered == 2
     cursors = {cursor for _, cursor in second.pods.asked[asked:]}
-    assert {cursor.rpartition(":")[2] for cursor in cursors} == {"31", "32"}, "from the checkpoint on"
+    assert {cursor.rpartition(":")[2] for cursor in cursors} == {"32", "33"}, "from the checkpoint on"

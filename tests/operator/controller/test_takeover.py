@@ -7,7 +7,7 @@ import datetime as dt
 from typing import Any
 
 import pytest
-from driftline_operator.cluster.api import Api
+from driftline_operator.cluster.api import Api, ApiError
 from driftline_operator.conditions import Aspect, DriftReason, Finding, ReferenceReason, Status
 from driftline_operator.controller.apply import Applier
 from driftline_operator.controller.gather import Watches
@@ -162,6 +162,31 @@ async def test_what_nobody_can_confirm_does_not_stand_for_ever(replica: Replica)
     replica.now += dt.timedelta(seconds=91)
     await replica.reconciler.namespace("ml")
     assert replica.drift == ("Unknown", "NoReference")
+
+
+@pytest.mark.parametrize("what", ["driftline-token", "driftline-census"])
+async def test_a_namespace_that_takes_no_objects_has_a_status_all_the_same(
+    what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Replica()
+    apply, create = made.api.apply, made.api.create
+
+    async def refused(*given: Any, subresource: str = "", **more: Any) -> Json:
+        if not subresource and given[-1]["metadata"]["name"] == what:
+            raise ApiError(403, "Forbidden", "exceeded quota", "PATCH")
+        return await (
+            apply(*given, subresource=subresource, **more) if given[0].kind != "Secret" else create(*given)
+        )
+
+    async def missing(*_: Any) -> Json:
+        raise ApiError(404, "NotFound", "", "GET")
+
+    monkeypatch.setattr(made.api, "apply", refused)
+    monkeypatch.setattr(made.api, "create", refused)
+    monkeypatch.setattr(made.api, "get", missing)
+    with pytest.raises(ApiError, match="exceeded quota"):
+        await made.reconciler.namespace("ml")
+    assert made.drift == ("Unknown", "NoReference")
 
 
 async def test_what_was_found_long_ago_is_no_word_about_now(replica: Replica) -> None:

@@ -13,8 +13,9 @@ from driftline.pane_codec import ENVELOPE, inflate
 from driftline_operator.cluster.api import ApiError
 from driftline_operator.controller.hub.history import PaneHistory
 from driftline_operator.controller.rounds import Rounds
-from driftline_operator.fleet.flat import Layout, pack_pane
+from driftline_operator.fleet.flat import pack_pane
 from driftline_operator.fleet.fleet import Fleet
+from driftline_operator.fleet.layout import Layout
 from driftline_operator.fleet.pull import Missed, Page
 
 from tests.operator.fleet.test_fleet import AXES, KEY, PROFILE, Pods, member
@@ -42,6 +43,9 @@ class Damaged(Pods):
         if monitor.startswith("other/"):
             return Page((b"not even a pane",), f"boot:{PROFILE.hash[:16]}:1", float(DAY_START))
         return await super().panes(ip, monitor, cursor, token)
+
+    async def newest(self, ip: str, monitor: str, begin: int, token: str | None) -> Page | Missed:
+        return await self.panes(ip, monitor, "", token)
 
 
 async def test_a_monitor_that_breaks_us_begins_anew_and_the_others_go_on(
@@ -92,7 +96,14 @@ class Cluster:
         me: Any = self
         history = PaneHistory(None)
         self.rounds = Rounds(
-            me, me, me, me, fleet, history, lambda: dt.datetime.fromtimestamp(self.now, dt.UTC)
+            me,
+            me,
+            me,
+            me,
+            fleet,
+            history,
+            lambda: dt.datetime.fromtimestamp(self.now, dt.UTC),
+            lambda namespace: self.done.append(("reconcile", namespace)),
         )
         me.rounds._checkpoint = lambda key, _: self.do("checkpoint", key[0])
         me.rounds._capture = lambda key, _: self.do("capture", key[0])
@@ -117,9 +128,6 @@ class Cluster:
 
     async def statuses(self, namespace: str) -> None:
         await self.do("status", namespace)
-
-    async def namespace(self, namespace: str) -> None:
-        await self.do("reconcile", namespace)
 
 
 def error(status: int) -> ApiError:

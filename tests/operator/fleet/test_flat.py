@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 from driftline.counts import CategoricalCounts, NumericCounts
 from driftline.errors import DataError
+from driftline.grid import Grid
 from driftline.pane import PaneCounts
 from driftline.pane_codec import inflate
 from driftline.profile import Profile
-from driftline_operator.fleet.flat import Flat, Layout, pack_pane
+from driftline_operator.fleet.flat import Flat, pack_pane
+from driftline_operator.fleet.layout import Layout
+from driftline_operator.fleet.packing import TIGHT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -72,6 +75,24 @@ def test_merging_flat_is_merging(parts: list[tuple[int, int, int]]) -> None:
     equal(whole.counts(), wanted)
 
 
+@given(st.integers(0, 2**32), st.integers(1, 3000))
+@settings(max_examples=40, deadline=None)
+def test_what_stays_has_sums_within_a_62nd_of_their_cells(seed: int, number: int) -> None:
+    flat = flat_of(counted(AXES, rows(np.random.default_rng(seed), number)))
+    tight, loose = Flat(LAYOUT), flat.counts()
+    tight.add_bytes(flat.pack(TIGHT))
+    np.testing.assert_array_equal(tight.ints, flat.ints)
+    for name in LAYOUT.numeric:
+        mine, theirs = tight.counts().features[name], loose.features[name]
+        assert isinstance(mine, NumericCounts)
+        assert isinstance(theirs, NumericCounts)
+        grid = AXES.features[name]
+        assert isinstance(grid, Grid)
+        most = theirs.counts[2:-1:2] * np.diff(grid.edges) / 62 * (1 + 1e-9)
+        assert (np.abs(mine.sums - theirs.sums)[1:-1] <= most).all()
+        np.testing.assert_allclose(mine.sums[[0, -1]], theirs.sums[[0, -1]], rtol=2**-8)
+
+
 def test_large_counts_and_far_cells_are_packed_whole() -> None:
     flat = Flat(LAYOUT)
     flat.ints[[0, 1, 40, LAYOUT.size - 1]] = [2**40, 255, 254, 70_000]
@@ -80,14 +101,16 @@ def test_large_counts_and_far_cells_are_packed_whole() -> None:
     np.testing.assert_array_equal(again.ints, flat.ints)
 
 
-def test_extreme_sums_stay_what_they_are() -> None:
+@pytest.mark.parametrize("level", [1, TIGHT])
+def test_extreme_sums_stay_what_they_are(level: int) -> None:
     flat = Flat(LAYOUT)
-    cells = np.flatnonzero(LAYOUT.sum_of >= 0)[:6]
+    places = np.arange(LAYOUT.size)
+    cells = places[LAYOUT.with_sums(places)][:6]
     flat.ints[cells] = 1
-    flat.floats[LAYOUT.sum_of[cells]] = [0.0, -1e-30, 1e30, np.inf, -np.inf, 1e300]
+    flat.floats[LAYOUT.sums_of(cells)] = [0.0, -1e-30, 1e30, np.inf, -np.inf, 1e300]
     again = Flat(LAYOUT)
-    again.add_bytes(flat.pack())
-    found = again.floats[LAYOUT.sum_of[cells]]
+    again.add_bytes(flat.pack(level))
+    found = again.floats[LAYOUT.sums_of(cells)]
     np.testing.assert_allclose(found, [0.0, -1e-30, 1e30, np.inf, -np.inf, np.inf], rtol=2**-8)
 
 

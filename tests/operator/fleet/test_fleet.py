@@ -12,10 +12,12 @@ import pytest
 from driftline import captured
 from driftline.captured import Captured
 from driftline.errors import DataError
+from driftline.pane_codec import inflate
 from driftline.quantity import Duration
 from driftline.report import VerdictReport
 from driftline.spec import CaptureReference, Drift, MonitorSpec, Reference, Refresh
 from driftline_operator.controller.plan.pods import Watched
+from driftline_operator.fleet import fleet as fleet_module
 from driftline_operator.fleet import metrics
 from driftline_operator.fleet.captures import CaptureReason, RefreshReason, decide, refresh
 from driftline_operator.fleet.fleet import Fleet, Member
@@ -44,6 +46,7 @@ class Pods(Puller):
     now: float = 0.0
     began: float = float(DAY_START)
     asked: list[tuple[str, str]] = field(default_factory=list)
+    chooses: bool = True
 
     def __post_init__(self) -> None:
         super().__init__(4)
@@ -61,6 +64,12 @@ class Pods(Puller):
         return Page(
             tuple(self.pane(ip, minute) for minute in range(first, closed)), f"{PLACE}:{closed}", self.began
         )
+
+    async def newest(self, ip: str, monitor: str, begin: int, token: str | None) -> Page | Missed:
+        page = await self.panes(ip, monitor, "", token)
+        if isinstance(page, Missed) or not self.chooses:
+            return page
+        return page._replace(panes=tuple(p for p in page.panes if inflate(p).start >= begin), begin=begin)
 
     async def captured_rows(self, ip: str, monitor: str, capture: str, token: str | None) -> int | Missed:
         return self.captured_parts[ip].rows if ip in self.captured_parts else Missed.UNREACHABLE
@@ -228,6 +237,19 @@ async def test_rows_of_all_pods_make_one_reference() -> None:
     pods.captured_parts.clear()
     with pytest.raises(DataError):
         await fleet.profile_of_captured(KEY, "token", 1.0)
+
+
+async def test_rows_of_more_pods_than_fit_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    pods = Pods()
+    for n in range(5):
+        batch = rows(np.random.default_rng(n), 160)
+        times = np.arange(160, dtype=np.float64)
+        pods.captured_parts[f"10.0.0.{n}"] = Captured(SPEC.schema.features, batch, times)
+    size = 8 * 160 * (len(SPEC.schema.features) + 1)
+    monkeypatch.setattr(fleet_module, "_MOST_CAPTURED", 2 * size + 1)
+    fleet = Fleet(pods, 60.0)
+    fleet.keep({KEY: member(5, CAPTURING, captured=True)}, DAY_START)
+    assert (await fleet.profile_of_captured(KEY, "token", 1.0)).rows == 3 * 160
 
 
 def test_rows_are_waited_for() -> None:

@@ -11,8 +11,11 @@ from driftline.columns import Batch, CategoricalColumn, Column, NumericColumn
 from driftline.pane_codec import inflate
 from driftline.spec import Drift, MonitorSpec, Thresholds
 from driftline_operator.fleet import peers as module
-from driftline_operator.fleet.flat import Layout, pack_pane
-from driftline_operator.fleet.peers import ALPHA, SPAN_SECONDS, Peers
+from driftline_operator.fleet.flat import pack_pane
+from driftline_operator.fleet.layout import Layout
+from driftline_operator.fleet.packing import Unpacked, unpack
+from driftline_operator.fleet.peers import ALPHA, SPAN_SECONDS, Peers, chi2_sf
+from scipy.special import chdtrc
 
 from tests.support.fleets import DAY_START, SPEC, counted, encoded, plain, reference
 
@@ -24,8 +27,8 @@ ANY_EFFECT = msgspec.structs.replace(
 )
 
 
-def packed(batch: Batch) -> bytes:
-    return pack_pane(LAYOUT, inflate(encoded(PROFILE, counted(AXES, batch), DAY_START)))
+def packed(batch: Batch) -> Unpacked:
+    return unpack(LAYOUT, pack_pane(LAYOUT, inflate(encoded(PROFILE, counted(AXES, batch), DAY_START))))
 
 
 def fleet_of(
@@ -53,6 +56,13 @@ def test_under_the_null_the_share_of_fleets_with_a_name_is_the_level() -> None:
     assert named / fleets <= level + 3 * math.sqrt(level * (1 - level) / fleets)
     assert named > 0
     assert level > ALPHA
+
+
+def test_the_tail_of_chi_squared_is_scipys() -> None:
+    rng = np.random.default_rng(3)
+    freedom = rng.integers(1, 80, 5000)
+    x = rng.gamma(freedom / 2, 2.0) * rng.choice([0.0, 0.1, 1.0, 3.0, 10.0], 5000)
+    np.testing.assert_allclose(chi2_sf(x, freedom), chdtrc(freedom, x), rtol=1e-12, atol=1e-300)
 
 
 def test_rows_of_one_request_are_not_taken_for_independent_ones() -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from driftline_operator.fleet.patience import MOST_ROUNDS, Patience
 from driftline_operator.fleet.pods import PodBook, joined, without
+from hypothesis import given
+from hypothesis import strategies as st
 
 MINUTE = 60
 POD = ("ml/census", "uid")
@@ -48,6 +52,39 @@ def test_a_pane_of_which_a_part_was_added_is_left_out_and_no_longer_covered() ->
     book.take("boot", "c2", 1.0, panes(0, length=5), 600)  # away for an hour: minutes were rolled up
     assert folded(book, 600) == []
     assert book.had((0, 600)) == pytest.approx(600 - 1 - 180)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 20), st.sampled_from([1, 5, 10])), max_size=12),
+    st.lists(st.tuples(st.integers(0, 20), st.sampled_from([1, 5, 10])), max_size=12),
+)
+def test_a_rolled_up_pane_takes_the_place_of_those_within_it(
+    first: list[tuple[int, int]], second: list[tuple[int, int]]
+) -> None:
+    book, held = pod(), dict[tuple[int, int], bytes]()
+    for data, places in ((b"1", first), (b"2", second)):
+        page = {(at * length * MINUTE, length * MINUTE): data for at, length in places}
+        book.take("boot", "c", 1.0, page, 65)
+        for place in sorted(page):
+            for inside in [p for p in held if place[0] <= p[0] and sum(p) <= sum(place)]:
+                del held[inside]
+            held[place] = data
+    assert book.boots["boot"].fresh == held
+
+
+def test_a_page_of_very_many_panes_takes_no_minute() -> None:
+    class Counted(dict[tuple[int, int], bytes]):
+        looked = 0
+
+        def pop(self, *given: Any) -> Any:
+            Counted.looked += 1
+            return super().pop(*given)
+
+    book = pod()
+    book.take("boot", "c", 1.0, panes(0), 65)
+    book.boots["boot"].fresh = Counted(book.boots["boot"].fresh)
+    book.take("boot", "c", 1.0, panes(*range(4096)), 65)
+    assert Counted.looked <= 2 * 4096
 
 
 def test_another_boot_is_counted_beside_the_first() -> None:
@@ -101,3 +138,11 @@ def test_pods_that_have_gone_are_forgotten() -> None:
     assert not patience.may_ask(POD, 5.0)
     patience.keep(())
     assert patience.may_ask(POD, 5.0)
+
+
+def test_a_clock_that_is_set_back_makes_nobody_wait_for_hours() -> None:
+    patience = Patience(30.0)
+    for _ in range(3):
+        patience.answered(POD, 100_000.0, missed=True)
+    assert not patience.may_ask(POD, 100_001.0)
+    assert patience.may_ask(POD, 100_000.0 - 3600)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import aiohttp
 import numpy as np
@@ -15,7 +15,7 @@ from driftline import captured
 from driftline.captured import Captured
 from driftline_operator.fleet import pull
 from driftline_operator.fleet.intake import MOST_BYTES, Push, Taken, application
-from driftline_operator.fleet.pull import Missed, Page, Puller
+from driftline_operator.fleet.pull import Missed, Page, Puller, Room
 
 from tests.support.fleets import DAY_START, SPEC, counted, encoded, page, reference, rows
 
@@ -125,6 +125,68 @@ async def test_no_more_are_asked_at_a_time_than_allowed() -> None:
         found = await asyncio.gather(*(puller.panes("127.0.0.1", "m", "", TOKEN) for _ in range(12)))
     assert all(isinstance(each, Page) for each in found)
     assert most == 3
+
+
+async def test_the_newest_are_asked_for_and_an_analyzer_that_gives_all_is_believed() -> None:
+    async def answer(request: web.Request) -> web.Response:
+        headers = {"X-Driftline-Cursor": "b:p:1", "X-Driftline-Began": "5"}
+        if request.query["monitor"] == "ml/new":
+            headers["X-Driftline-From"] = request.query["from"]
+        return web.Response(body=page(PANE), headers=headers)
+
+    async with analyzer(answer) as puller:
+        assert await puller.newest("127.0.0.1", "ml/new", 1200, TOKEN) == Page((PANE,), "b:p:1", 5.0, 1200)
+        assert await puller.newest("127.0.0.1", "ml/old", 1200, TOKEN) == Page((PANE,), "b:p:1", 5.0, 0)
+
+
+async def test_more_panes_than_an_analyzer_ever_has_are_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pull, "MOST_PANES", 3)
+
+    async def answer(request: web.Request) -> web.Response:
+        return web.Response(body=page(*[PANE] * int(request.query["since"])))
+
+    async with analyzer(answer) as puller:
+        assert isinstance(await puller.panes("127.0.0.1", "ml/census", "3", TOKEN), Page)
+        assert await puller.panes("127.0.0.1", "ml/census", "4", TOKEN) is Missed.TOO_MANY
+
+
+async def test_all_answers_together_are_bounded() -> None:
+    room, held, most = Room(10), 0, 0
+
+    async def hold(size: int) -> None:
+        nonlocal held, most
+        async with room.of(size):
+            held += min(size, 10)
+            most = max(most, held)
+            await asyncio.sleep(0)
+            held -= min(size, 10)
+
+    await asyncio.gather(*(hold(size) for size in (4, 4, 4, 10, 25, 1, 9)))
+    assert (held, most) == (0, 10)
+
+
+@pytest.mark.parametrize(("length", "wanted"), [(True, 3), (False, 1000)])
+async def test_an_answer_takes_the_room_that_it_says_or_the_most(
+    length: bool, wanted: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pull, "MOST_BYTES", 1000)
+    taken: list[int] = []
+
+    class Noted(Room):
+        def of(self, size: int) -> AbstractAsyncContextManager[None]:
+            taken.append(size)
+            return super().of(size)
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Length": "3"} if length else {})
+        await response.prepare(request)
+        await response.write(b"abc")
+        return response
+
+    async with analyzer(answer) as puller:
+        puller._room = Noted(2000)
+        assert await puller.panes("127.0.0.1", "m", "", TOKEN) is Missed.UNREADABLE
+    assert taken == [wanted]
 
 
 async def test_captured_rows_are_counted_first_and_fetched_whole() -> None:

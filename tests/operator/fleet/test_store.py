@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from driftline.errors import DataError
-from driftline_operator.fleet.flat import Flat, Layout
+from driftline_operator.fleet.flat import Flat
+from driftline_operator.fleet.layout import Layout
 from driftline_operator.fleet.store import FleetStore
 
 from tests.support.fleets import DAY_START, reference

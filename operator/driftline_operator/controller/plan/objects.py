@@ -88,7 +88,7 @@ def config_map(
     if reference is not None and reference.recapture:
         data[names.CAPTURE_KEY] = reference.recapture
     content: dict[str, Any] = {"data": data}
-    if reference is not None and reference.profile:
+    if reference is not None and reference.there:
         annotations[names.PROFILE_HASH_ANNOTATION] = reference.profile_hash
         content |= _holding(_parts(reference)[0])
     name = names.config_map(observed.name)
@@ -100,7 +100,7 @@ def further_parts(observed: Observed, reference: Reference | None) -> list[Desir
 
     Each changes at a moment of its own: a sidecar takes only parts that make up the whole they name.
     """
-    if reference is None or not reference.profile:
+    if reference is None or not reference.there:
         return []
     own = names.config_map(observed.name)
     parts = _parts(reference)
