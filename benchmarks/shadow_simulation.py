@@ -2,7 +2,7 @@
 
     python -m benchmarks.shadow_simulation [--out docs/shadow.md] [--scale 1.0]
 
-2,000 runs of up to 100,000 pairs each; about two minutes on one core. The true value lies *at* the limit,
+2,000 runs of up to 100,000 pairs each; about forty seconds on one core. The true value lies *at* the limit,
 where a false verdict is likeliest. Every verdict uses the sequences themselves: of a share by the counts that
 prove it, of means by their bets. `--scale 0.1` runs a tenth.
 """
@@ -31,6 +31,8 @@ HORIZON = 100_000
 RUNS = 2_000
 LIMIT = 0.02
 DAYS = 7
+SINGLE = 1_000
+"""Pairs after each of which means are looked at."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,8 @@ class Errors:
 
 def looks_at() -> Ints:
     """When means are looked at: every one of the first 1,000 pairs, then a thousand times, 0.46 % apart."""
-    return np.unique(np.concatenate([np.arange(1, 1_001), np.geomspace(1_001, HORIZON, 1_000).astype(int)]))
+    later = np.geomspace(SINGLE + 1, HORIZON, 1_000).astype(int)
+    return np.unique(np.concatenate([np.arange(1, SINGLE + 1), later]))
 
 
 # ---- shares: counts that prove, at every single pair ----
@@ -103,36 +106,65 @@ def _first(true: Callable[[int], bool], start: int) -> int:
 
 def binary(rng: np.random.Generator, runs: int) -> Errors:
     """One row a request, disagreement at the limit, a look after every pair."""
-    below, above = boundaries(LIMIT)
-    passed = rejected = 0
-    for _ in range(runs):
-        counts = np.cumsum(rng.random(HORIZON, dtype=np.float32) < LIMIT)
-        passed += bool((counts <= below).any())
-        rejected += bool((counts >= above).any())
+    edges = boundaries(LIMIT)
+    found = [_proofs(_hits(rng, LIMIT), *edges) for _ in range(runs)]
+    passed, rejected = (sum(at <= HORIZON for at in side) for side in zip(*found, strict=True))
     return Errors("binary, 2 % disagree", "every pair", runs, passed, rejected)
 
 
+def _hits(rng: np.random.Generator, share: float) -> Ints:
+    """The numbers (from 1) of the pairs that disagree, ascending, int64: their gaps are geometric."""
+    likely = share * HORIZON
+    gaps = rng.geometric(share, int(likely + 10 * math.sqrt(likely) + 20))
+    hits = np.cumsum(gaps)
+    assert hits[-1] > HORIZON, "once in 10^23"
+    return hits[hits <= HORIZON]
+
+
+def _proofs(hits: Ints, below: Ints, above: Ints) -> tuple[int, int]:
+    """After how many pairs "below" and "above" are first proven; more than all: never.
+
+    The count stands still from one hit to the next, and more pairs prove more of "below", fewer of "above":
+    "above" is proven at a hit or not before the next one, "below" from some pair between two hits on.
+    """
+    horizon, counts = len(below), np.arange(len(hits) + 1)
+    firsts = np.maximum(np.searchsorted(below, counts) + 1, np.append(1, hits))
+    proven = firsts < np.append(hits, horizon + 1)
+    beyond = counts[1:] >= above[hits - 1]
+    return (
+        int(firsts[proven.argmax()]) if proven.any() else horizon + 1,
+        int(hits[beyond.argmax()]) if beyond.any() else horizon + 1,
+    )
+
+
 def peeking(rng: np.random.Generator, runs: int) -> Errors:
-    """What a fixed-sample normal interval would do under the same looks, from 100 pairs on."""
-    n = np.arange(1, HORIZON + 1)
+    """What a fixed-sample normal interval would do under the same looks, from 100 pairs on.
+
+    Where the count stands still both its ends fall: it is enough to look at each hit and before the next.
+    """
     passed = rejected = 0
     for _ in range(runs):
-        share = np.cumsum(rng.random(HORIZON, dtype=np.float32) < LIMIT) / n
+        hits = _hits(rng, LIMIT)
+        n = np.unique(np.concatenate([[100, HORIZON], hits, hits - 1]))
+        n = n[n >= 100]
+        share = np.searchsorted(hits, n, side="right") / n
         radius = 1.645 * np.sqrt(share * (1 - share) / n)
-        usable = (n >= 100) & (share > 0)
-        passed += bool((usable & (share + radius < LIMIT)).any())
-        rejected += bool((usable & (share - radius > LIMIT)).any())
+        passed += bool(((share > 0) & (share + radius < LIMIT)).any())
+        rejected += bool(((share > 0) & (share - radius > LIMIT)).any())
     return Errors("binary, naive peeking instead", "every pair", runs, passed, rejected)
 
 
 # ---- means: bets ----
 
-Draw = Callable[[np.random.Generator], Floats]
+Draw = Callable[[np.random.Generator], tuple[Ints, Floats]]
 
 
 @dataclass(frozen=True)
 class Means:
-    """Draws a run's request means within +-1 (or 0 to 1 without signs) whose true mean is `mean`."""
+    """Draws a run's request means within +-1 (or 0 to 1 without signs) whose true mean is `mean`.
+
+    `draw`: of the requests whose value isn't 0, the numbers from 0, ascending, and the values.
+    """
 
     name: str
     mean: float
@@ -143,14 +175,20 @@ class Means:
 def means(case: Means, rng: np.random.Generator, runs: int) -> Errors:
     """Looks at each of the first 1,000 pairs, then 1,000 times more; values on the grid as `Values` has."""
     ends = looks_at()
-    bets = [_rounded_bets(case, sign) for sign in (1, -1)]
+    bets = np.hstack([_rounded_bets(case, sign) for sign in (1, -1)])
     wanted = -math.log(ALPHA)
     errors = [0, 0]
     for _ in range(runs):
-        counted = _counted(case, rng, ends)
-        for side, bet in enumerate(bets):
-            errors[side] += bool((log_mixture((counted @ bet).cumsum(axis=0)) >= wanted).any())
+        capital = _capital(case, rng, ends, bets)
+        for side, of_side in enumerate(np.split(capital, 2, axis=1)):
+            errors[side] += bool((log_mixture(_high(of_side, wanted)) >= wanted).any())
     return Errors(case.name, "1,000 pairs, then each 0.46 %", runs, *errors)
+
+
+def _high(capital: Floats, wanted: float) -> Floats:
+    """The looks at which any bet has so much: a mixture has no more than its best one."""
+    high: Floats = capital[capital.max(axis=1) >= wanted]
+    return high
 
 
 def _rounded_bets(case: Means, sign: int) -> Floats:
@@ -160,37 +198,70 @@ def _rounded_bets(case: Means, sign: int) -> Floats:
     return log_bets_below(sign * points, sign * case.mean, high)
 
 
-def _counted(case: Means, rng: np.random.Generator, ends: Ints) -> Floats:
-    """Weights on the grid's points of what comes between two looks, float64 (looks, points)."""
+def _capital(case: Means, rng: np.random.Generator, ends: Ints, bets: Floats) -> Floats:
+    """Log capital at each look, float64 (looks, bets); `bets`: on each point of the grid."""
     points = Values.empty(1.0, signed=case.signed).points
-    values = case.draw(rng)
-    cells = np.clip(np.searchsorted(points, values, side="right") - 1, 0, len(points) - 2)
-    above = (values - points[cells]) / (points[cells + 1] - points[cells])
+    numbers, values = case.draw(rng)
+    seen = np.searchsorted(numbers, ends)
+    idle = np.multiply.outer(ends - seen, bets[np.searchsorted(points, 0.0)])
+    if len(values) < len(ends):
+        found: Floats = idle + _sums(_each(points, values, bets))[seen]
+        return found
+    few = int(seen[SINGLE - 1])
+    first = _sums(_each(points, values[:few], bets))
+    later = _counted(points, values[few:], seen[SINGLE:] - few) @ bets
+    whole: Floats = idle + np.vstack([first[seen[:SINGLE]], first[-1] + later.cumsum(axis=0)])
+    return whole
+
+
+def _sums(of_each: Floats) -> Floats:
+    """Of the first 0, 1, 2, ... rows, float64 (rows + 1, bets)."""
+    return np.vstack([np.zeros(of_each.shape[1]), of_each.cumsum(axis=0)])
+
+
+def _each(points: Floats, values: Floats, bets: Floats) -> Floats:
+    """What each value adds to the capitals, float64 (values, bets)."""
+    cells, above = _split(points, values)
+    found: Floats = (1 - above)[:, None] * bets[cells] + above[:, None] * bets[cells + 1]
+    return found
+
+
+def _counted(points: Floats, values: Floats, ends: Ints) -> Floats:
+    """Weights on the grid's points of what comes between two looks, float64 (looks, points)."""
+    cells, above = _split(points, values)
     at = np.repeat(np.arange(len(ends)) * len(points), np.diff(ends, prepend=0)) + cells
     size = len(ends) * len(points)
-    weights: Floats = np.bincount(at, weights=1 - above, minlength=size).astype(np.float64)
-    weights += np.bincount(at + 1, weights=above, minlength=size)
-    return weights.reshape(len(ends), len(points))
+    whole = np.bincount(at, minlength=size).astype(np.float64)
+    upper = np.bincount(at, weights=above, minlength=size)
+    whole -= upper
+    whole[1:] += upper[:-1]
+    return whole.reshape(len(ends), len(points))
 
 
-def heavy(rng: np.random.Generator) -> Floats:
+def _split(points: Floats, values: Floats) -> tuple[Ints, Floats]:
+    """Of each value the point below it, and the share that goes to the next one."""
+    cells = np.clip(np.searchsorted(points, values, side="right") - 1, 0, len(points) - 2)
+    return cells, (values - points[cells]) / (points[cells + 1] - points[cells])
+
+
+def heavy(rng: np.random.Generator) -> tuple[Ints, Floats]:
     """Differences of a regression: Student's t with 2 degrees of freedom, clipped at 50 of its scale."""
     u = rng.random(HORIZON)
     with np.errstate(divide="ignore"):
-        return np.clip((2 * u - 1) / np.sqrt(2 * u * (1 - u)), -50, 50) / 50
+        return np.arange(HORIZON), np.clip((2 * u - 1) / np.sqrt(2 * u * (1 - u)), -50, 50) / 50
 
 
-def rare(rng: np.random.Generator) -> Floats:
+def rare(rng: np.random.Generator) -> tuple[Ints, Floats]:
     """99.9 % zeros; the others exponential and one-sided, up to the clip."""
-    values = np.zeros(HORIZON)
-    hit = np.flatnonzero(rng.random(HORIZON, dtype=np.float32) < 0.001)
-    values[hit] = np.minimum(rng.exponential(0.5, len(hit)), 1.0)
-    return values
+    hits = _hits(rng, 0.001) - 1
+    return hits, np.minimum(rng.exponential(0.5, len(hits)), 1.0)
 
 
-def fifty_rows(rng: np.random.Generator, rate: float = LIMIT) -> Floats:
+def fifty_rows(rng: np.random.Generator, rate: float = LIMIT) -> tuple[Ints, Floats]:
     """Requests of 50 rows that resemble each other: each one's rate is Beta, intra-class correlation .3."""
-    return np.searchsorted(_fifty(rate), rng.random(HORIZON)) / 50
+    none, *rest = _fifty(rate)
+    hits = _hits(rng, 1 - none) - 1
+    return hits, (np.searchsorted(rest, none + (1 - none) * rng.random(len(hits))) + 1) / 50
 
 
 @cache
@@ -218,28 +289,39 @@ def rates_of_a_day(pairs: int) -> Floats:
 
 def daily(rng: np.random.Generator, runs: int, *, whole_days: bool) -> Errors:
     """Seven days within the horizon, one row a request. Looks at each day's end, or after every pair."""
-    day = HORIZON // DAYS
-    rates = np.tile(rates_of_a_day(day), DAYS)
-    n = np.arange(1, len(rates) + 1)
-    looks = n % day == 0 if whole_days else n > 0
-    below, above = (edge[: len(rates)] for edge in boundaries(LIMIT))
+    ends = HORIZON // DAYS * np.arange(1, DAYS + 1)
+    below, above = (edge[: ends[-1]] for edge in boundaries(LIMIT))
     passed = rejected = 0
     for _ in range(runs):
-        counts = np.cumsum(rng.random(len(rates)) < rates)
-        passed += bool((looks & (counts <= below)).any())
-        rejected += bool((looks & (counts >= above)).any())
+        hits = _hits_of_days(rng)
+        if whole_days:
+            counts = np.searchsorted(hits, ends, side="right")
+            passed += bool((counts <= below[ends - 1]).any())
+            rejected += bool((counts >= above[ends - 1]).any())
+        else:
+            first_below, first_above = _proofs(hits, below, above)
+            passed += first_below <= ends[-1]
+            rejected += first_above <= ends[-1]
     name = "disagreement of .4 to 3.6 % over the day"
     looked = "ends of whole days" if whole_days else "every pair (the gate doesn't)"
     return Errors(name, looked, runs, passed, rejected)
 
 
+def _hits_of_days(rng: np.random.Generator) -> Ints:
+    """As `_hits`, at each hour's own rate: of hits at the highest rate so many are kept."""
+    day = HORIZON // DAYS
+    rates = rates_of_a_day(day)
+    hits = _hits(rng, float(rates.max()))
+    hits = hits[hits <= day * DAYS]
+    kept: Ints = hits[rng.random(len(hits)) * rates.max() < rates[(hits - 1) % day]]
+    return kept
+
+
 def early(rng: np.random.Generator, runs: int) -> Errors:
     """The same days against three times the limit after every pair: what rejects before a day is whole."""
-    rates = np.tile(rates_of_a_day(HORIZON // DAYS), DAYS)
-    _, above = boundaries(3 * LIMIT)
-    rejected = sum(
-        bool((np.cumsum(rng.random(len(rates)) < rates) >= above[: len(rates)]).any()) for _ in range(runs)
-    )
+    length = HORIZON // DAYS * DAYS
+    edges = [edge[:length] for edge in boundaries(3 * LIMIT)]
+    rejected = sum(_proofs(_hits_of_days(rng), *edges)[1] <= length for _ in range(runs))
     return Errors("the same, three times the limit", "every pair", runs, 0, rejected)
 
 
@@ -259,13 +341,10 @@ class Power:
 
 def until(name: str, truth: float, rng: np.random.Generator, runs: int, *, below: bool) -> Power:
     """How many pairs it takes to prove that `truth` is below (or above) the limit."""
-    edges = boundaries(LIMIT)
-    taken = []
-    for _ in range(runs):
-        counts = np.cumsum(rng.random(HORIZON, dtype=np.float32) < truth)
-        proven = counts <= edges[0] if below else counts >= edges[1]
-        taken.append(int(np.argmax(proven)) + 1 if proven.any() else HORIZON + 1)
-    return _power(name, np.array(taken))
+    edges, never = boundaries(LIMIT), HORIZON + 1
+    none = np.array([], np.int64)
+    proofs = [_proofs(_hits(rng, truth) if truth else none, *edges) for _ in range(runs)]
+    return _power(name, np.array([min(each[0 if below else 1], never) for each in proofs]))
 
 
 def until_small(case: Means, limit: float, rng: np.random.Generator, runs: int) -> Power:
@@ -274,7 +353,7 @@ def until_small(case: Means, limit: float, rng: np.random.Generator, runs: int) 
     bet = log_bets_below(Values.empty(1.0, signed=case.signed).points, limit, 1.0)
     taken = []
     for _ in range(runs):
-        proven = log_mixture((_counted(case, rng, ends) @ bet).cumsum(axis=0)) >= -math.log(ALPHA)
+        proven = log_mixture(_capital(case, rng, ends, bet)) >= -math.log(ALPHA)
         taken.append(int(ends[np.argmax(proven)]) if proven.any() else HORIZON + 1)
     return _power(case.name, np.array(taken))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import random
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -132,9 +133,24 @@ def profile(given: Json) -> Json:
     }
 
 
-def load(name: str, rate: float, seconds: float = 400.0, shift: float = 0.0, to: str = "flights") -> Json:
+def load(
+    name: str,
+    rate: float,
+    seconds: float = 400.0,
+    shift: float = 0.0,
+    to: str = "flights",
+    paths: Sequence[str] = ("/predict",),
+    seed: int | None = None,
+) -> Json:
     """A pod that sends traffic through the Service `to`, and says at its end how it went."""
-    command = ["python", "/opt/model/load.py", f"http://{to}/predict", str(rate), str(seconds), str(shift)]
+    urls = ",".join(f"http://{to}{path}" for path in paths)
+    given = [str(rate), str(seconds), str(shift), *([] if seed is None else [str(seed)])]
+    return client(name, "load.py", urls, *given)
+
+
+def client(name: str, program: str, *arguments: str) -> Json:
+    """A pod that runs one of the model image's clients."""
+    command = ["python", f"/opt/model/{program}", *arguments]
     return {
         "apiVersion": "v1",
         "kind": "Pod",

@@ -17,6 +17,8 @@ from e2e.conftest import Cluster, eventually
 
 Json = dict[str, Any]
 MOST = 120.0
+ROUND = 30.0 - 3.0
+"""Seconds by which a round over the pods comes later with the chart's own `controller.pullInterval`."""
 REPLICAS = 3
 ROWS = 1000
 ASK = (
@@ -77,7 +79,7 @@ def test_a_captured_reference_and_a_changed_threshold_are_in_force_within_two_mi
         return bool(captured) and None not in profiles and len(profiles) == 1
 
     taken = seconds_until(referred, f"{ROWS} rows captured of {REPLICAS} pods, the profile in force in all")
-    assert taken < MOST
+    assert taken + 2 * ROUND < MOST, "rows are asked for in one round, and the profile made in it or the next"
     (only,) = {each["reference"]["hash"] for each in configs(cluster, namespace).values()}
     kept = cluster.get(namespace, "configmap", f"driftline-flights-{only[:12]}")
     assert kept["immutable"], "the copy beside the mounted one"

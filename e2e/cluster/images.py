@@ -193,16 +193,18 @@ def _project(name: str, dockerfile: str, extra: str, sources: Iterable[str]) -> 
 
 def _model() -> Path:
     source = REPO / "e2e" / "model"
+    files = sorted(each for each in source.iterdir() if each.is_file())
 
     def make(archive: Path) -> None:
         base = _base()
         with step("the tests' model server"), tempfile.TemporaryDirectory() as folder:
             context = Path(folder)
-            shutil.copytree(source, context, dirs_exist_ok=True)
+            for each in files:
+                shutil.copy(each, context)
             _wheels(context / "wheels", "-r", str(context / "requirements.txt"))
             _build_image(context, context / "Dockerfile", MODEL, base, archive)
 
-    return _once("model", _digest(sorted(source.iterdir())), make)
+    return _once("model", _digest(files), make)
 
 
 def _copy_dependencies(extra: str, to: Path) -> None:

@@ -1,4 +1,4 @@
-"""`driftline shadow promote` by way of kubectl."""
+"""`driftline shadow promote` and `disagreements` by way of kubectl."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from driftline.shadow.sample import Disagreement, listed
 
 from tests.cli.test_profile_apply import fake
 from tests.support.commands import driftline
@@ -47,3 +48,26 @@ def test_nothing_else_is_promoted(
     assert run.code == 69
     assert said in run.err
     assert "annotate" not in asked.read_text()
+
+
+def test_the_largest_disagreements_are_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = Disagreement(0.5, "id\x1b[2J", "yes, no", "no, no")
+    kept = {"data": {"disagreements.json": listed([entry])}}
+    (tmp_path / "cm.json").write_text(json.dumps(kept))
+    fake(tmp_path, f'echo "$@" >> {tmp_path}/asked; cat {tmp_path}/cm.json', monkeypatch)
+    run = driftline("shadow", "disagreements", "v4", "-n", "ml")
+    assert run.code == 0, run.err
+    assert (tmp_path / "asked").read_text().strip() == (
+        "--namespace=ml get configmap driftline.shadow.v4 --output=json"
+    )
+    lines = run.out.splitlines()
+    assert lines[0].startswith("0.5  id")
+    assert "\x1b" not in run.out, "a terminal obeys nothing that a client sent"
+    assert lines[1:] == ["    live       yes, no", "    candidate  no, no"]
+    assert json.loads(driftline("shadow", "disagreements", "v4", "--json").out)[0]["request"] == "id\x1b[2J"
+
+
+def test_without_disagreements_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake(tmp_path, "echo '{}'", monkeypatch)
+    run = driftline("shadow", "disagreements", "v4")
+    assert (run.code, run.out) == (0, "v4: no request is known on which the models differ\n")

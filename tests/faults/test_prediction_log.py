@@ -79,6 +79,7 @@ def test_predictions_reach_the_hub_once_with_what_is_named(tmp_path: Path, takin
     assert (row.prediction, row.score, row.version) == ("yes", 0.4, "1")
     assert row.features == {"age": float(row.sequence % 40)}
     assert max(len(body) for body in taking.bodies) < 100_000
+    assert set(taking.encodings) == {"gzip"}
 
 
 def test_a_hub_that_comes_later_gets_everything_and_the_analysis_never_waited(tmp_path: Path) -> None:

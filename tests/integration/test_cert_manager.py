@@ -86,7 +86,8 @@ async def renewed(api: Api, certificate: str, secret: str) -> Served:
         now = await served(api, secret)
         return now if now is not None and now.certificate != before.certificate else None
 
-    return await eventually(another)
+    issued: Served = await eventually(another)
+    return issued
 
 
 async def comes_with_its_sidecar(api: Api, name: str) -> None:
@@ -95,7 +96,7 @@ async def comes_with_its_sidecar(api: Api, name: str) -> None:
     async def injected() -> bool:
         made = await api.create(PODS, MODELS, pod(serving(), metadata={"name": name, "namespace": MODELS}))
         await api.delete(PODS, MODELS, name)
-        return is_injected(made)
+        return is_injected(dict(made))
 
     await eventually(injected)
 

@@ -70,6 +70,9 @@ def thresholds(*of: Json, model: str = "classification") -> Callable[[Json], obj
 
 GOOD: dict[str, Callable[[Json], object]] = {
     "as it is": lambda spec: None,
+    "a ranking": thresholds(
+        {"metric": "ndcg", "min": 0.3}, {"metric": "mrr", "maxDrop": 0.1}, model="ranking"
+    ),
     "a port by number": setting("endpoint.port", 8080),
     "windows": setting("windows", ["10m", "2h"]),
     "a pane": lambda spec: spec.update(pane="10s", windows=["1m", "10m"]),
@@ -209,6 +212,8 @@ BAD: dict[str, Callable[[Json], object]] = {
     "a metric that is none": thresholds({"metric": "gini", "min": 0.1}),
     "a threshold of nothing": thresholds({"metric": "accuracy"}),
     "a metric of another type": thresholds({"metric": "mae", "max": 1}),
+    "a class's metric of a ranking": thresholds({"metric": "f1", "min": 0.1}, model="ranking"),
+    "a ranking's of classes": thresholds({"metric": "map", "min": 0.1}),
     "auc without score": thresholds({"metric": "auc", "min": 0.7}),
     "at most so accurate": thresholds({"metric": "accuracy", "max": 0.9}),
     "a rise of accuracy": thresholds({"metric": "accuracy", "maxRise": 0.1}),

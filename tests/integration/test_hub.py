@@ -113,6 +113,11 @@ async def send(directory: Path, port: int, namespace: str, boot: str, right: flo
     await post(directory, port, f"/v1/labels?namespace={namespace}&monitor=census", labels)
 
 
+async def tells(api: Api, namespace: str, words: str) -> bool:
+    """Whether the condition Performance says this."""
+    return words in (await conditions(api, namespace))["Performance"]["message"]
+
+
 async def test_labels_become_a_condition(
     api: Api, own: str, namespace: str, running: Operator, tmp_path: Path, hub_port: int
 ) -> None:
@@ -125,8 +130,9 @@ async def test_labels_become_a_condition(
         await has(api, namespace, "Performance", "Unknown", "NoData")
         await has(api, namespace, "ConceptDrift", "Unknown", "NoReference")
         await send(tmp_path, hub_port, namespace, "good", right=0.95)
-        good = await has(api, namespace, "Performance", "True", "WithinThresholds")
-        assert "accuracy 0.95" in good["message"]
+        await has(api, namespace, "Performance", "True", "WithinThresholds")
+        # The predictions are of two seconds, and come of age one after the other.
+        await eventually(lambda: tells(api, namespace, "accuracy 0.95 "))
         status = (await api.get(MODEL_MONITORS, namespace, "census"))["status"]["performance"]
         assert (status["labels"], status["coverage"], status["age"]) == (200, 1, "1s")
         accuracy = next(each for each in status["metrics"] if each["metric"] == "accuracy")

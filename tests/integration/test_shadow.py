@@ -9,6 +9,7 @@ import asyncio
 import base64
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -19,17 +20,21 @@ from typing import Any
 
 import aiohttp
 import pytest
+import yaml
 from driftline.shadow.plan import ComparisonPlan
 from driftline.shadow.runtime import MirrorConfig, decode_mirror
 from driftline_operator import names
 from driftline_operator.cluster.api import Api, ApiError
 from driftline_operator.cluster.resources import (
     CONFIG_MAPS,
+    DAEMON_SETS,
     DEPLOYMENTS,
     MODEL_MONITORS,
     PODS,
     SERVICES,
     SHADOW_DEPLOYMENTS,
+    STATEFUL_SETS,
+    Resource,
 )
 from driftline_operator.shadow import course as courses
 from driftline_operator.shadow.book import ShadowBook
@@ -46,13 +51,14 @@ from tests.integration.test_controller import (
 )
 from tests.integration.test_fleet import MONITOR
 from tests.support.charts import documents
-from tests.support.children import child, count, free_port, listens
+from tests.support.children import REPO, child, count, free_port, listens
 from tests.support.operators import controller, operator
 from tests.support.shadow_fleet import FakeSidecar, part
 
 Json = dict[str, Any]
 __all__ = ["own"]
 
+NODES = Resource("", "v1", "nodes", "Node", namespaced=False)
 CANDIDATE = names.candidate("v4")
 UNGUARDED = "--no-shadow-policy"
 
@@ -109,13 +115,15 @@ async def sidecars(api: Api, namespace: str) -> AsyncIterator[list[FakeSidecar]]
         await each.stop()
 
 
-async def live(api: Api, namespace: str, sidecars: list[FakeSidecar]) -> list[Json]:
-    """A monitored Deployment whose pods' sidecars answer."""
+async def live(
+    api: Api, namespace: str, sidecars: list[FakeSidecar], kind: Resource = DEPLOYMENTS
+) -> list[Json]:
+    """A monitored workload whose pods' sidecars answer."""
     spec = {key: value for key, value in MONITOR["spec"].items() if key != "reference"}
     await api.create(MODEL_MONITORS, namespace, {**MONITOR, "spec": spec})
     await eventually(lambda: entries(api, namespace))
     await asyncio.sleep(1)
-    await api.create(DEPLOYMENTS, namespace, deployment())
+    await api.create(kind, namespace, workload(kind))
 
     async def both() -> list[Json]:
         found = await pods_of(api, namespace)
@@ -126,6 +134,29 @@ async def live(api: Api, namespace: str, sidecars: list[FakeSidecar]) -> list[Js
         assert pod["spec"]["initContainers"][0]["name"] == names.PROXY_CONTAINER
         await runs(api, namespace, pod, each.address)
     return found
+
+
+def workload(kind: Resource) -> Json:
+    """The same model as another kind of workload; its pods are made at once."""
+    found: Json = {**deployment(), "kind": kind.kind}
+    if kind is STATEFUL_SETS:
+        found["spec"] |= {"serviceName": "census", "podManagementPolicy": "Parallel"}
+    if kind is DAEMON_SETS:
+        found["spec"].pop("replicas")
+        # Nodes that never say that they are ready are tainted.
+        found["spec"]["template"]["spec"]["tolerations"] = [{"operator": "Exists"}]
+    return found
+
+
+async def nodes(api: Api) -> None:
+    """Two, for a DaemonSet's pods; nothing runs on them."""
+    for name in ("one", "two"):
+        node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}}
+        try:
+            await api.create(NODES, None, node)
+        except ApiError as error:
+            if error.status != 409:
+                raise
 
 
 async def status(api: Api, namespace: str) -> Json:
@@ -179,7 +210,13 @@ async def missing(api: Api, resource: Any, namespace: str, name: str) -> bool:
 
 @pytest.mark.timeout(240)
 async def test_from_a_candidate_to_its_verdict_over_a_failover(
-    api: Api, plane: ControlPlane, own: str, namespace: str, tmp_path: Path, sidecars: list[FakeSidecar]
+    api: Api,
+    plane: ControlPlane,
+    own: str,
+    namespace: str,
+    tmp_path: Path,
+    sidecars: list[FakeSidecar],
+    kubectl: list[str],
 ) -> None:
     with operator(plane, own, namespace, tmp_path, UNGUARDED) as running, ExitStack() as end:
         pods = await live(api, namespace, sidecars)
@@ -248,12 +285,42 @@ async def test_from_a_candidate_to_its_verdict_over_a_failover(
             series = await (await session.get(f"http://127.0.0.1:{metrics}/metrics")).text()
             url = f"http://127.0.0.1:{metrics}/v1/shadows/{namespace}/v4"
             assert (await (await session.get(url)).json())["verdict"] == "Promotable"
+            await argo_takes_it(session, url, kubectl)
+            # Flagger posts what it is about, and goes on at any 2xx.
+            posted = {"name": "census", "namespace": namespace, "phase": "Progressing", "metadata": {}}
+            assert (await session.post(url, json=posted)).status == 200
         common = {"namespace": namespace, "monitor": "census", "shadow": "v4"}
         assert count(series, "shadow_verdict", **common, verdict="Promotable") == 1
         assert count(series, "shadow_requests", **common, kind="eligible") == 559
         assert count(series, "shadow_rule_value", **common, rule="agreement") == 1
         for log in ("controller.log", "second.log"):
             assert "Traceback" not in (tmp_path / log).read_text()
+
+
+async def argo_takes_it(session: aiohttp.ClientSession, url: str, kubectl: list[str]) -> None:
+    """The snippet of the documentation, on a real answer: its path as client-go reads it, its conditions."""
+    text = (REPO / "docs" / "shadow.md").read_text(encoding="utf-8")
+    given = yaml.safe_load(re.search(r"```yaml\n(provider:.*?)```", text, re.DOTALL)[1])  # type: ignore[index]
+    answer = await (await session.get(url)).json()
+    path = given["provider"]["web"]["jsonPath"]
+    # kubectl reads paths with the library that Argo Rollouts uses, in what looks like an object.
+    wrapped = {"apiVersion": "v1", "kind": "Answer", "metadata": {"name": "x"}, **answer}
+    command = [*kubectl, "label", "--local", "-f", "-", "a=b", "-o", f"jsonpath={path}"]
+    ran = subprocess.run(
+        command, input=json.dumps(wrapped), capture_output=True, text=True, check=True, timeout=30
+    )
+    assert ran.stdout == answer["verdict"] == "Promotable"
+    assert holds(given["successCondition"], ran.stdout)
+    assert not holds(given["failureCondition"], ran.stdout)
+    assert holds(given["failureCondition"], "Rejected")
+    assert not any(holds(given[f"{each}Condition"], "Inconclusive") for each in ("success", "failure"))
+
+
+def holds(condition: str, result: str) -> bool:
+    """Of Argo's expressions the one form that the documentation uses."""
+    found = re.fullmatch(r'result == "(\w+)"', condition)
+    assert found is not None, condition
+    return result == found[1]
 
 
 async def _later(sidecar: FakeSidecar, asked: int) -> bool:
@@ -344,17 +411,19 @@ async def test_without_the_policy_no_candidate_is_run(
         assert not await is_candidate(api, namespace)
 
 
-async def promotable(api: Api, namespace: str, sidecars: list[FakeSidecar], **spec: Any) -> None:
+async def promotable(
+    api: Api, namespace: str, sidecars: list[FakeSidecar], kind: Resource = DEPLOYMENTS, **spec: Any
+) -> None:
     """A candidate that is as the live model."""
-    pods = await live(api, namespace, sidecars)
+    pods = await live(api, namespace, sidecars, kind)
     await api.create(SHADOW_DEPLOYMENTS, namespace, shadow(**spec))
     config = await begun(api, namespace)
     sidecars[0].parts = [part(config, pods[0]["metadata"]["uid"], 400)]
     await says(api, namespace, "Promotable", "True", "AllRulesHold")
 
 
-async def image(api: Api, namespace: str) -> str:
-    found = await api.get(DEPLOYMENTS, namespace, "census")
+async def image(api: Api, namespace: str, kind: Resource = DEPLOYMENTS) -> str:
+    found = await api.get(kind, namespace, "census")
     return str(found["spec"]["template"]["spec"]["containers"][0]["image"])
 
 
@@ -384,27 +453,60 @@ async def test_a_promotion_by_annotation_changes_workload_and_model_version(
         marked["metadata"]["annotations"][names.PROMOTE_ANNOTATION] = "1"
         await api.patch(SHADOW_DEPLOYMENTS, namespace, "v4", marked)
         await says(api, namespace, "Promoted", "False", "RollingOut")
-        # Told that the new pods are ready, one after another, as a kubelet would.
-        ready: set[str] = set()
-
-        async def rolled() -> bool:
-            for pod in await renewed(api, namespace):
-                if pod["metadata"]["name"] not in ready:
-                    ready.add(pod["metadata"]["name"])
-                    await runs(api, namespace, pod, "127.0.0.9")
-            for each in (await api.list(PODS, namespace))[0]:
-                if each["metadata"].get("deletionTimestamp"):
-                    await _forced(api, namespace, str(each["metadata"]["name"]))
-            conditions = {e["type"]: e for e in (await status(api, namespace))["conditions"]}
-            return bool(conditions["Promoted"]["status"] == "True")
-
-        await eventually(rolled, 60)
+        await rolls_out(api, namespace)
         assert await image(api, namespace) == "census:4"
         monitor = await api.get(MODEL_MONITORS, namespace, "census")
         assert monitor["spec"]["model"]["version"] == "4"
         await says(api, namespace, "Finished", "True", "Promoted")
         await eventually(lambda: missing(api, DEPLOYMENTS, namespace, CANDIDATE))
         assert "Traceback" not in (tmp_path / "controller.log").read_text()
+
+
+async def rolls_out(api: Api, namespace: str) -> None:
+    """Tell that the new pods are ready, one after another, as a kubelet would, until it is promoted."""
+    ready: set[str] = set()
+
+    async def rolled() -> bool:
+        for pod in await renewed(api, namespace):
+            if pod["metadata"]["uid"] not in ready:
+                ready.add(pod["metadata"]["uid"])
+                await runs(api, namespace, pod, "127.0.0.9")
+        for each in (await api.list(PODS, namespace))[0]:
+            if each["metadata"].get("deletionTimestamp"):
+                await _forced(api, namespace, str(each["metadata"]["name"]))
+        conditions = {e["type"]: e for e in (await status(api, namespace))["conditions"]}
+        return bool(conditions["Promoted"]["status"] == "True")
+
+    await eventually(rolled, 60)
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("kind", [STATEFUL_SETS, DAEMON_SETS], ids=lambda kind: str(kind.kind))
+async def test_other_workloads_are_promoted_too(
+    api: Api,
+    plane: ControlPlane,
+    own: str,
+    namespace: str,
+    tmp_path: Path,
+    sidecars: list[FakeSidecar],
+    kind: Resource,
+) -> None:
+    if kind is DAEMON_SETS:
+        await nodes(api)
+    with operator(plane, own, namespace, tmp_path, UNGUARDED):
+        candidate = {"patch": {"image": "census:4"}, "modelVersion": "4"}
+        await promotable(api, namespace, sidecars, kind, candidate=candidate, onPass="Promote")
+        await eventually(lambda: _is(api, namespace, kind, "census:4"))
+        await rolls_out(api, namespace)
+        assert len(await renewed(api, namespace)) == 2
+        monitor = await api.get(MODEL_MONITORS, namespace, "census")
+        assert monitor["spec"]["model"]["version"] == "4"
+        await says(api, namespace, "Finished", "True", "Promoted")
+        assert "Traceback" not in (tmp_path / "controller.log").read_text()
+
+
+async def _is(api: Api, namespace: str, kind: Resource, expected: str) -> bool:
+    return await image(api, namespace, kind) == expected
 
 
 async def _forced(api: Api, namespace: str, name: str) -> None:

@@ -111,7 +111,7 @@ def test_an_entry_that_would_have_to_name_more_than_a_request_holds_is_not_made(
     """The injector's server would refuse the request, and the pod start without a word."""
     held = [body(f"held-{n:03}-{'x' * 48}", **REDIRECT) for n in range(200)]
     labels = {"pod-security.kubernetes.io/enforce": "baseline"}
-    others = {"selector": {"matchLabels": {"app": "fares"}}}
+    others: Json = {"selector": {"matchLabels": {"app": "fares"}}}
     found = planned(state(*held[:100], body("census"), body("fares", **others), labels=labels))
     assert len(paths(found)["census"]) > 5_000
     found = planned(state(*held, body("census"), body("fares", **others), labels=labels))

@@ -18,7 +18,8 @@ from aiohttp import web
 from driftline.decoding import decode_monitor
 from driftline.errors import DataError, ProfileError
 from driftline.pane_codec import ENVELOPE, MAGIC, decode_pane
-from driftline.profile_codec import FORMAT, decode_profile, encode_profile
+from driftline.profile import FORMAT
+from driftline.profile_codec import decode_profile, encode_profile
 from driftline_operator.controller.observed import observe
 from driftline_operator.fleet.pull import Missed, Page, Puller
 from driftline_sidecar.monitor_files import MonitorFiles, tolerant

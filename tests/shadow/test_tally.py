@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from driftline.errors import DataError, IncompatiblePanes
 from driftline.shadow.plan import ComparisonPlan
 from driftline.shadow.rows import class_rows, deltas, number_rows
-from driftline.shadow.sample import KEPT, largest
+from driftline.shadow.sample import KEPT, Disagreement, largest, listed
 from driftline.shadow.tally import Tally, error_counts
 from driftline.shadow.values import MAGNITUDES, Values
 from driftline.spec.shadow import Tolerance
@@ -172,3 +174,13 @@ def test_the_sample_does_not_depend_on_who_saw_what(entries: list[tuple[int, flo
                 }.values()
             )[-KEPT]
         )
+
+
+def test_the_sample_as_people_read_it_is_bounded_in_bytes() -> None:
+    entries = [Disagreement(float(size), f"id-{size}", "é" * 500, "no") for size in range(KEPT)]
+    told = listed(entries, most=10_000)
+    assert len(told.encode()) <= 10_000
+    sizes = [each["size"] for each in json.loads(told)]
+    assert sizes == [float(size) for size in range(KEPT - 1, KEPT - 1 - len(sizes), -1)], "the largest"
+    assert len(sizes) == (10_000 - 2) // (len(listed(entries[-1:]).encode()) - 1)
+    assert listed([]) == "[]"

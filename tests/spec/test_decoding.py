@@ -185,7 +185,7 @@ spec:
         "metadata.name: must match ^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$, not 'Census'",
         "spec.selector: must name at least one label: an empty one would select every pod",
         "spec.endpoint.port: must be at least 1 (0)",
-        "spec.model.type: must be classification or regression, not 'rank'",
+        "spec.model.type: must be classification, ranking or regression, not 'rank'",
         "spec.schema.features[0].range.max: must be above min (120 < 130)",
         "spec.schema.features[1].name: is required",
         "spec.schema.features[2].type: must be categorical or numeric, not 'number'",

@@ -44,6 +44,8 @@ class FakeHub:
         self.events: dict[str, list[Any]] = {path: [] for path in _KINDS}
         self.requests: Counter[str] = Counter()
         self.bodies: list[bytes] = []
+        """Unpacked."""
+        self.encodings: Counter[str] = Counter()
         self.targets: set[tuple[str, str]] = set()
         self._tls = tls
         self._loop = asyncio.new_event_loop()
@@ -81,6 +83,7 @@ class FakeHub:
         body = await request.read()
         self.requests[request.path] += 1
         self.bodies.append(body)
+        self.encodings[request.headers.get("Content-Encoding", "")] += 1
         await asyncio.sleep(self.delay)
         if self.fail_next:
             self.fail_next -= 1

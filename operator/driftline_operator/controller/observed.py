@@ -13,15 +13,14 @@ from driftline.spec import Metadata, ModelMonitor
 
 from driftline_operator.cluster.resources import MODEL_MONITORS, Object, Resource
 from driftline_operator.conditions import ReferenceReason
+from driftline_operator.controller.identity import Identified
 from driftline_operator.controller.shelf import Shelved
 from driftline_operator.injection.sidecars import Settings
 
 _log = logging.getLogger(__name__)
 
 
-class Observed(NamedTuple):
-    """One ModelMonitor as the API server has it."""
-
+class _Observed(NamedTuple):
     body: Object
     monitor: ModelMonitor | None
     """None: its spec is no good; `problem` says why."""
@@ -29,35 +28,16 @@ class Observed(NamedTuple):
     document: str = ""
     """The monitor as its sidecars read it: YAML, with nothing of its metadata but name and namespace."""
 
+
+class Observed(_Observed, Identified):
+    """One ModelMonitor as the API server has it."""
+
+    __slots__ = ()
+
     @property
     def resource(self) -> Resource:
         """Its kind."""
         return MODEL_MONITORS
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-        return str(self.body["metadata"]["name"])
-
-    @property
-    def namespace(self) -> str:
-        """Its namespace."""
-        return str(self.body["metadata"]["namespace"])
-
-    @property
-    def uid(self) -> str:
-        """Its identity: a monitor deleted and made anew is another."""
-        return str(self.body["metadata"]["uid"])
-
-    @property
-    def generation(self) -> int:
-        """Of its spec."""
-        return int(self.body["metadata"].get("generation") or 0)
-
-    @property
-    def age_order(self) -> tuple[str, str]:
-        """Sorts the older first."""
-        return str(self.body["metadata"].get("creationTimestamp") or ""), self.uid
 
 
 def observe(body: Object) -> Observed:

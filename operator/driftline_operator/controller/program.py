@@ -33,6 +33,7 @@ from driftline_operator.controller.hub.access import HubAccess
 from driftline_operator.controller.hub.client import HubClient
 from driftline_operator.controller.hub.follow import HubFollower
 from driftline_operator.controller.hub.history import PaneHistory
+from driftline_operator.controller.hub.shadows import ShadowLabels
 from driftline_operator.controller.hub.trust import HubTls
 from driftline_operator.controller.monitors import Key, MonitorStore
 from driftline_operator.controller.observed import Installation, Reference
@@ -160,6 +161,11 @@ class Controller:
             LivePods(lambda: self._reconciler.planned, self._watches.pod_uids),
             self._dirty.add,
             utc_now,
+        )
+        self._shadow_labels = (
+            ShadowLabels(self._hub_client, self._shadows.running, lambda: utc_now().timestamp())
+            if self._hub_client is not None
+            else None
         )
         self._registry.register(FleetSeries(fleet.figures, lambda: self._rounds.seconds))
         self._intake: web.AppRunner | None = None
@@ -412,6 +418,8 @@ class Controller:
                 await self._hub_access.ensure()
                 for namespace in sorted(await self._hub.turn()):
                     await apart((namespace, ""), self._reconciler.statuses(namespace))
+                if self._shadow_labels is not None:
+                    await self._shadow_labels.turn()
         except NotLeading:
             pass
         except (ApiError, TimeoutError) as error:

@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 from driftline.errors import DataError
 from driftline.shadow.gate import Judgement
+from driftline.shadow.sample import listed
 
 from driftline_operator import names
 from driftline_operator.cluster.api import JSON_PATCH, Api, ApiError
@@ -31,7 +32,7 @@ from driftline_operator.controller.plan import status as statuses
 from driftline_operator.controller.references import Loaded
 from driftline_operator.controller.watched import ShadowSource
 from driftline_operator.shadow import course as courses
-from driftline_operator.shadow.book import ShadowBook, judged, whole_days
+from driftline_operator.shadow.book import Labels, ShadowBook, judged, whole_days
 from driftline_operator.shadow.course import Course
 from driftline_operator.shadow.keeping import kept
 from driftline_operator.shadow.observed import ObservedShadow, observe_shadow
@@ -65,6 +66,8 @@ class Running(msgspec.Struct):
     written: float = 0.0
     text: str = ""
     """What a promotion changes, as it is kept for people."""
+    labels: Labels = Labels()
+    """What the hub said of them."""
     missed: dict[str, int] = {}
     """Pods whose pairs couldn't be had, by the reason."""
 
@@ -166,7 +169,7 @@ class Shadows:
             return
         elapsed = course.elapsed(self._now().timestamp())
         known.book.fold(whole_days(elapsed, spec), self._now().timestamp())
-        known.judgement = judged(known.book, spec, elapsed)
+        known.judgement = judged(known.book, spec, elapsed, known.labels)
 
     async def _is_guarded(self) -> bool:
         """Is the admission policy in force? Asked once a minute."""
@@ -231,7 +234,8 @@ class Shadows:
     async def _keep(self, known: Running, course: Course) -> None:
         pairs = b"" if known.book is None else known.book.encode()
         changes = 0 if known.book is None else known.book.changes
-        await self._applier.ensure(kept(known.observed, course, pairs, known.text))
+        largest = "" if known.book is None else listed(known.book.snapshot().tally.sample)
+        await self._applier.ensure(kept(known.observed, course, pairs, known.text, largest))
         known.saved = changes, self._now().timestamp()
 
     async def keep(self, known: Running) -> None:

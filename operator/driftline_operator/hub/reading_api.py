@@ -18,13 +18,15 @@ from driftline.performance.aggregates import (
 from driftline.performance.report import Metric
 from driftline.performance.report import metrics as metrics_of
 from driftline.profile import Profile
+from driftline.shadow.performance import Labelled
+from driftline.shadow.runtime import ShadowId
 from sqlalchemy.engine import Connection
 
 from driftline_operator.hub import reading, registry
-from driftline_operator.hub.aggregates import By, Cell, Sums, measured, open_window, outcomes, sums
+from driftline_operator.hub.aggregates import By, Cell, Sums, measured, open_window, outcomes, pairs, sums
 from driftline_operator.hub.answers import CellIs, Cells, Confusion, Erased, Mean
 from driftline_operator.hub.evaluation import figures
-from driftline_operator.hub.evaluation.asked import bins_of, measure_of
+from driftline_operator.hub.evaluation.asked import bins_of, measure_of, positive_class
 from driftline_operator.hub.evaluation.sums import Part
 from driftline_operator.hub.hub import Hub
 from driftline_operator.hub.reading import FoundId
@@ -89,6 +91,26 @@ async def report(hub: Hub, request: web.Request, grant: Grant) -> object:
     if found is None:
         raise Refusal(404, "nothing was evaluated yet", field="monitor", value="/".join(known.name))
     return found
+
+
+async def shadow(hub: Hub, request: web.Request, grant: Grant) -> Labelled:
+    """How the candidate of a shadow does beside the live model on the labels that came."""
+    known = await monitor_of(hub, request, grant, "read")
+    uid, generation = request.query.get("shadow", ""), number(request, "generation", 0)
+    if not 1 <= len(uid) <= 64:
+        raise Refusal(400, "the query must name it with 1 to 64 characters", field="shadow", value=uid)
+    spec, clip = known.monitor.spec, number(request, "clip", 0)
+    if clip == 0:
+        raise Refusal(400, "must be above 0", field="clip", value=clip)
+    variant = ShadowId(uid=uid, name="", generation=int(generation or 0)).variant
+    before = number(request, "before", 0)
+    classifies = spec.model.type == "classification"
+    if not classifies and clip is None:
+        raise Refusal(400, "of a regression's differences the largest must be named", field="clip", value="")
+    clip, positive = (None, positive_class(spec)) if classifies else (clip, None)
+    return await hub.ask(
+        lambda connection: pairs.labelled(connection, known.id, variant, before, clip, positive)
+    )
 
 
 def _span(hub: Hub, request: web.Request, known: Known) -> tuple[float, float, By]:

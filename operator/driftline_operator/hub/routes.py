@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 from aiohttp import web
 from driftline.events import Accepted, Feedback, Kpi, Label, Prediction, Predictions
 from driftline.performance.report import HubReport
+from driftline.shadow.performance import Labelled
 
 from driftline_operator.hub import admin_api, bodies, intake_api, reading_api
 from driftline_operator.hub.answers import Cells, Changed, Erased, MonitorIs, Monitors, MonitorTold
@@ -80,6 +81,12 @@ _SPAN: Final = (
     Parameter("segment", _text(128), "By the values of this segment."),
     Parameter("step", _number(), "By slices of so many seconds."),
 )
+_SHADOW: Final = (
+    Parameter("shadow", _text(64), "The ShadowDeployment's UID.", required=True),
+    Parameter("generation", _number(), "Of its spec."),
+    Parameter("clip", _number(exclusiveMinimum=0), "Of a regression: the largest difference that counts."),
+    Parameter("before", _number(), "Only of predictions made before these unix seconds."),
+)
 _ESTIMATE: Final = Parameter(
     "estimate", {"type": "boolean"}, "Estimates before labels too, of at most 50 groups (default: none)."
 )
@@ -112,6 +119,7 @@ ROUTES: Final = (
     Route("GET", "/v1/metrics", "read", reading_api.metrics, Cells, (*_SPAN, _ESTIMATE)),
     Route("GET", "/v1/windows", "read", reading_api.windows, Cells, _SPAN),
     Route("GET", "/v1/report", "read", reading_api.report, HubReport, _MONITOR),
+    Route("GET", "/v1/shadow", "read", reading_api.shadow, Labelled, (*_MONITOR, *_SHADOW)),
     Route("DELETE", "/v1/ids/{id}", "admin", reading_api.erase, Erased, _MONITOR),
     Route("GET", "/v1/monitors", "read", admin_api.list_monitors, Monitors),
     Route("PUT", _ONE_MONITOR, "admin", admin_api.put_monitor, Changed, body=MonitorTold),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 from driftline.errors import DataError
@@ -17,11 +17,12 @@ from driftline.shadow.codec import Part, decode_part, encode_part
 from driftline.shadow.gate import DAY, Judgement, judge
 from driftline.shadow.ledger import Ledger
 from driftline.shadow.measures import Snapshot
+from driftline.shadow.performance import Performance
 from driftline.shadow.plan import ComparisonPlan
 from driftline.spec.shadow import ShadowSpec
 
-MOST_BYTES: Final = 700_000
-"""A ConfigMap holds 1 MiB, base64 included."""
+MOST_BYTES: Final = 660_000
+"""A ConfigMap holds 1 MiB: base64 takes a third more, and the rest of it 160 kB."""
 GONE_SECONDS: Final = 300.0
 """After which a pod that isn't there any more has told all that it will tell."""
 GRACE_SECONDS: Final = 120.0
@@ -134,8 +135,17 @@ def whole_days(elapsed: float, spec: ShadowSpec) -> int:
     return max(0, int((elapsed - spec.traffic.timeout - GRACE_SECONDS) // DAY))
 
 
-def judged(book: ShadowBook, spec: ShadowSpec, elapsed: float) -> Judgement:
+class Labels(NamedTuple):
+    """What labels said of the pairs: of all, of whole days (None: none is), and when it was asked."""
+
+    every: Performance = Performance()
+    days: Performance | None = None
+    at: float = 0.0
+
+
+def judged(book: ShadowBook, spec: ShadowSpec, elapsed: float, labels: Labels = Labels()) -> Judgement:  # noqa: B008
     """What the gate says after so many seconds."""
     whole = whole_days(elapsed, spec)
-    days = book.snapshot(before=whole) if whole else None
-    return judge(spec.gate, spec.min_pairs, elapsed, book.snapshot(), days)
+    now = replace(book.snapshot(), performance=labels.every)
+    days = replace(book.snapshot(before=whole), performance=labels.days or Performance()) if whole else None
+    return judge(spec.gate, spec.min_pairs, elapsed, now, days)

@@ -12,11 +12,14 @@ from driftline_operator.shadow.course import Course, encode
 from driftline_operator.shadow.observed import ObservedShadow
 
 
-def kept(observed: ObservedShadow, course: Course, pairs: bytes, patch: str) -> Desired:
-    """It as it should be. `patch`: what a promotion changes, as text."""
+def kept(
+    observed: ObservedShadow, course: Course, pairs: bytes, patch: str, disagreements: str = ""
+) -> Desired:
+    """It as it should be. `patch`: what a promotion changes, `disagreements`: the largest, both as text."""
+    texts = {names.PATCH_KEY: patch, names.DISAGREEMENTS_KEY: disagreements}
     kind = {"apiVersion": CONFIG_MAPS.api_version, "kind": CONFIG_MAPS.kind}
     content = {
-        "data": {names.COURSE_KEY: encode(course)} | ({names.PATCH_KEY: patch} if patch else {}),
+        "data": {names.COURSE_KEY: encode(course)} | {key: text for key, text in texts.items() if text},
         "binaryData": {names.PAIRS_KEY: base64.b64encode(pairs).decode()} if pairs else {},
     }
     body = {**kind, "metadata": metadata(observed, names.shadow_config_map(observed.name)), **content}

@@ -10,50 +10,25 @@ from driftline.spec.shadow import ShadowSpec
 
 from driftline_operator import names
 from driftline_operator.cluster.resources import SHADOW_DEPLOYMENTS, Object, Resource
+from driftline_operator.controller.identity import Identified
 
 
-class ObservedShadow(NamedTuple):
-    """One of them."""
-
+class _Observed(NamedTuple):
     body: Object
     spec: ShadowSpec | None
     """None: it is no good; `problem` says why."""
     problem: str = ""
 
+
+class ObservedShadow(_Observed, Identified):
+    """One of them."""
+
+    __slots__ = ()
+
     @property
     def resource(self) -> Resource:
         """Its kind."""
         return SHADOW_DEPLOYMENTS
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-        return str(self.body["metadata"]["name"])
-
-    @property
-    def namespace(self) -> str:
-        """Its namespace."""
-        return str(self.body["metadata"]["namespace"])
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """Namespace and name."""
-        return self.namespace, self.name
-
-    @property
-    def uid(self) -> str:
-        """Its identity: one deleted and made anew is another."""
-        return str(self.body["metadata"]["uid"])
-
-    @property
-    def generation(self) -> int:
-        """Of its spec."""
-        return int(self.body["metadata"].get("generation") or 0)
-
-    @property
-    def age_order(self) -> tuple[str, str]:
-        """Sorts the older first."""
-        return str(self.body["metadata"].get("creationTimestamp") or ""), self.uid
 
     @property
     def asked(self) -> str:

@@ -10,6 +10,7 @@ import msgspec
 from driftline.shadow.gate import Judgement
 from driftline.shadow.plan import ComparisonPlan
 from driftline.shadow.planning import plan_of
+from driftline.shadow.rules import asks_for_labels
 from driftline.shadow.runtime import MirrorConfig, ShadowId, encode_mirror
 from driftline.spec import ModelMonitor
 from driftline.spec.shadow import ShadowSpec
@@ -207,6 +208,7 @@ class _Planning(NamedTuple):
             url=found.url,
             live=f"http://127.0.0.1:{port}",
             ready=candidate.ready,
+            logged=asks_for_labels(spec.gate),
             plan=course.plan,
             traffic=msgspec.structs.replace(spec.traffic, budget=shared),
             compare=spec.compare,

@@ -29,6 +29,8 @@ from driftline_operator.shadow.reasons import Ending, Promotion
 _DEADLINE: Final = 600.0
 """Seconds, where the workload has no progressDeadlineSeconds."""
 
+_STUCK: Final = "; a StatefulSet doesn't replace a pod that never was: delete it"
+
 
 class Step(NamedTuple):
     """What a promotion does next."""
@@ -86,7 +88,7 @@ def _out(spec: ShadowSpec, course: Course, live: Object, model: str, now: float,
     if is_ours and is_ready(live):
         return Step(_ended(course, Promotion.PROMOTED, Ending.PROMOTED, now))
     if late or (is_ours and _is_stuck(live)):
-        message = f"{_name(live)} didn't become ready"
+        message = f"{_name(live)} didn't become ready{_STUCK if live['kind'] == 'StatefulSet' else ''}"
         rollout = msgspec.structs.replace(course.rollout, state=Promotion.ROLLING_BACK, message=message)
         return Step(msgspec.structs.replace(course, rollout=rollout))
     if is_ours:

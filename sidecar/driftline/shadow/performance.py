@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from driftline.columns import Floats
+from driftline.errors import DataError
 from driftline.shadow.rows import deltas
-from driftline.shadow.sequences.blocks import Blocks
+from driftline.shadow.sequences.blocks import EVENTS, Blocks, block
 from driftline.shadow.values import Values
 
 
@@ -49,6 +51,74 @@ def of_numbers(
     """Of labelled rows, float64 (rows,); labels are finite."""
     rise = deltas(np.abs(live - label), np.abs(candidate - label), clip)
     return Performance(error=Values.of(_means(request, rise), clip, signed=True))
+
+
+def of_scores(positive: NDArray[np.bool_], live: Floats, candidate: Floats) -> Performance:
+    """Of labelled predictions in the order in which their labels came, (n,) each; scores are finite.
+
+    A block ends where both classes have its events, so that those that are whole stay as they are when
+    further labels come. What is left after the last one tells nothing yet.
+    """
+    found, began = Blocks(), 0
+    events = np.array([positive, ~positive]).cumsum(axis=1)
+    while began < len(positive):
+        before = events[:, began - 1] if began else np.zeros(2, np.int64)
+        end = int(
+            max(np.searchsorted(each, first + EVENTS) for each, first in zip(events, before, strict=True))
+        )
+        if end >= len(positive):
+            break
+        part = slice(began, end + 1)
+        made = block(positive[part], live[part], candidate[part])
+        found = found if made is None else found.plus(made)
+        began = end + 1
+    return Performance(auc=found)
+
+
+class Counted(msgspec.Struct, frozen=True, kw_only=True):
+    """Signed values on their grid, as they are sent."""
+
+    limit: float
+    counts: list[int]
+    sums: list[float]
+    clipped: int = 0
+
+
+class Labelled(msgspec.Struct, frozen=True, kw_only=True):
+    """What the hub tells of a shadow's labelled pairs."""
+
+    rows: int
+    """Predictions with a label and both answers."""
+    accuracy: Counted
+    error: Counted | None = None
+    auc: tuple[int, float, float] = (0, 0.0, 0.0)
+    """Blocks, the sum of their differences, the sum of those differences' variances."""
+
+    @classmethod
+    def of(cls, rows: int, found: Performance) -> Labelled:
+        """As it is sent."""
+        error = None if found.error is None else _counted(found.error)
+        blocks, total, variance = found.auc
+        auc = blocks, total, variance
+        return cls(rows=rows, accuracy=_counted(found.accuracy), error=error, auc=auc)
+
+    def performance(self) -> Performance:
+        """As it is judged. Raises DataError where it is of another grid."""
+        error = None if self.error is None else _values(self.error)
+        return Performance(_values(self.accuracy), error, Blocks(*self.auc))
+
+
+def _counted(values: Values) -> Counted:
+    return Counted(
+        limit=values.limit, counts=values.counts.tolist(), sums=values.sums.tolist(), clipped=values.clipped
+    )
+
+
+def _values(counted: Counted) -> Values:
+    counts, sums = np.array(counted.counts, np.int64), np.array(counted.sums, np.float64)
+    if not len(counts) == len(sums) == len(Values.empty(1.0, signed=True).counts):
+        raise DataError("labelled pairs on another grid: use a hub and a controller of one release")
+    return Values(counted.limit, True, counts, sums, counted.clipped)
 
 
 def _means(request: NDArray[np.int64], values: Floats) -> Floats:

@@ -63,3 +63,8 @@ def thresholds(gate: Gate) -> dict[str, float]:
         "performance.mae": performance.mae,
     }
     return {name: limit for name, limit in rules.items() if limit is not None}
+
+
+def asks_for_labels(gate: Gate) -> bool:
+    """Has it a rule that nothing but labels can decide?"""
+    return any(name.startswith("performance.") for name in thresholds(gate))

@@ -15,6 +15,8 @@ from driftline.spec.shadow import Aa, Compare, Tolerance, Traffic
 
 MIRROR_FILE: Final = "shadow.yaml"
 VERSION: Final = 1
+VARIANT: Final = "shadow/"
+"""With it begin the variants of candidates: what they answer is nobody's performance."""
 LEAST_KEY: Final = 32
 """Bytes of a marker's key."""
 
@@ -28,6 +30,11 @@ class ShadowId(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     uid: str
     name: str
     generation: int = 1
+
+    @property
+    def variant(self) -> str:
+        """What the candidate's predictions are called in the hub, beside the live model's."""
+        return f"{VARIANT}{self.uid}/{self.generation}"
 
 
 class _PlanForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -52,6 +59,7 @@ class _Form(
     live: str = ""
     ready: bool = True
     key: str = ""
+    logged: bool = False
     traffic: Traffic = Traffic()
     compare: Compare = Compare()
     aa: Aa = Aa()
@@ -61,7 +69,7 @@ class MirrorConfig(msgspec.Struct, frozen=True, kw_only=True):
     """`began`: unix seconds, from which days count. `url`, `live`: scheme, host and port, no path.
 
     `ready`: whether the candidate's answers count yet. `key`: of the marker, where there is no token; empty:
-    one of the process.
+    one of the process. `logged`: send the candidate's answers to the hub, which joins them with labels.
     """
 
     shadow: ShadowId
@@ -71,6 +79,7 @@ class MirrorConfig(msgspec.Struct, frozen=True, kw_only=True):
     live: str = ""
     ready: bool = True
     key: bytes = b""
+    logged: bool = False
     traffic: Traffic = Traffic()
     compare: Compare = Compare()
     aa: Aa = Aa()
@@ -105,6 +114,7 @@ def encode_mirror(config: MirrorConfig) -> str:
         live=config.live,
         ready=config.ready,
         key=config.key.hex(),
+        logged=config.logged,
         traffic=config.traffic,
         compare=config.compare,
         aa=config.aa,
@@ -136,6 +146,7 @@ def _built(form: _Form) -> MirrorConfig:
         live=_origin("live", form.live) if form.live else "",
         ready=form.ready,
         key=key,
+        logged=form.logged,
         traffic=form.traffic,
         compare=form.compare,
         aa=form.aa,

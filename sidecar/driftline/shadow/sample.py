@@ -11,6 +11,8 @@ import msgspec
 KEPT: Final = 50
 MAX_TEXT: Final = 500
 """Characters of an answer that are kept."""
+MOST_BYTES: Final = 64 << 10
+"""Of the sample as people read it."""
 
 
 class Disagreement(msgspec.Struct, frozen=True, array_like=True):
@@ -34,6 +36,19 @@ def largest(entries: Iterable[Disagreement]) -> tuple[Disagreement, ...]:
 def shortened(text: str) -> str:
     """An answer cut to what is kept."""
     return text if len(text) <= MAX_TEXT else f"{text[: MAX_TEXT - 1]}…"
+
+
+def listed(entries: Iterable[Disagreement], most: int = MOST_BYTES) -> str:
+    """The largest as a JSON list of objects, as many as `most` bytes hold."""
+    found = "[]"
+    kept: list[dict[str, object]] = []
+    for entry in sorted(entries, key=_rank):
+        kept.append({name: getattr(entry, name) for name in Disagreement.__struct_fields__})
+        longer = msgspec.json.encode(kept).decode()
+        if len(longer.encode()) > most:
+            break
+        found = longer
+    return found
 
 
 def _rank(entry: Disagreement) -> tuple[float, bytes, str, str]:

@@ -1,14 +1,20 @@
-"""`driftline shadow`: two models compared on this machine, and the promotion of a candidate in a cluster."""
+"""`driftline shadow`: two models compared on this machine; in a cluster, what differs, and promotions."""
 
 from __future__ import annotations
 
 import argparse
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from driftline_cli.commands import run as run_command
 from driftline_cli.kubectl import ClusterError, Kubectl
 
 _KIND = "shadowdeployments.driftline.io"
 _ANNOTATION = "driftline.io/promote"
+_KEPT = "driftline.shadow.{name}"
+"""The ConfigMap of a shadow's pairs."""
+_DISAGREEMENTS = "disagreements.json"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,13 +24,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     diff = parts.add_parser("diff", help=said, description=said)
     run_command.add_arguments(diff)
     said = "have a candidate take the live model's place in the cluster (annotation driftline.io/promote)"
-    _add_promote(parts.add_parser("promote", help=said, description=said))
+    _add_cluster(parts.add_parser("promote", help=said, description=said))
+    said = "the requests on which the models differ most, of a ShadowDeployment in the cluster"
+    disagreements = parts.add_parser("disagreements", help=said, description=said)
+    _add_cluster(disagreements)
+    disagreements.add_argument("--json", action="store_true", help="as it is kept, for programs")
     for action in diff._actions:
         if "--shadow" in action.option_strings:
             action.required = True
 
 
-def _add_promote(parser: argparse.ArgumentParser) -> None:
+def _add_cluster(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", help="the ShadowDeployment")
     parser.add_argument("-n", "--namespace", default="", help="default: the context's")
     parser.add_argument("--context", default="", help="of the kubeconfig; default: its current one")
@@ -32,15 +42,17 @@ def _add_promote(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Compare until SIGINT or SIGTERM (0 promotable, 3 rejected, 4 no verdict), or promote."""
+    """Compare until SIGINT or SIGTERM (0 promotable, 3 rejected, 4 no verdict), promote, or show."""
     if arguments.part == "promote":
         return _promote(arguments)
+    if arguments.part == "disagreements":
+        return _show(arguments)
     return run_command.run(arguments)
 
 
 def _promote(arguments: argparse.Namespace) -> int:
     """0 once it is asked for; the controller does it, or says why not in the condition Promoted."""
-    cluster = Kubectl(arguments.kubeconfig, arguments.context, arguments.namespace)
+    cluster = _cluster(arguments)
     found = cluster.get(_KIND, arguments.name)
     generation, status = found["metadata"]["generation"], found.get("status") or {}
     if status.get("observedGeneration") != generation:
@@ -53,3 +65,33 @@ def _promote(arguments: argparse.Namespace) -> int:
     cluster.annotate(_KIND, arguments.name, _ANNOTATION, str(generation))
     print(f"{arguments.name}: asked for; `kubectl describe sd {arguments.name}` says how it goes (Promoted)")
     return 0
+
+
+def _show(arguments: argparse.Namespace) -> int:
+    """0, also where nothing differs; what a shadow has kept is at most a minute old."""
+    found = _cluster(arguments).get("configmap", _KEPT.format(name=arguments.name))
+    text = (found.get("data") or {}).get(_DISAGREEMENTS, "[]")
+    entries = json.loads(text)
+    if arguments.json:
+        print(json.dumps(entries, indent=2, ensure_ascii=False))
+    elif not entries:
+        print(f"{arguments.name}: no request is known on which the models differ")
+    else:
+        print("\n".join(_lines(entries)))
+    return 0
+
+
+def _lines(entries: list[Mapping[str, Any]]) -> Iterator[str]:
+    for entry in entries:
+        yield f"{entry['size']:.4g}  {_plain(entry['request'])}"
+        yield f"    live       {_plain(entry['live'])}"
+        yield f"    candidate  {_plain(entry['candidate'])}"
+
+
+def _plain(text: str) -> str:
+    """What came from clients and models without what a terminal would obey."""
+    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
+
+
+def _cluster(arguments: argparse.Namespace) -> Kubectl:
+    return Kubectl(arguments.kubeconfig, arguments.context, arguments.namespace)

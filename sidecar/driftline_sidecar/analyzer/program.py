@@ -197,6 +197,8 @@ class Program:
     def _step(self) -> None:
         now = self.now
         if self._log is not None:
+            for key, rows in self._mirrors.logged():
+                self._log.outbox(key).add(rows, now)
             self._log.seal(now)
         delayed = now - self._stepped
         if delayed < STEP_SECONDS or (self.intake and delayed < MOST_DELAY_SECONDS):

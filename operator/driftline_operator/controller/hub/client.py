@@ -11,12 +11,14 @@ from typing import Final, NamedTuple
 import aiohttp
 import msgspec
 from driftline.performance.report import HubReport
+from driftline.shadow.performance import Labelled
 
 from driftline_operator.conditions import HubReason
 from driftline_operator.controller.hub.opinions import Away
 from driftline_operator.controller.hub.registry import Registration
 from driftline_operator.controller.monitors import Key
 from driftline_operator.fleet.pull import bounded
+from driftline_operator.shadow.course import Course
 
 _log = logging.getLogger(__name__)
 
@@ -56,6 +58,7 @@ class _Panes(msgspec.Struct):
 
 _PANES: Final = msgspec.json.Decoder(_Panes)
 _REPORT: Final = msgspec.json.Decoder(HubReport)
+_LABELLED: Final = msgspec.json.Decoder(Labelled)
 _MONITORS: Final = msgspec.json.Decoder(_Monitors)
 
 
@@ -110,6 +113,22 @@ class HubClient:
             return _REPORT.decode(got)
         except msgspec.DecodeError as error:
             return Away(HubReason.UNREACHABLE, f"the hub's report can't be read: {error}")
+
+    async def labelled(self, key: Key, course: Course, before: float | None) -> Labelled | Away:
+        """What labels say of a shadow's pairs; `before`: only of predictions made earlier, unix seconds."""
+        clip = None if course.plan is None or course.plan.sort == "class" else course.plan.clip
+        asked = {
+            "namespace": key[0], "monitor": key[1], "shadow": course.uid, "generation": course.generation,
+            "clip": clip, "before": before,
+        }  # fmt: skip
+        query = {name: str(value) for name, value in asked.items() if value is not None}
+        got = await self._ask("GET", "/v1/shadow", query=query)
+        if isinstance(got, Away):
+            return got
+        try:
+            return _LABELLED.decode(got)
+        except msgspec.DecodeError as error:
+            return Away(HubReason.UNREACHABLE, f"the hub's labelled pairs can't be read: {error}")
 
     async def put_panes(self, key: Key, profile: str, panes: Sequence[SentPane]) -> Away | None:
         """Give panes of one reference to the hub; None once it has them."""

@@ -6,6 +6,7 @@ sums      performance, as `driftline.performance.aggregates`: by version, varian
 ranking   performance of ranked lists
 measure   which of these sums, by the model's type
 outcomes  coverage, label lag, feedback, KPIs
+pairs     a shadow's labelled pairs: the one place where rows do come out, for an AUC needs them together
 """
 
 from driftline_operator.hub.aggregates.measure import Measure, Sums, errors, measured

@@ -12,11 +12,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
 from driftline.performance.bins import ScoreBins
 from driftline.performance.lag import EDGES
+from driftline.shadow.runtime import VARIANT
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Connection
 
@@ -199,8 +201,9 @@ def first(count: int) -> list[sa.ColumnElement[Any]]:
     return [sa.literal_column(str(place + 1)) for place in range(count)]
 
 
+@cache
 def _table() -> sa.Table:
-    """`looked`: as wide as what is grouped, no wider."""
+    """`looked`: as wide as what is grouped, no wider. One object: statements about it are compiled once."""
     exact = schema.Exact
     return sa.Table(
         "looked",
@@ -243,7 +246,7 @@ def _filling(
         labels.value,
         labels.at - rows.at,
         labels.until - rows.at,
-    ).where(rows.monitor_id == monitor, rows.at >= start, rows.at < end)
+    ).where(rows.monitor_id == monitor, rows.at >= start, rows.at < end, ~of_candidates(monitor))
     own = sa.and_(labels.monitor_id == monitor, labels.id == rows.id)
     joined = schema.predictions.outerjoin(schema.labels, own)
     return sa.insert(table).from_select([each.name for each in table.c], found.select_from(joined))
@@ -262,6 +265,15 @@ def _first_look(connection: Connection, table: sa.Table) -> sa.Select[Any, Any, 
     named = sa.case((rows.until.is_(None), own), else_=None)
     repeated = sa.func.count(named) > sa.func.count(sa.distinct(named))
     return sa.select(sa.func.max(rows.place), sa.func.min(rows.weight), sa.func.max(rows.weight), repeated)
+
+
+def of_candidates(monitor: int) -> sa.ColumnElement[bool]:
+    """Predictions that a shadow's candidate made: nobody saw them, and they are not the model's."""
+    strata = schema.strata.c
+    theirs = sa.select(strata.id).where(
+        strata.monitor_id == monitor, strata.variant.startswith(VARIANT, autoescape=True)
+    )
+    return schema.predictions.c.stratum_id.in_(theirs)
 
 
 def _drop_older(connection: Connection, table: sa.Table) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
+from driftline.labels import Labels
 from driftline.performance.aggregates import BinarySums, MeanSums, PredictionCounts
 from driftline.performance.binary import Metrics
 from driftline.performance.concept import ComparedWindow, Replay, compare_window, concept_verdict, replay
@@ -42,15 +43,17 @@ MOST_VALUES: Final = 50
 
 
 def evaluate(
-    monitor: ModelMonitor, asked: Asked, profile: Profile | None, gathered: Gathered, now: float
+    monitor: ModelMonitor, asked: Asked, known: figures.Reference | None, gathered: Gathered, now: float
 ) -> HubReport:
     """All that is said of one monitor."""
     spec = monitor.spec
-    reference = _reference(profile, gathered)
+    profile = None if known is None else known.profile
+    labels = _labels(asked, profile)
+    reference = {} if labels is None else reference_metrics(labels, gathered.latest.predicted)
     judged = gathered.ages[float(asked.judged_age)]
     past = _past(asked, judged, gathered)
     performance = spec.performance or PerformanceSpec()
-    concept, concept_found = _concept(asked, profile, past, gathered)
+    concept, concept_found = _concept(asked, labels, past, gathered)
     fairness, fairness_found = _fairness(asked, judged)
     found = [verdicts.performance(performance, past, judged, reference), concept_found]
     return HubReport(
@@ -60,7 +63,7 @@ def evaluate(
         at=now,
         window=str(asked.window),
         ages=[_at_age(age, asked, gathered.ages[float(age)], reference) for age in asked.ages],
-        estimated=_estimated(asked, profile, gathered.latest, judged),
+        estimated=_estimated(asked, known, gathered.latest, judged),
         concept=concept,
         fairness=fairness,
         kpis={
@@ -72,11 +75,9 @@ def evaluate(
     )
 
 
-def _reference(profile: Profile | None, gathered: Gathered) -> dict[str, float]:
-    """The reference's own metrics, as far as its labels tell them."""
-    if profile is None or profile.labels is None:
-        return {}
-    return reference_metrics(profile.labels, gathered.latest.predicted)
+def _labels(asked: Asked, profile: Profile | None) -> Labels | None:
+    """The reference's; sums of rows say nothing of lists."""
+    return None if profile is None or asked.spec.model.type == "ranking" else profile.labels
 
 
 def _past(asked: Asked, judged: AgedWindow, gathered: Gathered) -> list[Past]:
@@ -131,18 +132,19 @@ def _state(asked: Asked, window: AgedWindow) -> State:
     return State.JUDGED if window.overall.labels >= least else State.INSUFFICIENT_LABELS
 
 
-def _estimated(asked: Asked, profile: Profile | None, latest: AgedWindow, judged: AgedWindow) -> Estimated:
+def _estimated(
+    asked: Asked, known: figures.Reference | None, latest: AgedWindow, judged: AgedWindow
+) -> Estimated:
     window, start, end = str(asked.window), latest.start, latest.end
     if asked.spec.model.type == "ranking":
         said = "how good a ranking is can't be told without labels"
         return Estimated(window, start, end, State.UNSUPPORTED, said)
-    if profile is None or profile.labels is None:
+    if known is None or known.profile.labels is None:
         said = "an estimate needs a reference profile with labels"
         return Estimated(window, start, end, State.NO_REFERENCE, said)
     if latest.predicted is None:
         return Estimated(window, start, end, State.NO_DATA, "no predictions in the window")
-    estimate = figures.estimator(profile)
-    found = estimate(latest.predicted)
+    found = known.estimate(latest.predicted)
     rows = int(latest.predicted.counts.sum())
     numbers = metrics(found)
     if not any(each.value is not None for each in numbers.values()):
@@ -150,7 +152,7 @@ def _estimated(asked: Asked, profile: Profile | None, latest: AgedWindow, judged
         said = f"nothing can be estimated: {why}"
         return Estimated(window, start, end, State.UNSUPPORTED, said, rows, numbers)
     blind = "blind to changes of P(y | x): it neither ends nor holds back a verdict on performance"
-    compared, until = _compared(estimate, judged)
+    compared, until = _compared(known.estimate, judged)
     return Estimated(window, start, end, State.JUDGED, blind, rows, numbers, compared, until)
 
 
@@ -168,13 +170,12 @@ def _compared(estimate: Estimator, judged: AgedWindow) -> tuple[dict[str, tuple[
 
 
 def _concept(
-    asked: Asked, profile: Profile | None, past: Sequence[Past], gathered: Gathered
+    asked: Asked, labels: Labels | None, past: Sequence[Past], gathered: Gathered
 ) -> tuple[ConceptChange, Found]:
     if asked.spec.performance is None:
         not_asked = verdicts.not_asked()
         return ConceptChange(State.NOT_ASKED, message=not_asked.message), not_asked
     performance = asked.spec.performance
-    labels = None if profile is None else profile.labels
     reference = None if labels is None else reference_errors(labels, gathered.latest.predicted)
     replayed = _replay(asked, reference, gathered, performance.concept.detector)
     bounded = asked.bounded

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 
 from driftline.labels import ResidualLabels, ScoreLabels
 from driftline.performance.aggregates import (
@@ -107,6 +109,18 @@ def missing(window: AgedWindow) -> Missing:
 def covered(part: Part) -> Metric:
     """The share of predictions that have a label."""
     return Metric.of(coverage(part.labels, part.predictions))
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A reference, and what is made of it once: it is read anew when another one is told."""
+
+    profile: Profile
+
+    @cached_property
+    def estimate(self) -> Callable[[PredictionCounts], Metrics]:
+        """What estimates before labels."""
+        return estimator(self.profile)
 
 
 def estimator(profile: Profile) -> Callable[[PredictionCounts], Metrics]:

@@ -10,13 +10,13 @@ from typing import Final
 import sqlalchemy as sa
 from driftline.errors import DriftlineError
 from driftline.performance.report import HubReport
-from driftline.profile import Profile
 
 from driftline_operator.hub import registry
 from driftline_operator.hub.database import Database
 from driftline_operator.hub.evaluation import store
 from driftline_operator.hub.evaluation.asked import asked
 from driftline_operator.hub.evaluation.evaluate import evaluate
+from driftline_operator.hub.evaluation.figures import Reference
 from driftline_operator.hub.evaluation.gather import gather
 from driftline_operator.hub.registry import Known, Name
 
@@ -40,7 +40,7 @@ class Turns:
     ) -> None:
         self._database, self._interval = database, interval
         self._clock, self._timer = clock, timer
-        self._profiles: dict[int, tuple[str | None, Profile | None]] = {}
+        self._references: dict[int, tuple[str | None, Reference | None]] = {}
         self._seen = 0.0
         self.reports: dict[Name, HubReport] = {}
         """The newest of each monitor, whichever replica made it."""
@@ -71,19 +71,20 @@ class Turns:
 
     def _report(self, known: Known, now: float) -> HubReport | None:
         with self._database.reading() as connection:
-            profile = self._profile(connection, known)
-            wanted = asked(known.monitor.spec, profile)
+            reference = self._reference(connection, known)
+            wanted = asked(known.monitor.spec, None if reference is None else reference.profile)
             if wanted is None:
                 return None
             gathered = gather(connection, known.id, wanted, now)
-        return evaluate(known.monitor, wanted, profile, gathered, now)
+        return evaluate(known.monitor, wanted, reference, gathered, now)
 
-    def _profile(self, connection: sa.Connection, known: Known) -> Profile | None:
-        """Decoded once for each hash. Raises ProfileError."""
-        kept = self._profiles.get(known.id)
+    def _reference(self, connection: sa.Connection, known: Known) -> Reference | None:
+        """Decoded, and resampled, once for each hash. Raises ProfileError."""
+        kept = self._references.get(known.id)
         if kept is None or kept[0] != known.profile_hash:
-            kept = known.profile_hash, registry.profile_of(connection, known.id)
-            self._profiles[known.id] = kept
+            profile = registry.profile_of(connection, known.id)
+            kept = known.profile_hash, None if profile is None else Reference(profile)
+            self._references[known.id] = kept
         return kept[1]
 
     def _read(self, monitors: Mapping[Name, Known]) -> None:

@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -24,10 +24,12 @@ from driftline_sidecar.analyzer.mirror.admission import flaw, goes_twice, is_eli
 from driftline_sidecar.analyzer.mirror.book import Book
 from driftline_sidecar.analyzer.mirror.breaker import Breaker
 from driftline_sidecar.analyzer.mirror.bucket import Bucket
+from driftline_sidecar.analyzer.mirror.labelled import CandidateRows
 from driftline_sidecar.analyzer.mirror.reading import Outcome, PairReader
 from driftline_sidecar.analyzer.mirror.requests import Copy, copy_of
 from driftline_sidecar.analyzer.mirror.sending import Answer, Missed, Reply, Sender
 from driftline_sidecar.analyzer.mirror.shelf import Counter, Shelf
+from driftline_sidecar.analyzer.predictions.rows import Rows
 from driftline_sidecar.courtesy import give_way
 from driftline_sidecar.exchange import Exchange
 from driftline_sidecar.logs import event
@@ -36,6 +38,8 @@ from driftline_sidecar.redact import Redactor
 QUEUE_BYTES: Final = 8 << 20
 """Of exchanges that wait or are under way."""
 NICER: Final = 10
+MOST_LOGGED: Final = 10_000
+"""Requests whose rows wait for the prediction log; it takes them several times a second."""
 FLUSH_SECONDS: Final = 0.25
 SAVE_SECONDS: Final = 1.0
 DRAIN_SECONDS: Final = 2.0
@@ -51,6 +55,8 @@ class Setting(NamedTuple):
     redactor: Redactor
     max_body_bytes: int
     key: bytes
+    rows: CandidateRows | None = None
+    """Makes rows of the hub of the candidate's answers; None: they aren't asked for."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,6 +88,7 @@ class Mirror:
         """All that waits, in the queue or under way."""
         self._held_bytes = 0
         self._done: list[tuple[_Item, Outcome]] = []
+        self._logged: deque[Rows] = deque(maxlen=MOST_LOGGED)
         self._stopping = False
         self._told = False
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -129,6 +136,12 @@ class Mirror:
     def flush(self) -> None:
         """Write what is counted, so that it can be fetched."""
         self.shelf.put(self.book.parts())
+
+    def logged(self) -> Iterator[Rows]:
+        """What the candidate answered since the last time, for the hub."""
+        with suppress(IndexError):
+            while True:
+                yield self._logged.popleft()
 
     @property
     def resting(self) -> bool:
@@ -260,6 +273,8 @@ class Mirror:
         self._note(reply)
         give_way()
         outcome = setting.reader.outcome(exchange, reply)
+        if setting.rows is not None and outcome.pair is not None and isinstance(reply, Answer):
+            self._logged.append(setting.rows.read(exchange, reply, time.time()))
         return Outcome(
             outcome.live_failed,
             outcome.candidate_failed,

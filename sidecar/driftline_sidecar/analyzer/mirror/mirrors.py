@@ -9,7 +9,7 @@ import logging
 import secrets
 import threading
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -18,11 +18,13 @@ from driftline.shadow.runtime import MIRROR_FILE, MirrorConfig, decode_mirror
 
 from driftline_sidecar.admin import BadCursor
 from driftline_sidecar.analyzer.mirror.book import Book
+from driftline_sidecar.analyzer.mirror.labelled import CandidateRows
 from driftline_sidecar.analyzer.mirror.marker import HEADER, Mark, key_of_token, read
 from driftline_sidecar.analyzer.mirror.mirror import Mirror, Setting
 from driftline_sidecar.analyzer.mirror.reading import PairReader
 from driftline_sidecar.analyzer.mirror.shelf import Shelf
 from driftline_sidecar.analyzer.monitor import Analysis
+from driftline_sidecar.analyzer.predictions.rows import Rows
 from driftline_sidecar.exchange import Exchange
 from driftline_sidecar.logs import event
 from driftline_sidecar.redact import Redactor
@@ -80,6 +82,12 @@ class Mirrors:
                 self._faults.add(monitor)
                 kind = type(error).__name__
                 event(logging.ERROR, "mirror_error", f"exchanges can't be mirrored: {kind}", monitor=monitor)
+
+    def logged(self) -> Iterator[tuple[str, Rows]]:
+        """What candidates answered since the last time, for the hub; by monitor."""
+        for key, mirror in self.running.items():
+            for rows in mirror.logged():
+                yield key, rows
 
     @property
     def key(self) -> bytes:
@@ -202,4 +210,6 @@ def _setting(config: MirrorConfig, analysis: Analysis, key: bytes) -> Setting:
     spec, features = analysis.spec, analysis.features
     reader = PairReader(spec, features, config) if features or config.plan.sort == "body" else None
     redactor = Redactor(spec.capture, [feature.name for feature in features])
-    return Setting(config, reader, redactor, int(spec.capture.max_body_bytes), key)
+    logged = config.logged and spec.labels is not None and reader is not None and config.plan.sort != "body"
+    rows = CandidateRows(spec, spec.labels, features, config) if logged and spec.labels is not None else None
+    return Setting(config, reader, redactor, int(spec.capture.max_body_bytes), key, rows)

@@ -1,0 +1,117 @@
+"""A candidate's predictions beside the live ones: what labels say of the pair, and of nobody else."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from driftline.events import Label, Prediction
+from driftline.performance.bins import ScoreBins
+from driftline.shadow.performance import Labelled, of_classes, of_numbers, of_scores
+from driftline.shadow.runtime import ShadowId
+from driftline_operator.hub.aggregates import By, open_window, sums
+from driftline_operator.hub.aggregates.pairs import labelled
+from driftline_operator.hub.database import Database
+
+from tests.hub.test_api import CENSUS, Api, api, envelope, one
+from tests.support.hubs import NOW, Store
+
+__all__ = ["api"]
+
+SHADOW = ShadowId(uid="0f1e-2d3c", name="next", generation=2)
+ROWS = 1_500
+
+
+def told(store: Store, variant: str, before: float | None = None, clip: float | None = None) -> Labelled:
+    with store.database.reading() as connection:
+        return labelled(connection, store.monitor, variant, before, clip, "yes")
+
+
+def classified(store: Store) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Requests of three rows, two thirds of them labelled; truth and both scores of every row."""
+    rng = np.random.default_rng(5)
+    truth = rng.random(ROWS) < 0.4
+    live, other = (np.clip(truth * 0.4 + rng.random(ROWS) * 0.6, 0, 1) for _ in range(2))
+    for variant, boot, scores in (("", "live", live), (SHADOW.variant, "candidate", other)):
+        store.predict(
+            *(
+                Prediction(
+                    id=f"id{n}", at=NOW + n, sequence=n // 3, row=n % 3, variant=variant,
+                    prediction="yes" if scores[n] > 0.5 else "no", score=float(scores[n]),
+                )
+                for n in range(ROWS)
+            ),
+            boot=boot,
+        )  # fmt: skip
+    store.label(
+        *(Label(id=f"id{n}", label="yes" if truth[n] else "no", at=NOW + 1) for n in range(ROWS) if n % 3)
+    )
+    return truth, live, other
+
+
+def test_classes_and_scores_are_those_of_the_labelled_rows(store: Store) -> None:
+    truth, live, other = classified(store)
+    found = told(store, SHADOW.variant)
+    chosen = np.arange(ROWS) % 3 > 0
+    assert found.rows == chosen.sum() == 1_000
+    request = np.repeat(np.arange(ROWS // 3), 2)
+    right = [(scores > 0.5)[chosen] == truth[chosen] for scores in (live, other)]
+    wanted = of_classes(request, *right).accuracy
+    assert found.performance().accuracy.counts.tolist() == wanted.counts.tolist()
+    # Labels of one moment are in the order of sender, sequence and row.
+    auc = of_scores(truth[chosen], live[chosen], other[chosen]).auc
+    assert auc.blocks >= 1
+    assert found.auc == pytest.approx(tuple(auc))
+    assert told(store, SHADOW.variant, before=NOW + 300).rows == 200
+    assert told(store, ShadowId(uid=SHADOW.uid, name="", generation=1).variant).rows == 0
+
+
+def test_a_corrected_label_is_the_one_that_counts(store: Store) -> None:
+    truth, *_ = classified(store)
+    before = told(store, SHADOW.variant).performance().accuracy.counts.sum()
+    store.label(Label(id="id1", label="no" if truth[1] else "yes", at=NOW + 50))
+    found = told(store, SHADOW.variant)
+    assert found.rows == 1_000
+    assert found.performance().accuracy.counts.sum() == before
+
+
+def test_the_models_own_performance_knows_nothing_of_it(store: Store) -> None:
+    truth, live, _ = classified(store)
+    bins = ScoreBins(np.linspace(0, 1, 11))
+    with (
+        store.database.reading() as connection,
+        open_window(connection, store.monitor, NOW, NOW + ROWS, bins, numeric=False) as window,
+    ):
+        (found,) = sums.binary(window, "yes", By()).values()
+    assert found.counts.sum() == 1_000
+    chosen = np.arange(ROWS) % 3 > 0
+    right = int(((live > 0.5) == truth)[chosen].sum())
+    assert found.counts[0, 0].sum() + found.counts[1, 1].sum() == right
+
+
+def test_numbers_are_compared_within_the_clip(database: Database) -> None:
+    store = Store(database, "taxi", "regression")
+    live, other, truth = [1.0, 2.0, 3.0], [1.5, 9.0, 3.0], [1.0, 2.0, 5.0]
+    for variant, boot, values in (("", "live", live), (SHADOW.variant, "candidate", other)):
+        sent = [
+            Prediction(id=f"id{n}", at=NOW, sequence=n, prediction=value, variant=variant)
+            for n, value in enumerate(values)
+        ]
+        store.predict(*sent, boot=boot)
+    store.label(*(Label(id=f"id{n}", label=value) for n, value in enumerate(truth)))
+    found = told(store, SHADOW.variant, clip=4.0).performance().error
+    wanted = of_numbers(np.arange(3), np.array(truth), np.array(live), np.array(other), 4.0).error
+    assert found is not None
+    assert wanted is not None
+    assert (found.counts.tolist(), found.sums.tolist()) == (wanted.counts.tolist(), wanted.sums.tolist())
+
+
+async def test_over_http(api: Api) -> None:
+    theirs = one(variant=SHADOW.variant, prediction="no", score=0.1)
+    await api.answer("POST", "/v1/predictions", json=envelope(one()))
+    await api.answer("POST", "/v1/predictions", json=envelope(theirs, boot="c"))
+    await api.answer("POST", "/v1/labels", json={"id": "a", "label": "yes"}, params=CENSUS)
+    asked = CENSUS | {"shadow": SHADOW.uid, "generation": "2"}
+    found = await api.answer("GET", "/v1/shadow", params=asked)
+    assert (found["rows"], sum(found["accuracy"]["counts"])) == (1, 1)
+    assert (await api.answer("GET", "/v1/shadow", 400, params=CENSUS))["field"] == "shadow"
+    assert (await api.answer("GET", "/v1/shadow", params=asked | {"before": str(NOW - 60)}))["rows"] == 0

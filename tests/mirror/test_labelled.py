@@ -1,0 +1,71 @@
+"""The candidate's answers as rows of the hub: under the live predictions' ids, from a sender of their own."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from driftline.spec import Labels, Prediction
+from driftline_sidecar.analyzer.mirror.labelled import CandidateRows
+from driftline_sidecar.analyzer.mirror.sending import Answer
+
+from tests.support.exchanges import exchange
+from tests.support.mirrors import (
+    FEATURES,
+    agrees,
+    candidate,
+    mirror_config,
+    mirroring,
+    monitor_spec,
+    predicted,
+    setting,
+)
+
+
+def answered(document: Any) -> Answer:
+    return Answer(200, b"HTTP/1.1 200 OK\r\n\r\n", json.dumps(document).encode(), 0.01)
+
+
+def test_a_row_has_the_live_ones_name_and_the_candidates_answer() -> None:
+    given = predicted(7)
+    rows = CandidateRows(monitor_spec(), Labels(), FEATURES, mirror_config("http://a:1"))
+    found = rows.read(given, answered({"label": "yes", "score": 0.9}), 1e9)
+    (boot,) = found.by_boot
+    assert boot not in (given.boot, 0)
+    (row,) = found.by_boot[boot]
+    assert (row.id, row.sequence, row.prediction, row.score) == (given.id, given.sequence, "yes", 0.9)
+    assert (row.variant, row.version, row.segments, row.features) == ("shadow/uid/1", "", {}, {})
+    again = CandidateRows(monitor_spec(), Labels(), FEATURES, mirror_config("http://a:1"))
+    assert again.read(given, answered({"label": "no", "score": 0.1}), 1e9).by_boot.keys() == {boot}
+
+
+def test_an_id_of_the_answer_is_the_live_answers() -> None:
+    """Both models name their answers; labels come by the name that clients saw."""
+    given = exchange({"age": 1, "sex": "f"}, {"label": "no", "score": 0.2, "key": "live-1"})
+    rows = CandidateRows(monitor_spec(), Labels(id_path="$.key"), FEATURES, mirror_config("http://a:1"))
+    found = rows.read(given, answered({"label": "yes", "score": 0.9, "key": "other"}), 1e9)
+    assert [(row.id, row.prediction) for (row,) in found.by_boot.values()] == [("live-1", "yes")]
+
+
+@pytest.mark.parametrize("logged", [True, False])
+async def test_a_mirror_keeps_them_for_the_log_only_if_asked(logged: bool) -> None:
+    async with candidate(agrees) as other:
+        config = mirror_config(other.url)
+        rows = CandidateRows(monitor_spec(), Labels(), FEATURES, config) if logged else None
+        async with mirroring(config) as running:
+            running.mirror.replace(setting(config)._replace(rows=rows))
+            running.mirror.offer([predicted(number) for number in range(5)], config.began)
+            await running.settled()
+            found = [row.id for each in running.mirror.logged() for (row,) in each.by_boot.values()]
+            assert found == ([f"id-{number}" for number in range(5)] if logged else [])
+            assert not [*running.mirror.logged()], "once"
+
+
+def test_nothing_of_it_is_in_the_prediction_that_has_no_answer() -> None:
+    spec = monitor_spec()
+    assert spec.schema.prediction == Prediction(name="label", score="score")
+    given = msgspec.structs.replace(predicted(1), response_body=b"{}")
+    rows = CandidateRows(spec, Labels(), FEATURES, mirror_config("http://a:1"))
+    assert not any(rows.read(given, answered({"label": "yes"}), 1e9).by_boot.values())
