@@ -55,9 +55,8 @@ def found(store: Store, kind: str, positive: str | None = None) -> Sums:
 
 def test_a_classifier(store: Store) -> None:
     scores, labels, weights = scores_and_weights()
-    for n in range(ROWS):
-        said = "yes" if scores[n] > 0.4 else "no"
-        store_one(store, n, said, float(weights[n]), "yes" if labels[n] else "no", float(scores[n]))
+    each = zip(scores.tolist(), labels.tolist(), weights.tolist(), strict=True)
+    send(store, [("yes" if s > 0.4 else "no", w, "yes" if label else "no", s) for s, label, w in each])
     sums = found(store, "classification", "yes")
     metrics = figures.measured(sums)
     decided = scores > 0.4
@@ -87,12 +86,18 @@ def test_a_classifier(store: Store) -> None:
     assert abs(sum(map(sum, report.confusion)) - effective) <= 2
 
 
-def store_one(
-    store: Store, n: int, said: str | float, weight: float, truth: str | float, score: float | None = None
-) -> None:
-    at = NOW + n
-    store.predict(Prediction(id=f"id{n}", at=at, sequence=n, prediction=said, score=score, weight=weight))
-    store.label(Label(id=f"id{n}", label=truth, at=at + 5))
+Row = tuple[str | float, float, str | float, float | None]
+"""What was predicted, weight, label, score."""
+
+
+def send(store: Store, rows: list[Row]) -> None:
+    store.predict(
+        *(
+            Prediction(id=f"id{n}", at=NOW + n, sequence=n, prediction=said, score=score, weight=weight)
+            for n, (said, weight, _, score) in enumerate(rows)
+        )
+    )
+    store.label(*(Label(id=f"id{n}", label=row[2], at=NOW + n + 5) for n, row in enumerate(rows)))
 
 
 def test_numbers(database_kind: Store) -> None:
@@ -100,8 +105,8 @@ def test_numbers(database_kind: Store) -> None:
     scores, _, weights = scores_and_weights()
     truth = 20 + 5 * np.random.default_rng(1).normal(size=ROWS)
     said = truth + scores * weights
-    for n in range(ROWS):
-        store_one(store, n, float(said[n]), float(weights[n]), float(truth[n]))
+    each = zip(said.tolist(), weights.tolist(), truth.tolist(), strict=True)
+    send(store, [(p, w, y, None) for p, w, y in each])
     metrics = figures.measured(found(store, "regression"))
     for name, of in (("mae", mean_absolute_error), ("rmse", root_mean_squared_error), ("r2", r2_score)):
         assert metrics[name].value == pytest.approx(of(truth, said, sample_weight=weights), abs=1e-9), name
@@ -113,8 +118,7 @@ def database_kind(database: object) -> Store:
 
 
 def test_one_weight_for_all_changes_no_share_and_all_sums(store: Store) -> None:
-    for n in range(100):
-        store_one(store, n, "yes" if n % 4 else "no", 10.0, "yes", 0.5)
+    send(store, [("yes" if n % 4 else "no", 10.0, "yes", 0.5) for n in range(100)])
     store.count(*(Kpi(id=f"id{n}", name="revenue", value=3.0 + n % 2) for n in range(40)))
     sums = found(store, "classification", "yes")
     assert figures.measured(sums)["accuracy"].n == 100  # no more than there are
