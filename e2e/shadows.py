@@ -116,10 +116,10 @@ def settled(cluster: Cluster, namespace: str, name: str) -> Json:
     def still() -> Json | None:
         found: Json = status(cluster, namespace, name)["account"]
         last.append(found)
-        same = len(last) > 8 and all(each == found for each in last[-8:])
+        same = len(last) > 5 and all(each == found for each in last[-5:])
         return found if same and not found.get("waiting") else None
 
-    found: Json = eventually(still, 60, every=1.0)
+    found: Json = eventually(still, 180, every=1.0)
     adds_up(found)
     return found
 
