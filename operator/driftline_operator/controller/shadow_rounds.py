@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
+from driftline.shadow.codec import Part
+
 from driftline_operator.controller.plan.namespace import MonitorPlan
 from driftline_operator.controller.plan.pods import Watched
 from driftline_operator.controller.shadows import Key, Running, Shadows
@@ -75,10 +77,17 @@ class ShadowRounds:
                 continue
             known.cursors[pod.uid] = answer.cursor
             for part in answer.parts:
-                if known.book is not None and part.pod == pod.uid:
-                    known.book.take(part)
+                if part.pod == pod.uid:
+                    self._take(known, part)
         known.pods, known.answered, known.missed = len(pods), len(pods) - missed.total(), dict(missed)
         known.cursors = {pod.uid: known.cursors.get(pod.uid, "") for pod in pods}
+        known.mirroring &= known.cursors.keys()
+
+    def _take(self, known: Running, part: Part) -> None:
+        if known.book is not None:
+            known.book.take(part)
+        if (part.shadow, part.generation) == (known.course.uid, known.course.generation):
+            known.mirroring.add(part.pod)
 
     def accept(self, push: PushedPairs) -> Taken:
         """A leaving pod's last parts. Sent twice, or pulled before, they count once."""

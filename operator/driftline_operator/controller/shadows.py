@@ -34,6 +34,7 @@ from driftline_operator.controller.watched import ShadowSource
 from driftline_operator.shadow import course as courses
 from driftline_operator.shadow.book import Labels, ShadowBook, judged, whole_days
 from driftline_operator.shadow.course import Course
+from driftline_operator.shadow.findings import Asked
 from driftline_operator.shadow.keeping import kept
 from driftline_operator.shadow.observed import ObservedShadow, observe_shadow
 from driftline_operator.shadow.plan import Facts, ShadowPlan, Told, plan_shadows
@@ -61,6 +62,8 @@ class Running(msgspec.Struct):
     """By pod's UID."""
     pods: int = 0
     answered: int = 0
+    mirroring: set[str] = set()
+    """Pods, by UID, that have told of a mirror of this shadow; of those that are there."""
     saved: tuple[int, float] = (0, 0.0)
     """The book's `changes` as they were last kept, and when."""
     written: float = 0.0
@@ -127,7 +130,8 @@ class Shadows:
                 del self._running[key]
 
     def _told(self, known: Running) -> Told:
-        return Told(known.course, known.judgement, known.refused, known.pods, known.answered)
+        asked = Asked(known.pods, known.answered, len(known.mirroring))
+        return Told(known.course, known.judgement, known.refused, asked)
 
     async def _known(self, observed: ObservedShadow) -> Running:
         known = self._running.get(observed.key)
