@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 from driftline.errors import DataError
+from driftline.shadow.codec import Part
 from driftline.shadow.gate import Judgement
 from driftline.shadow.sample import listed
 
@@ -73,6 +74,17 @@ class Running(msgspec.Struct):
     """What the hub said of them."""
     missed: dict[str, int] = {}
     """Pods whose pairs couldn't be had, by the reason."""
+
+    def take(self, part: Part) -> None:
+        """Count what a pod tells, while it is compared.
+
+        The last verdict stands: a mirror that hasn't heard of the end asks a candidate that is gone.
+        """
+        if self.book is None or not self.course.is_mirroring():
+            return
+        self.book.take(part)
+        if (part.shadow, part.generation) == (self.course.uid, self.course.generation):
+            self.mirroring.add(part.pod)
 
 
 class Shadows:
@@ -167,9 +179,11 @@ class Shadows:
         return known
 
     def judge(self, known: Running) -> None:
-        """What the gate says now."""
+        """What the gate says now; of one that isn't compared any more, what it said."""
         spec, course = known.observed.spec, known.course
         if known.book is None or spec is None:
+            return
+        if known.judgement is not None and not course.is_mirroring():
             return
         elapsed = course.elapsed(self._now().timestamp())
         known.book.fold(whole_days(elapsed, spec), self._now().timestamp())
@@ -232,6 +246,10 @@ class Shadows:
         """Kept first: whoever takes over goes on from there."""
         if known.book is None and course.plan is not None:
             known.book = ShadowBook(course.uid, course.generation, course.plan)
+        spec, now = known.observed.spec, self._now().timestamp()
+        if known.book is not None and spec is not None and known.course.is_mirroring():
+            over = not course.is_mirroring()
+            known.book.fold(whole_days(course.elapsed(now), spec), now, over=over)
         await self._keep(known, course)
         known.course = course
 
