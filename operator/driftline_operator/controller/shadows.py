@@ -281,7 +281,11 @@ class Shadows:
         except ApiError as error:
             if error.missing or error.status == 409:
                 return  # deleted meanwhile, or another of the same name: its own event comes
-            raise
+            if error.status not in _REFUSALS:
+                raise
+            # Tried again at each look; the namespace's monitors are not held up by it.
+            _log.error("shadow %s/%s: its status is refused: %s", *known.observed.key, error)
+            return
         known.written = now.timestamp()
         known.observed = known.observed._replace(body=written)
         for each in changed:
