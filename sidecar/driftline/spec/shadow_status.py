@@ -33,7 +33,7 @@ class ShadowAccount(Part, frozen=True, kw_only=True):
     waiting: Annotated[Count, Meta(description="Those that still wait, in a queue or for an answer.")] = 0
 
     # Server-side apply leaves null, which is invalid, of a map whose last entry goes.
-    SCHEMA: ClassVar = dict.fromkeys(("failed", "dropped"), {"x-kubernetes-map-type": "atomic"})
+    SCHEMA: ClassVar = {key: {"x-kubernetes-map-type": "atomic"} for key in ("failed", "dropped")}
 
 
 class RuleStatus(Part, frozen=True, kw_only=True):
