@@ -217,7 +217,7 @@ def test_the_live_traffic_is_as_fast_with_a_shadow_as_without(
     steps.stopped(cluster, namespace, "primer")
     before = shadows.settled(cluster, namespace, "with")
     urls = [f"http://flights{shadows.path(each)}" for each in ("with", "without", "control")]
-    rate, seconds, rounds = 50, 2, 18
+    rate, seconds, rounds = 50, 2, 15
     timing = map(str, (rate, seconds, rounds))
     cluster.apply(namespace, scenes.client("blocks", "blocks.py", *timing, *urls))
     said = scenes.loaded(cluster, namespace, "blocks", 240)

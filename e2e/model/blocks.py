@@ -2,8 +2,8 @@
 
     python blocks.py RATE SECONDS ROUNDS URL...
 
-Which comes first in a round is chance; between blocks there is a pause. Over one connection a path that is
-kept, at moments fixed beforehand: a late answer makes the next one later, as for a client that waits.
+Which comes first in a round is chance; between blocks there is a pause. Over one connection a block, at
+moments fixed beforehand: a late answer makes the next one later, as for a client that waits.
 Prints one JSON line: `blocks`, per round and URL the seconds of each request; `failed`, requests per URL.
 """
 
@@ -31,6 +31,11 @@ class Path:
         self.connection = http.client.HTTPConnection(self.host, self.port, timeout=10)
         self.failed = 0
 
+    def renew(self) -> None:
+        """Connect anew: while the others had their turn, the server may have closed what was idle."""
+        self.connection.close()
+        self.connection.connect()
+
     def ask(self, body: bytes, due: float) -> float:
         """Seconds from when it was due."""
         try:
@@ -47,6 +52,7 @@ class Path:
 def block(path: Path, load: Load, rate: float, seconds: float) -> list[float]:
     """The seconds that each request took."""
     took = []
+    path.renew()
     began = time.monotonic()
     for number in range(int(rate * seconds)):
         body = json.dumps(load.body()).encode()
