@@ -391,7 +391,8 @@ async def test_a_status_can_become_empty_again(api: Api, namespace: str, content
     made = await api.create(SHADOW_DEPLOYMENTS, namespace, shadow())
     kind = {"apiVersion": made["apiVersion"], "kind": made["kind"]}
     body = {**kind, "metadata": {"name": "v4", "namespace": namespace, "uid": made["metadata"]["uid"]}}
-    for status_ in (content, {"account": {"dropped": {}, "failed": {}}, "outputs": {}}, content):
+    empty: Json = {"account": {"dropped": {}, "failed": {}}, "outputs": {}}
+    for status_ in (content, empty, content):
         wanted = {**body, "status": status_}
         written = await api.apply(SHADOW_DEPLOYMENTS, namespace, wanted, subresource="status")
         for key in ("dropped", "failed"):
