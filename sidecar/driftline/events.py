@@ -15,6 +15,9 @@ from msgspec import Meta
 MOST_EVENTS: Final = 10_000
 """In one request."""
 
+MOST_WEIGHT: Final = 1e9
+"""Of a sampled row: sums of squares over all rows stay far from the ends of a double."""
+
 EventId = Annotated[str, Meta(min_length=1, max_length=512)]
 Name = Annotated[str, Meta(min_length=1, max_length=253)]
 Text = Annotated[str, Meta(max_length=1024)]
@@ -38,8 +41,8 @@ class Prediction(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defau
     prediction: Outcome | None = None
     score: float | None = None
     """The positive class's probability, where the model gives one."""
-    weight: Annotated[float, Meta(gt=0)] = 1.0
-    """1 over the probability with which the sample chose it."""
+    weight: Annotated[float, Meta(ge=1, le=MOST_WEIGHT)] = 1.0
+    """1 over the probability with which the sample chose it, so never below 1."""
     version: Annotated[str, Meta(max_length=128)] = ""
     """The model's version that answered."""
     variant: Annotated[str, Meta(max_length=128)] = ""

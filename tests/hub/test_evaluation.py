@@ -159,7 +159,8 @@ def test_too_few_labels_are_said(store: Store) -> None:
 
 
 def test_groups_are_compared_and_small_ones_named(store: Store) -> None:
-    unfair = {"minGroup": 100, "thresholds": {"demographicParityDifference": 0.1}}
+    once = {"windows": 1, "of": 1}
+    unfair = {"minGroup": 100, "thresholds": {"demographicParityDifference": 0.1}, "sustain": once}
     told(store, fairness=unfair, performance={"window": "1h", "age": "1h"})
     start = NOW // HOUR * HOUR
     predictions, labels = [], []

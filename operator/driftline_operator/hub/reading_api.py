@@ -154,7 +154,7 @@ def _cells(
     with open_window(connection, known.id, start, end, bins, numeric=numeric) as window:
         counts = outcomes.coverage(window, by)
         found = {} if counts_only else dict(measured(window, measure, by))
-        predicted = sums.predicted(window, by, measure.positive) if estimate else {}
+        predicted = sums.predicted(window, by, measure.classes) if estimate else {}
     few = len(found) <= MOST_MEASURED
     estimated = _estimated(predicted, profile)
     cells = tuple(
