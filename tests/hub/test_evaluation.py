@@ -12,9 +12,11 @@ from driftline.events import Feedback, Kpi, Label, Prediction
 from driftline.labels import LabelsBuilder, score_edges
 from driftline.performance.report import HubReport, State
 from driftline.profile_codec import encode_profile, sealed
+from driftline.spec import ModelMonitor
 from driftline_operator.hub import registry
 from driftline_operator.hub.database import Database
 from driftline_operator.hub.evaluation import store as kept
+from driftline_operator.hub.evaluation import turns as turning
 from driftline_operator.hub.evaluation.series import HubSeries, samples
 from driftline_operator.hub.evaluation.turns import Turns
 from prometheus_client import CollectorRegistry, generate_latest
@@ -270,3 +272,22 @@ def test_every_series_is_in_the_table_and_cut_at_the_monitors_limit(store: Store
     exposed = [line for line in text.splitlines() if not line.startswith("#")]
     assert len(exposed) == 20 + 1  # and the cut itself
     assert 'modelmonitor_performance_state{age="1h"' in text
+
+
+def test_one_monitor_that_cant_be_evaluated_doesnt_stop_the_others(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told(store)
+    other = Store(store.database, "other")
+    broken: list[Any] = []
+
+    def evaluate(monitor: ModelMonitor, *given: Any) -> HubReport:
+        if monitor.metadata.name == "census":
+            raise ZeroDivisionError
+        return evaluating(monitor, *given)
+
+    evaluating = turning.evaluate
+    monkeypatch.setattr(turning, "evaluate", evaluate)
+    turns = Turns(store.database, 60.0, Clock(NOW), failed=broken.append)
+    assert turns.turn({each.known.name: each.known for each in (store, other)}) == 1
+    assert (list(turns.reports), broken) == ([("ml", "other")], [("ml", "census")])

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import sqlalchemy as sa
 from driftline.events import Feedback, Kpi, Label, Prediction
 from driftline_operator.hub import panes, partitions, registry, retention, schema
-from driftline_operator.hub.database import Database
+from driftline_operator.hub.database import Database, away
 from driftline_operator.hub.panes import StoredPane
+from driftline_operator.hub.refusal import Refusal
 from driftline_operator.hub.retention import Limits
+from driftline_operator.hub.upkeep import upkeep
 
 from tests.support.hubs import NOW, Store
 
@@ -111,3 +115,49 @@ def test_pane_history_is_idempotent_and_found_by_time(store: Store) -> None:
         rest = panes.find(connection, store.monitor, "a", page.next or 0, NOW + 240)
     assert page.panes == (changed, sent[1])
     assert (page.next, rest.panes, rest.next) == (NOW + 120, sent[2:4], None)
+
+
+def test_no_day_is_dropped_while_a_monitor_cant_be_read(store: Store) -> None:
+    """A newer hub's monitor may keep its rows for longer than all others."""
+    if not store.database.postgres:
+        pytest.skip("SQLite has no partitions")
+    newer = Store(store.database, "newer")
+    partitions.keep(store.database, NOW)
+    newer.predict(Prediction(id="a", at=NOW))
+    with store.database.writing() as connection:
+        document = sa.update(schema.monitors).values(document='{"spec": {"unknown": 1}}')
+        connection.execute(document.where(schema.monitors.c.id == newer.monitor))
+    with store.database.reading() as connection:
+        found = registry.read(connection)
+    assert found.unreadable == {("ml", "newer")}
+    with pytest.raises(Refusal, match="newer hub"):
+        found.find("ml", "newer")
+    assert "partitions" not in retention.clean(store.database, retention.limits_of(found), NOW + 200 * DAY)
+    assert rows(newer, schema.predictions) == 1
+
+
+def test_days_arent_waited_for_while_someone_reads(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    if not store.database.postgres:
+        pytest.skip("SQLite has no partitions")
+    upkeep(store.database, NOW - 300 * DAY)
+    store.predict(Prediction(id="old", at=NOW - 300 * DAY))
+    with store.database.reading() as reader:
+        reader.execute(sa.select(sa.func.count()).select_from(schema.predictions))
+        with ThreadPoolExecutor(1) as thread:
+            cleaning = thread.submit(upkeep, store.database, NOW)
+            store.predict(Prediction(id="new", at=NOW, sequence=1))  # waits a second at most
+            cleaning.result(20)
+    caplog.set_level("INFO")
+    upkeep(store.database, NOW)
+    assert "partitions" in caplog.text
+    assert rows(store, schema.predictions) == 1
+
+
+def test_a_read_that_takes_too_long_is_ended(store: Store) -> None:
+    if not store.database.postgres:
+        pytest.skip("SQLite has no such limit")
+    with pytest.raises(sa.exc.OperationalError) as ended, store.database.reading(0.1) as connection:
+        connection.execute(sa.text("SELECT pg_sleep(20)"))
+    refusal = away(ended.value)
+    assert refusal is not None
+    assert "ask for less time" in refusal.error

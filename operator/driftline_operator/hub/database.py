@@ -24,6 +24,9 @@ WAIT_SECONDS: Final = 30
 _RETRIES: Final = 5
 _AGAIN: Final = {"40001", "40P01"}
 """PostgreSQL: serialization failure, deadlock."""
+READ_SECONDS: Final = 30
+"""How long a statement may read for one request; PostgreSQL ends it then."""
+_CANCELLED: Final = "57014"
 _OPTIONS: Final = {"preserve_rowcount": True}
 """An INSERT too says how many rows it changed."""
 
@@ -43,12 +46,16 @@ class Database:
         return self.engine.dialect.name == "postgresql"
 
     @contextmanager
-    def reading(self) -> Iterator[Connection]:
-        """One consistent view; what is written in it isn't kept. Raises sqlalchemy.exc.SQLAlchemyError."""
+    def reading(self, seconds: float = READ_SECONDS) -> Iterator[Connection]:
+        """One consistent view; what is written in it isn't kept. Raises sqlalchemy.exc.SQLAlchemyError.
+
+        `seconds`: after which PostgreSQL ends a statement.
+        """
         with self.engine.connect() as connection:
             connection.info["write"] = False
             if self.postgres:
                 connection = connection.execution_options(isolation_level="REPEATABLE READ")
+                connection.execute(sa.text(f"SET LOCAL statement_timeout = {round(seconds * 1000)}"))
             yield connection
             connection.rollback()
 
@@ -125,7 +132,7 @@ def _engine(url: str, connections: int) -> Engine:
 
 
 def _postgres(url: sa.URL, connections: int) -> Engine:
-    return sa.create_engine(
+    engine = sa.create_engine(
         url,
         pool_size=connections,
         max_overflow=0,
@@ -134,6 +141,13 @@ def _postgres(url: sa.URL, connections: int) -> Engine:
         connect_args={"connect_timeout": 5, "application_name": "driftline-hub"},
         execution_options=_OPTIONS,
     )
+
+    @sa.event.listens_for(engine, "connect")
+    def connected(connection: Any, _: object) -> None:
+        connection.execute(f"SET lock_timeout = '{WAIT_SECONDS}s'")
+        connection.commit()
+
+    return engine
 
 
 def _sqlite(url: sa.URL, connections: int) -> Engine:
@@ -179,6 +193,8 @@ def _edges_below(edges: list[float], number: float | None) -> int | None:
 
 def away(error: sa.exc.SQLAlchemyError) -> Refusal | None:
     """What to answer when the database can't be asked now; None: the error is of another kind."""
+    if getattr(getattr(error, "orig", None), "sqlstate", None) == _CANCELLED:
+        return Refusal(503, f"reading took more than {READ_SECONDS} s: ask for less time", retry=30.0)
     if isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError | sa.exc.TimeoutError) or getattr(
         error, "connection_invalidated", False
     ):

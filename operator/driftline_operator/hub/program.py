@@ -1,4 +1,4 @@
-"""The hub as it runs: tables, monitors from files, the API, upkeep, series, a graceful end."""
+"""The hub as it runs: tables, monitors from files, the API, what goes on beside it, a graceful end."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import logging
 import secrets
 import signal
 import ssl
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -22,7 +22,7 @@ from prometheus_client import CollectorRegistry
 from sqlalchemy.engine import Connection
 
 from driftline_operator.aside import serve_aside
-from driftline_operator.hub import partitions, registry, retention
+from driftline_operator.hub import partitions, registry, rounds
 from driftline_operator.hub.api import application
 from driftline_operator.hub.database import Database
 from driftline_operator.hub.evaluation import store as evaluations
@@ -34,6 +34,7 @@ from driftline_operator.hub.migrate import migrate
 from driftline_operator.hub.refusal import Refusal
 from driftline_operator.hub.registry import Known
 from driftline_operator.hub.tokens import ALL, SCOPES, Grant, TokenFile, sha256_of
+from driftline_operator.hub.upkeep import upkeep
 
 _log = logging.getLogger(__name__)
 
@@ -71,7 +72,8 @@ async def run(settings: HubSettings) -> int:
         asyncio.get_running_loop().add_signal_handler(each, stop.set)
     numbers = CollectorRegistry()
     hub = Hub(Database(settings.database), _tokens(settings), settings.limits, report)
-    turns = Turns(hub.database, settings.evaluate_seconds, hub.clock)
+    faults = rounds.Faults(numbers)
+    turns = Turns(hub.database, settings.evaluate_seconds, hub.clock, failed=faults.of_evaluation)
     numbers.register(HubSeries(lambda: _reports(hub, turns)))
     tls = _Tls(settings)
     aside = await serve_aside(settings.metrics, numbers, lambda: [hub.problem] if hub.problem else [])
@@ -83,7 +85,8 @@ async def run(settings: HubSettings) -> int:
         host, port = settings.listen
         await web.TCPSite(runner, host or None, port, ssl_context=tls.context).start()
         _log.info("listening on %s", runner.addresses)
-        await _until(stop, hub, settings, tls, turns)
+        await _prepared(stop, hub, settings)
+        await rounds.until(stop, _rounds(hub, tls, turns), faults)
         return 0
     finally:
         await runner.cleanup()
@@ -104,23 +107,14 @@ def _reports(hub: Hub, turns: Turns) -> Iterator[tuple[HubReport, int]]:
             yield each, known.monitor.spec.metrics.max_series
 
 
-async def _until(stop: asyncio.Event, hub: Hub, settings: HubSettings, tls: _Tls, turns: Turns) -> None:
-    """What goes on beside the API; what fails for good ends the hub."""
-    await _prepared(stop, hub, settings)
-    beside = [
-        asyncio.create_task(_every(_LOOK, hub.refresh)),
-        asyncio.create_task(_every(_LOOK, tls.renew)),
-        asyncio.create_task(_every(_LOOK, lambda: _evaluate(hub, turns))),
-        asyncio.create_task(_every(_CLEAN, lambda: asyncio.to_thread(upkeep, hub.database, hub.clock()))),
-    ]
-    waiting = asyncio.create_task(stop.wait())
-    done, _ = await asyncio.wait([waiting, *beside], return_when=asyncio.FIRST_COMPLETED)
-    for task in (*beside, waiting):
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
-    for task in done - {waiting}:
-        task.result()
+def _rounds(hub: Hub, tls: _Tls, turns: Turns) -> dict[str, tuple[float, rounds.Work]]:
+    """What goes on beside the API: how often, and what."""
+    return {
+        "refresh": (_LOOK, hub.refresh),
+        "certificate": (_LOOK, tls.renew),
+        "evaluation": (_LOOK, lambda: _evaluate(hub, turns)),
+        "upkeep": (_CLEAN, lambda: asyncio.to_thread(upkeep, hub.database, hub.clock())),
+    }
 
 
 async def _evaluate(hub: Hub, turns: Turns) -> None:
@@ -148,26 +142,10 @@ def prepare(hub: Hub, settings: HubSettings) -> str:
     Raises sqlalchemy.exc.SQLAlchemyError, ValueError, DriftlineError.
     """
     step = migrate(hub.database)
-    if hub.database.postgres:
-        hub.write(lambda connection: partitions.ensure(connection, hub.clock()))
+    partitions.keep(hub.database, hub.clock())
     for told in _told(settings):
         hub.write(partial(registry.put, told=told, now=hub.clock()))
     return step
-
-
-def upkeep(database: Database, now: float) -> None:
-    """Days ahead, and what is too old; from a thread. What fails is tried again the next time."""
-    try:
-        if database.postgres:
-            with database.writing() as connection:
-                partitions.ensure(connection, now)
-        with database.reading() as connection:
-            known = registry.read(connection)
-        gone = retention.clean(database, retention.limits_of(known), now)
-        if gone:
-            _log.info("deleted: %s", gone)
-    except sa.exc.SQLAlchemyError as error:
-        _log.warning("upkeep failed: %s", str(error)[:300])
 
 
 def _told(settings: HubSettings) -> list[registry.Told]:
@@ -196,12 +174,6 @@ def _tokens(settings: HubSettings) -> TokenFile:
     found = TokenFile(None)
     found.give(Grant(sha256=sha256_of(token), namespace=ALL, scopes=tuple(SCOPES)))
     return found
-
-
-async def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
-    while True:
-        await work()
-        await asyncio.sleep(seconds)
 
 
 class _Tls:

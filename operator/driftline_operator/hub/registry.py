@@ -71,10 +71,14 @@ class Registry:
     monitors: Mapping[Name, Known] = field(default_factory=dict)
     tokens: Mapping[str, str] = field(default_factory=dict)
     """By namespace: the SHA-256 (hex) of its sidecars' token."""
+    unreadable: frozenset[Name] = frozenset()
+    """Monitors that can't be decoded: a newer hub wrote them."""
 
     def find(self, namespace: str, name: str) -> Known:
-        """Raises Refusal (404)."""
+        """Raises Refusal (404; 503 where it is there, but not for this version)."""
         known = self.monitors.get((namespace, name))
+        if (namespace, name) in self.unreadable:
+            raise Refusal(503, "a newer hub wrote this monitor: this one can't read it", retry=10.0)
         if known is None:
             raise Refusal(404, "no such monitor", field="monitor", value=f"{namespace}/{name}")
         return known
@@ -89,18 +93,22 @@ def revision(connection: Connection) -> int:
 def read(connection: Connection) -> Registry:
     """All of it now; what can't be decoded (written by a newer hub) is left out."""
     table = schema.monitors.c
-    query = sa.select(table.id, table.document, table.profile_hash, table.changed)
-    monitors = {}
+    query = sa.select(
+        table.id, table.namespace, table.name, table.document, table.profile_hash, table.changed
+    )
+    monitors, unreadable = {}, set()
     for row in connection.execute(query):
         try:
             known = Known(
                 row.id, build_monitor(msgspec.json.decode(row.document)), row.profile_hash, row.changed
             )
-        except InvalidSpec:
+        except (InvalidSpec, msgspec.DecodeError):
+            unreadable.add((row.namespace, row.name))
             continue
         monitors[known.name] = known
     tokens = connection.execute(sa.select(schema.sidecar_tokens.c.namespace, schema.sidecar_tokens.c.sha256))
-    return Registry(revision(connection), monitors, {row.namespace: row.sha256 for row in tokens})
+    hashes = {row.namespace: row.sha256 for row in tokens}
+    return Registry(revision(connection), monitors, hashes, frozenset(unreadable))
 
 
 def profile_of(connection: Connection, monitor: int) -> Profile | None:

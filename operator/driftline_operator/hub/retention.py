@@ -55,10 +55,9 @@ def clean(database: Database, limits: Iterable[Limits], now: float) -> dict[str,
     """Delete what is too old or too much; rows by table."""
     kept = list(limits)
     counts: dict[str, int] = {}
-    if database.postgres:
+    if _all_known(database, kept):
         longest = max((each.age for each in kept), default=DEFAULT.age)
-        with database.writing() as connection:
-            _add(counts, "partitions", len(partitions.drop_before(connection, now - longest)))
+        _add(counts, "partitions", partitions.drop(database, now - longest))
     for each in kept:
         with database.reading() as connection:
             excess = _excess(connection, each)
@@ -69,6 +68,13 @@ def clean(database: Database, limits: Iterable[Limits], now: float) -> dict[str,
         _add(counts, "panes", _pieces(database, schema.panes, each.monitor, "start", now - each.panes))
     _orphans(database, counts)
     return counts
+
+
+def _all_known(database: Database, limits: Iterable[Limits]) -> bool:
+    """Whether of all monitors it is known what they keep: a newer hub's may not be readable here."""
+    with database.reading() as connection:
+        there = set(connection.execute(sa.select(schema.monitors.c.id)).scalars())
+    return there <= {each.monitor for each in limits}
 
 
 def _add(counts: dict[str, int], name: str, more: int) -> None:

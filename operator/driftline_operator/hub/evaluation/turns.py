@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 import sqlalchemy as sa
-from driftline.errors import DriftlineError
 from driftline.performance.report import HubReport
 
 from driftline_operator.hub import registry
@@ -29,7 +28,10 @@ SHARE: Final = 10
 
 
 class Turns:
-    """`interval`: seconds between two evaluations of a monitor. `clock`: unix seconds."""
+    """`interval`: seconds between two evaluations of a monitor. `clock`: unix seconds.
+
+    `failed` is told whose evaluation failed.
+    """
 
     def __init__(
         self,
@@ -37,7 +39,9 @@ class Turns:
         interval: float,
         clock: Callable[[], float],
         timer: Callable[[], float] = time.monotonic,
+        failed: Callable[[Name], None] = lambda _: None,
     ) -> None:
+        self._failed = failed
         self._database, self._interval = database, interval
         self._clock, self._timer = clock, timer
         self._references: dict[int, tuple[str | None, Reference | None]] = {}
@@ -64,13 +68,15 @@ class Turns:
             wait = max(self._interval, SHARE * (self._timer() - began))
             with self._database.writing() as connection:
                 store.keep(connection, known.id, report, now + wait)
-        except (sa.exc.SQLAlchemyError, DriftlineError, ValueError) as error:
-            _log.error("%s/%s could not be evaluated: %s", *known.name, str(error)[:500])
+        except Exception as error:
+            # Whatever one monitor's rows do to the arithmetic or the database: the others are judged.
+            _log.exception("%s/%s could not be evaluated: %s", *known.name, str(error)[:500])
+            self._failed(known.name)
             return False
         return True
 
     def _report(self, known: Known, now: float) -> HubReport | None:
-        with self._database.reading() as connection:
+        with self._database.reading(HOLD_SECONDS) as connection:
             reference = self._reference(connection, known)
             wanted = asked(known.monitor.spec, None if reference is None else reference.profile)
             if wanted is None:
