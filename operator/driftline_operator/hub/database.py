@@ -27,6 +27,9 @@ _AGAIN: Final = {"40001", "40P01"}
 READ_SECONDS: Final = 30
 """How long a statement may read for one request; PostgreSQL ends it then."""
 _CANCELLED: Final = "57014"
+_FAILING: Final = ("53", "58")
+"""PostgreSQL: resources, the system; 25006 is read-only."""
+_STUCK: Final = ("SQLITE_FULL", "SQLITE_READONLY", "SQLITE_IOERR", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_FSYNC")
 _OPTIONS: Final = {"preserve_rowcount": True}
 """An INSERT too says how many rows it changed."""
 
@@ -189,6 +192,13 @@ def register_functions(connection: Connection, score_edges: list[float], lag_edg
 
 def _edges_below(edges: list[float], number: float | None) -> int | None:
     return None if number is None else bisect_left(edges, number)
+
+
+def unwritable(error: sa.exc.SQLAlchemyError) -> bool:
+    """Whether the database can be asked but takes nothing: full, read-only, a disk that fails."""
+    original = getattr(error, "orig", None)
+    state = getattr(original, "sqlstate", None) or ""
+    return state[:2] in _FAILING or state == "25006" or getattr(original, "sqlite_errorname", "") in _STUCK
 
 
 def away(error: sa.exc.SQLAlchemyError) -> Refusal | None:

@@ -170,7 +170,7 @@ def put(connection: Connection, told: Told, now: float) -> bool:
     if told.token is not None:
         changed |= _put_token(connection, told.namespace, told.token)
     if changed:
-        _rise(connection)
+        rise(connection, _REGISTRY)
     return changed
 
 
@@ -184,7 +184,7 @@ def remove(connection: Connection, namespace: str, name: str) -> bool:
     if connection.execute(others).first() is None:
         tokens = schema.sidecar_tokens
         connection.execute(sa.delete(tokens).where(tokens.c.namespace == namespace))
-    _rise(connection)
+    rise(connection, _REGISTRY)
     return True
 
 
@@ -197,9 +197,10 @@ def _put_token(connection: Connection, namespace: str, sha256: str) -> bool:
     return connection.execute(upsert).rowcount > 0
 
 
-def _rise(connection: Connection) -> None:
+def rise(connection: Connection, name: str) -> int:
+    """Count one up, and to what; until the transaction ends nobody else may."""
     table = schema.counters
-    upsert = insert(connection, table).values(name=_REGISTRY, value=1)
-    connection.execute(
-        upsert.on_conflict_do_update(index_elements=["name"], set_={"value": table.c.value + 1})
-    )
+    upsert = insert(connection, table).values(name=name, value=1)
+    upsert = upsert.on_conflict_do_update(index_elements=["name"], set_={"value": table.c.value + 1})
+    risen: int = connection.execute(upsert.returning(table.c.value)).scalar_one()
+    return risen

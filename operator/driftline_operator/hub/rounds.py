@@ -20,7 +20,7 @@ class Faults:
     """What failed beside the API, in a registry that is passed in.
 
     modelmonitor_hub_evaluation_failures_total{namespace,monitor}   evaluations that failed, by monitor
-    modelmonitor_hub_round_failures_total{round}                    rounds of refresh, evaluation, upkeep, certificate
+    modelmonitor_hub_round_failures_total{round}                    rounds of upkeep, evaluation … that failed
     """
 
     def __init__(self, numbers: CollectorRegistry) -> None:
@@ -62,7 +62,7 @@ async def _every(seconds: float, name: str, work: Work, faults: Faults) -> None:
     while True:
         try:
             await work()
-        except Exception:  # what is sent must go on being taken, whatever one round meets
+        except Exception:  # noqa: BLE001 - what is sent must go on being taken, whatever one round meets
             _log.exception("%s failed; it comes again in %g s", name, seconds)
             faults.of_round(name)
         await asyncio.sleep(seconds)

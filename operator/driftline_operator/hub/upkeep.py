@@ -1,4 +1,4 @@
-"""What a hub does every ten minutes: days ahead, and what is too old goes. Synchronous: run it in a thread."""
+"""Every ten minutes: days ahead, and what is too old goes. Synchronous: run it in a thread."""
 
 from __future__ import annotations
 

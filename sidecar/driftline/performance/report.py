@@ -223,6 +223,8 @@ class HubReport(msgspec.Struct, frozen=True, omit_defaults=True):
     feedback: dict[str, FeedbackFigures] = {}
     """By variant."""
     found: list[Found] = []
+    due: float | None = None
+    """When it is evaluated again, at the earliest."""
 
 
 _HUMP: Final = re.compile("_([a-z])")

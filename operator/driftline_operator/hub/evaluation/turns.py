@@ -9,6 +9,7 @@ from typing import Final
 
 import sqlalchemy as sa
 from driftline.performance.report import HubReport
+from msgspec.structs import replace
 
 from driftline_operator.hub import registry
 from driftline_operator.hub.database import Database
@@ -22,7 +23,7 @@ from driftline_operator.hub.registry import Known, Name
 _log = logging.getLogger(__name__)
 
 HOLD_SECONDS: Final = 300.0
-"""How long an evaluation is this replica's: after that another takes it to have died."""
+"""How long an evaluation is this replica's at least: after that another takes it to have died."""
 SHARE: Final = 10
 """An evaluation is due again after so many times its own cost at the earliest."""
 
@@ -45,7 +46,7 @@ class Turns:
         self._database, self._interval = database, interval
         self._clock, self._timer = clock, timer
         self._references: dict[int, tuple[str | None, Reference | None]] = {}
-        self._seen = 0.0
+        self._seen = 0
         self.reports: dict[Name, HubReport] = {}
         """The newest of each monitor, whichever replica made it."""
 
@@ -58,22 +59,29 @@ class Turns:
     def _one(self, known: Known) -> bool:
         try:
             now = self._clock()
+            until = now + self._hold(known)
             with self._database.writing() as connection:
-                if not store.claim(connection, known.id, now, now + HOLD_SECONDS):
+                if not store.claim(connection, known.id, now, until):
                     return False
             began = self._timer()
             report = self._report(known, now)
             if report is None:
                 return False
-            wait = max(self._interval, SHARE * (self._timer() - began))
+            due = now + max(self._interval, SHARE * (self._timer() - began))
             with self._database.writing() as connection:
-                store.keep(connection, known.id, report, now + wait)
-        except Exception as error:
-            # Whatever one monitor's rows do to the arithmetic or the database: the others are judged.
+                kept = store.keep(connection, known.id, replace(report, due=due), until, due)
+        except Exception as error:  # noqa: BLE001 - whatever one monitor's rows do: the others are judged
             _log.exception("%s/%s could not be evaluated: %s", *known.name, str(error)[:500])
             self._failed(known.name)
             return False
-        return True
+        if not kept:
+            _log.warning("%s/%s took more than %g s: another replica has it now", *known.name, until - now)
+        return kept
+
+    def _hold(self, known: Known) -> float:
+        """As long as ten of its last one."""
+        last = self.reports.get(known.name)
+        return HOLD_SECONDS if last is None else max(HOLD_SECONDS, (last.due or 0.0) - last.at)
 
     def _report(self, known: Known, now: float) -> HubReport | None:
         with self._database.reading(HOLD_SECONDS) as connection:
@@ -101,8 +109,8 @@ class Turns:
         except sa.exc.SQLAlchemyError as error:
             _log.warning("reports could not be read: %s", str(error)[:300])
             return
-        for report in fresh:
-            self._seen = max(self._seen, report.at)
+        self._seen = fresh.revision
+        for report in fresh.reports:
             self.reports[report.namespace, report.monitor] = report
         for name in [name for name in self.reports if name not in monitors]:
             del self.reports[name]
