@@ -100,7 +100,7 @@ def test_each_candidate_gets_the_verdict_that_it_deserves(
     assert rule(crashing, "errorRate")["reason"] == "BeyondLimit"
 
     def noise(found: Json) -> bool:
-        return found.get("pairs", 0) >= 200 and rule(found, "agreement")["reason"] == "Noise"
+        return bool(found.get("pairs", 0) >= 200 and rule(found, "agreement")["reason"] == "Noise")
 
     noisy = shadows.until(cluster, namespace, "noisy", noise)
     assert noisy["verdict"] != "Rejected"

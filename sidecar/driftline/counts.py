@@ -132,13 +132,13 @@ class PackedNumericCounts(NumericCounts, frozen=True, eq=False, kw_only=True):
             **fields,
         )
 
-    @property
-    def counts(self) -> Integers:  # type: ignore[override]
+    @property  # type: ignore[misc]
+    def counts(self) -> Integers:
         """int64 (2m + 1,)."""
         return np.frombuffer(zlib.decompress(self.packed[0]), np.int64)
 
-    @property
-    def sums(self) -> Floats:  # type: ignore[override]
+    @property  # type: ignore[misc]
+    def sums(self) -> Floats:
         """float32 (m + 1,)."""
         return np.frombuffer(zlib.decompress(self.packed[1]), np.float32)
 

@@ -171,7 +171,11 @@ class Evaluator:
             warned=judged.reason is Reason.WARNING,
             drifted=judged.reason is Reason.DRIFTED,
             reason=judged.reason,
-            notes={name: shown[name].reason.value for name in shown if shown[name].reason is not None},
+            notes={
+                name: reason.value
+                for name, statistic in shown.items()
+                if (reason := statistic.reason) is not None
+            },
         )
 
 

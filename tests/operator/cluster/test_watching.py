@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from driftline_operator.cluster import watching
 from driftline_operator.cluster.api import Api, ApiError
 from driftline_operator.cluster.resources import PODS, Object
 from driftline_operator.cluster.watching import Cache
@@ -42,8 +42,8 @@ async def waits(api: Forgetful, monkeypatch: pytest.MonkeyPatch, rounds: int) ->
             done.set()
             await asyncio.Event().wait()
 
-    monkeypatch.setattr(watching.random, "uniform", lambda *_: 1.0)
-    monkeypatch.setattr(watching.asyncio, "sleep", sleep)
+    monkeypatch.setattr(random, "uniform", lambda *_: 1.0)
+    monkeypatch.setattr(asyncio, "sleep", sleep)
     task = asyncio.create_task(Cache(PODS, lambda: api.now).run(api))
     await done.wait()
     task.cancel()
