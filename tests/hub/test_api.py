@@ -13,7 +13,12 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+import sqlalchemy as sa
+from driftline_operator.hub import intake, registry
+from driftline_operator.hub.database import Database
+from driftline_operator.hub.hub import Hub
 from driftline_operator.hub.limits import Limits
+from driftline_operator.hub.refusal import Refusal
 from driftline_operator.hub.tokens import Grant, TokenFile, sha256_of
 from prometheus_client import generate_latest
 from pyarrow import parquet
@@ -312,3 +317,46 @@ def test_the_hash_of_nothing_opens_nothing() -> None:
     for header in ("", "Bearer", "Bearer ", "Bearer  "):
         with pytest.raises(Refusal):
             find(header, [empty])
+
+
+async def test_a_monitor_told_to_another_replica_is_known_at_once(api: Api, url: str) -> None:
+    """However many ask at once, and just after a look for something else."""
+    database = Database(url)
+    other = Hub(database, api.hub.tokens, Limits(), clock=lambda: NOW)
+    await other.refresh()
+    with pytest.raises(Refusal, match="no such monitor"):
+        await other.known("ml", "later")
+    await api.answer("PUT", "/v1/monitors/ml/later", json={"document": document("later")})
+    found = await asyncio.gather(*(other.known("ml", "later") for _ in range(20)))
+    assert {each.name for each in found} == {("ml", "later")}
+    other.close()
+
+
+async def test_what_cant_be_looked_up_is_not_unknown(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*_: object) -> int:
+        raise sa.exc.OperationalError("", {}, Exception("away"))
+
+    monkeypatch.setattr(registry, "revision", away)
+    for asked in (api.hub.known("ml", "later"), api.hub.grant("Bearer later")):
+        with pytest.raises(Refusal) as refusal:
+            await asked
+        assert refusal.value.status == 503
+
+
+async def test_a_hub_whose_database_takes_nothing_isnt_ready(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Full(Exception):
+        sqlstate, sqlite_errorname = "53100", "SQLITE_FULL"
+
+    def full(*_: object) -> int:
+        raise sa.exc.OperationalError("", {}, Full())
+
+    with monkeypatch.context() as patched:
+        patched.setattr(intake, "add_labels", full)
+        patched.setattr(registry, "rise", full)
+        await api.label('{"id": "a", "label": "x"}', "application/json", 503)
+        await api.hub.refresh()
+        assert (await api.client.get("/readyz")).status == 503
+    await api.hub.refresh()
+    assert (await api.client.get("/readyz")).status == 200

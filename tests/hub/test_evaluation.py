@@ -17,7 +17,7 @@ from driftline.spec import ModelMonitor
 from driftline_operator.hub import registry, schema
 from driftline_operator.hub.database import Database
 from driftline_operator.hub.evaluation import store as kept
-from driftline_operator.hub.evaluation import turns as turning
+from driftline_operator.hub.evaluation.evaluate import evaluate as evaluating
 from driftline_operator.hub.evaluation.series import HubSeries, samples
 from driftline_operator.hub.evaluation.turns import Turns
 from prometheus_client import CollectorRegistry, generate_latest
@@ -287,8 +287,7 @@ def test_one_monitor_that_cant_be_evaluated_doesnt_stop_the_others(
             raise ZeroDivisionError
         return evaluating(monitor, *given)
 
-    evaluating = turning.evaluate
-    monkeypatch.setattr(turning, "evaluate", evaluate)
+    monkeypatch.setattr("driftline_operator.hub.evaluation.turns.evaluate", evaluate)
     turns = Turns(store.database, 60.0, Clock(NOW), failed=broken.append)
     assert turns.turn({each.known.name: each.known for each in (store, other)}) == 1
     assert (list(turns.reports), broken) == ([("ml", "other")], [("ml", "census")])

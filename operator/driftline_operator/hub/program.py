@@ -9,20 +9,18 @@ import secrets
 import signal
 import ssl
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Final
 
 import msgspec
 import sqlalchemy as sa
 from aiohttp import web
-from driftline.decoding import decode_monitors, to_wire
 from driftline.performance.report import HubReport
 from prometheus_client import CollectorRegistry
 from sqlalchemy.engine import Connection
 
 from driftline_operator.aside import serve_aside
-from driftline_operator.hub import partitions, registry, rounds
+from driftline_operator.hub import monitor_files, partitions, rounds
 from driftline_operator.hub.api import application
 from driftline_operator.hub.database import Database
 from driftline_operator.hub.evaluation import store as evaluations
@@ -31,7 +29,6 @@ from driftline_operator.hub.evaluation.turns import Turns
 from driftline_operator.hub.hub import Hub
 from driftline_operator.hub.limits import Limits
 from driftline_operator.hub.migrate import migrate
-from driftline_operator.hub.refusal import Refusal
 from driftline_operator.hub.registry import Known
 from driftline_operator.hub.tokens import ALL, SCOPES, Grant, TokenFile, sha256_of
 from driftline_operator.hub.upkeep import upkeep
@@ -57,7 +54,7 @@ class HubSettings(msgspec.Struct, frozen=True, kw_only=True):
     tls_certificate: Path | None = None
     tls_key: Path | None = None
     monitors: tuple[Path, ...] = ()
-    """Monitors to know from the start, without a controller."""
+    """Monitors to know without a controller; read again as they change."""
     profile: Path | None = None
     """The reference of the one monitor given."""
     evaluate_seconds: float = 60.0
@@ -75,7 +72,7 @@ async def run(settings: HubSettings) -> int:
     faults = rounds.Faults(numbers)
     turns = Turns(hub.database, settings.evaluate_seconds, hub.clock, failed=faults.of_evaluation)
     numbers.register(HubSeries(lambda: _reports(hub, turns)))
-    tls = _Tls(settings)
+    tls, files = _Tls(settings), monitor_files.MonitorFiles(settings.monitors, settings.profile)
     aside = await serve_aside(settings.metrics, numbers, lambda: [hub.problem] if hub.problem else [])
     runner = web.AppRunner(
         application(hub, numbers), access_log=None, handle_signals=False, shutdown_timeout=20.0
@@ -86,7 +83,7 @@ async def run(settings: HubSettings) -> int:
         await web.TCPSite(runner, host or None, port, ssl_context=tls.context).start()
         _log.info("listening on %s", runner.addresses)
         await _prepared(stop, hub, settings)
-        await rounds.until(stop, _rounds(hub, tls, turns), faults)
+        await rounds.until(stop, _rounds(hub, tls, turns, files), faults)
         return 0
     finally:
         await runner.cleanup()
@@ -107,11 +104,14 @@ def _reports(hub: Hub, turns: Turns) -> Iterator[tuple[HubReport, int]]:
             yield each, known.monitor.spec.metrics.max_series
 
 
-def _rounds(hub: Hub, tls: _Tls, turns: Turns) -> dict[str, tuple[float, rounds.Work]]:
+def _rounds(
+    hub: Hub, tls: _Tls, turns: Turns, files: monitor_files.MonitorFiles
+) -> dict[str, tuple[float, rounds.Work]]:
     """What goes on beside the API: how often, and what."""
     return {
         "refresh": (_LOOK, hub.refresh),
         "certificate": (_LOOK, tls.renew),
+        "monitors": (_LOOK, lambda: files.renew(hub)),
         "evaluation": (_LOOK, lambda: _evaluate(hub, turns)),
         "upkeep": (_CLEAN, lambda: asyncio.to_thread(upkeep, hub.database, hub.clock())),
     }
@@ -143,25 +143,8 @@ def prepare(hub: Hub, settings: HubSettings) -> str:
     """
     step = migrate(hub.database)
     partitions.keep(hub.database, hub.clock())
-    for told in _told(settings):
-        hub.write(partial(registry.put, told=told, now=hub.clock()))
+    monitor_files.put(hub, monitor_files.read(settings.monitors, settings.profile))
     return step
-
-
-def _told(settings: HubSettings) -> list[registry.Told]:
-    monitors = [each for path in settings.monitors for each in decode_monitors(path.read_bytes(), str(path))]
-    if settings.profile is not None and len(monitors) != 1:
-        raise ValueError(f"--profile needs one monitor, not {len(monitors)}")
-    profile = settings.profile.read_bytes() if settings.profile else None
-    found = []
-    for monitor in monitors:
-        document = to_wire(monitor)
-        try:
-            named = (monitor.metadata.namespace, monitor.metadata.name)
-            found.append(registry.check(*named, document, profile, None))
-        except Refusal as error:
-            raise ValueError(str(error)) from error
-    return found
 
 
 def _tokens(settings: HubSettings) -> TokenFile:

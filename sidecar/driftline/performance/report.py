@@ -172,7 +172,9 @@ class SegmentFairness(msgspec.Struct, frozen=True, omit_defaults=True):
     state: State
     groups: dict[str, GroupFigures] = {}
     left_out: dict[str, int] = {}
-    """Groups too small, with their rows."""
+    """Groups too small, with their rows: the largest of them."""
+    left_out_groups: int = 0
+    """All of them."""
     differences: Metrics = {}
     """`demographicParityDifference`, `demographicParityRatio`, `equalOpportunityDifference`, …"""
 
