@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter
 
@@ -41,6 +41,11 @@ class Faults:
         """One monitor's evaluation failed; from any thread."""
         self._evaluations.labels(*name).inc()
 
+    def expect(self, names: Iterable[str]) -> None:
+        """Rounds that there are: their series begin at 0, so that a first failure is a rise."""
+        for name in names:
+            self._rounds.labels(name)
+
     def of_round(self, name: str) -> None:
         """A round failed; it comes again."""
         self._rounds.labels(name).inc()
@@ -48,6 +53,7 @@ class Faults:
 
 async def until(stop: asyncio.Event, rounds: Mapping[str, tuple[float, Work]], faults: Faults) -> None:
     """Go round, each work by its name so many seconds after its last end, until `stop`."""
+    faults.expect(rounds)
     beside = [
         asyncio.create_task(_every(seconds, name, work, faults)) for name, (seconds, work) in rounds.items()
     ]
