@@ -104,9 +104,9 @@ def mirroring(cluster: Cluster, namespace: str, *names: str) -> None:
         until(cluster, namespace, name, lambda found: bool(found.get("started")))
 
 
-def eligible(cluster: Cluster, namespace: str, name: str) -> int:
-    """Requests that should have been mirrored so far."""
-    return int(status(cluster, namespace, name).get("account", {}).get("eligible", 0))
+def any_eligible(found: Json) -> bool:
+    """Have the sidecars begun to count?"""
+    return int(found.get("account", {}).get("eligible", 0)) > 0
 
 
 def settled(cluster: Cluster, namespace: str, name: str) -> Json:
@@ -116,10 +116,10 @@ def settled(cluster: Cluster, namespace: str, name: str) -> Json:
     def still() -> Json | None:
         found: Json = status(cluster, namespace, name)["account"]
         last.append(found)
-        same = len(last) > 8 and all(each == found for each in last[-8:])
+        same = len(last) > 5 and all(each == found for each in last[-5:])
         return found if same and not found.get("waiting") else None
 
-    found: Json = eventually(still, 60, every=1.0)
+    found: Json = eventually(still, 180, every=1.0)
     adds_up(found)
     return found
 

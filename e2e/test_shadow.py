@@ -37,7 +37,7 @@ CANDIDATES: dict[str, tuple[dict[str, str], Json, Json]] = {
         {"aa": {"share": 0.5}},
     ),
     "crashing": ({"ENDS_EACH": "1"}, {"agreement": 0.9}, {}),
-    "hanging": ({"HANGS": "1"}, {"agreement": 0.9}, {"traffic": {"timeout": "500ms"}}),
+    "hanging": ({"HANGS": "1"}, {"agreement": 0.9}, {"traffic": {"timeout": "1s"}}),
     "noisy": ({}, {"agreement": 0.98, "errorRate": 0.05}, {"aa": {"share": 0.5}}),
 }
 """Variables of the candidate, its gate, and the rest of its spec. Noise is the live model's, too."""
@@ -65,7 +65,7 @@ def test_each_candidate_gets_the_verdict_that_it_deserves(
     # Rows on which any two of the models agree tell when the mirror has begun, and change no count.
     primer = scenes.load("primer", rate=5, shift=1000.0, paths=[shadows.path("retrained")])
     cluster.apply(namespace, scenes.load("mixed", rate=80, paths=mixed), primer)
-    eventually(lambda: shadows.eligible(cluster, namespace, "retrained"))
+    shadows.until(cluster, namespace, "retrained", shadows.any_eligible)
     steps.stopped(cluster, namespace, "primer")
     measured = scenes.load("measured", 15, 25, paths=[shadows.path("retrained")], seed=SEED)
     cluster.apply(namespace, measured)
@@ -186,12 +186,12 @@ def test_a_promotion_is_rolled_out_and_one_that_does_not_get_ready_is_taken_back
     eventually(lambda: scenes.sidecars(cluster, namespace, "part=good") == [True])
 
     def candidates() -> list[str]:
-        found = cluster.get(namespace, "deployments")["items"]
-        return [
-            each["metadata"]["name"] for each in found if names.SHADOW_LABEL in each["metadata"]["labels"]
-        ]
+        found = cluster.get(namespace, "deployments", "-l", names.SHADOW_LABEL)["items"]
+        return [each["metadata"]["name"] for each in found]
 
     eventually(lambda: not candidates())
+    for name in asked:  # whatever mirrors that hadn't heard of its end made of a candidate that was gone
+        assert status(cluster, namespace, name)["verdict"] == "Promotable"
     for name in asked:
         said = steps.stopped(cluster, namespace, f"load-{name}")
         assert said["failed"] == 0, (name, said["errors"])
@@ -200,42 +200,56 @@ def test_a_promotion_is_rolled_out_and_one_that_does_not_get_ready_is_taken_back
 def test_the_live_traffic_is_as_fast_with_a_shadow_as_without(
     cluster: Cluster, driftline: str, namespace: str
 ) -> None:
-    both = [shadows.monitor("with"), shadows.monitor("without")]
+    """Three paths of one model in turns of two seconds: one with a shadow, two without.
+
+    Those without tell the machine's own noise: on a node with two cores, where candidate and clients run
+    too, the p99 of two equal paths differs, and no ratio can be known better than that. The shadow's ratio
+    to both may be 1.1 times what the 95 % interval of the ratio of equals allows; on a quiet machine, that is
+    1.1. So a noisy machine can hide a cost below its noise: the printed numbers say how much it could.
+    """
+    both = [shadows.monitor(each) for each in ("with", "without", "control")]
     asked = shadow("with", {}, {"agreement": 0.9, "errorRate": 0.1})
     shadows.watched(cluster, namespace, both, scenes.service(), scenes.deployment(1), asked)
     steps.rolled_out(cluster, namespace)
     shadows.mirroring(cluster, namespace, "with")
     cluster.apply(namespace, scenes.load("primer", rate=5, paths=[shadows.path("with")]))
-    eventually(lambda: shadows.eligible(cluster, namespace, "with"))
+    shadows.until(cluster, namespace, "with", shadows.any_eligible)
     steps.stopped(cluster, namespace, "primer")
     before = shadows.settled(cluster, namespace, "with")
-    urls = [f"http://flights{shadows.path(each)}" for each in ("with", "without")]
-    rate, seconds, rounds = 50, 2, 15
-    cluster.apply(
-        namespace, scenes.client("blocks", "blocks.py", *urls, str(rate), str(seconds), str(rounds))
-    )
-    said = scenes.loaded(cluster, namespace, "blocks", 150)
-    assert said["failed"] == [0, 0]
+    urls = [f"http://flights{shadows.path(each)}" for each in ("with", "without", "control")]
+    rate, seconds, rounds = 50, 2, 18
+    timing = map(str, (rate, seconds, rounds))
+    cluster.apply(namespace, scenes.client("blocks", "blocks.py", *timing, *urls))
+    said = scenes.loaded(cluster, namespace, "blocks", 240)
+    assert said["failed"] == [0, 0, 0]
     account = shadows.settled(cluster, namespace, "with")
     assert account["paired"] - before["paired"] == rate * seconds * rounds, "all of them were mirrored"
-    blocks = [[np.array(each) for each in block] for block in said["blocks"]]
+    mirrored, plain, control = (
+        [np.array(block[which]) for block in said["blocks"]] for which in range(len(urls))
+    )
+    pooled = [np.concatenate(each) for each in zip(plain, control, strict=True)]
     for share in (0.5, 0.99):
-        found, lower, upper = ratio(blocks, share)
-        print(f"p{100 * share:g} with over without: {found:.3f} ({lower:.3f} to {upper:.3f})")
-        assert lower <= 1.1, f"p{100 * share:g} is {found:.2f} times what it is without"
+        found, *interval = ratio(mirrored, pooled, share)
+        equal, lower, upper = ratio(control, plain, share)
+        milliseconds = 1000 * np.quantile(np.concatenate(pooled), share)
+        print(
+            f"p{100 * share:g}: {milliseconds:.1f} ms without; with over without: {found:.3f} "
+            f"({interval[0]:.3f} to {interval[1]:.3f}), without over without: {equal:.3f} "
+            f"({lower:.3f} to {upper:.3f})"
+        )
+        assert found <= 1.1 * max(1.0, upper), f"p{100 * share:g} is {found:.2f} times what it is without"
 
 
-def ratio(blocks: list[list[Any]], share: float) -> tuple[float, float, float]:
-    """Of the pooled quantiles, the first path's over the second's; 95 % by resampling rounds."""
+def ratio(first: list[Any], second: list[Any], share: float) -> tuple[float, float, float]:
+    """Of quantiles pooled over rounds, the first path's over the second's; 95 % by resampling rounds."""
     rng = np.random.default_rng(1)
 
     def of(chosen: Any) -> float:
-        first, second = (np.concatenate([blocks[each][side] for each in chosen]) for side in (0, 1))
-        return float(np.quantile(first, share) / np.quantile(second, share))
+        over, under = (np.concatenate([path[each] for each in chosen]) for path in (first, second))
+        return float(np.quantile(over, share) / np.quantile(under, share))
 
-    count = len(blocks)
-    spread = [of(rng.integers(0, count, count)) for _ in range(2000)]
-    lower, upper = np.quantile(spread, [0.025, 0.975])
+    count = len(first)
+    lower, upper = np.quantile([of(rng.integers(0, count, count)) for _ in range(2000)], [0.025, 0.975])
     return of(range(count)), float(lower), float(upper)
 
 

@@ -1,11 +1,10 @@
-"""Latency of two paths in turns: a block of requests to the one, a block to the other, again and again.
+"""Latency of paths in turns: a block of requests to each of them, in rounds.
 
-    python blocks.py URL URL RATE SECONDS ROUNDS
+    python blocks.py RATE SECONDS ROUNDS URL...
 
-Which comes first in a round is a coin's choice; between blocks there is a pause. Over one connection that is
+Which comes first in a round is chance; between blocks there is a pause. Over one connection a path that is
 kept, at moments fixed beforehand: a late answer makes the next one later, as for a client that waits.
-Prints one JSON line: `blocks`, per round the seconds of each request to the first URL and to the second;
-`failed`, requests to the one and the other.
+Prints one JSON line: `blocks`, per round and URL the seconds of each request; `failed`, requests per URL.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ PAUSE = 0.7
 
 
 class Path:
-    """One of the two."""
+    """One of them."""
 
     def __init__(self, url: str) -> None:
         parts = urllib.parse.urlsplit(url)
@@ -60,14 +59,15 @@ def block(path: Path, load: Load, rate: float, seconds: float) -> list[float]:
 
 def main() -> None:
     """Run."""
-    paths, (rate, seconds, rounds) = [Path(url) for url in sys.argv[1:3]], map(float, sys.argv[3:6])
-    answers(sys.argv[1])
-    load, coin = Load("", 0.0, 1), random.Random(2)
+    (rate, seconds, rounds), urls = map(float, sys.argv[1:4]), sys.argv[4:]
+    paths = [Path(url) for url in urls]
+    answers(urls[0])
+    load, chance = Load("", 0.0, 1), random.Random(2)
     blocks = []
     for _ in range(int(rounds)):
-        order = [0, 1] if coin.random() < 0.5 else [1, 0]
+        order = chance.sample(range(len(paths)), len(paths))
         took = {which: block(paths[which], load, rate, seconds) for which in order}
-        blocks.append([took[0], took[1]])
+        blocks.append([took[which] for which in range(len(paths))])
     print(json.dumps({"blocks": blocks, "failed": [path.failed for path in paths]}), flush=True)
 
 

@@ -378,6 +378,28 @@ async def test_a_rejected_candidate_is_ended_and_mirrored_no_more(
         assert (await status(api, namespace))["account"]["eligible"] == 0
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"account": {"dropped": {"BreakerOpen": 158}, "failed": {"Reset": 6}}, "outputs": {}},
+        {"account": {"dropped": {}, "failed": {}}, "outputs": {"psi": 0.5, "shift": 0.1}},
+    ],
+)
+async def test_a_status_can_become_empty_again(api: Api, namespace: str, content: Json) -> None:
+    """As after a failover, whose controller knows what was kept a minute ago. Apply makes null of a map
+    whose last entry goes, unless the map is atomic."""
+    made = await api.create(SHADOW_DEPLOYMENTS, namespace, shadow())
+    kind = {"apiVersion": made["apiVersion"], "kind": made["kind"]}
+    body = {**kind, "metadata": {"name": "v4", "namespace": namespace, "uid": made["metadata"]["uid"]}}
+    empty: Json = {"account": {"dropped": {}, "failed": {}}, "outputs": {}}
+    for status_ in (content, empty, content):
+        wanted = {**body, "status": status_}
+        written = await api.apply(SHADOW_DEPLOYMENTS, namespace, wanted, subresource="status")
+        for key in ("dropped", "failed"):
+            assert written["status"]["account"][key] == status_["account"][key]
+        assert written["status"].get("outputs") == status_.get("outputs")
+
+
 @pytest.mark.timeout(120)
 async def test_a_service_that_would_send_it_live_traffic_ends_the_candidate(
     api: Api, plane: ControlPlane, own: str, namespace: str, tmp_path: Path, sidecars: list[FakeSidecar]

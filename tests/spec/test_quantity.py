@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from driftline.quantity import Duration, Size
 from hypothesis import given
@@ -19,6 +21,13 @@ from hypothesis import strategies as st
 )
 def test_durations_are_read_and_printed_as_kubernetes_does(text: str, seconds: int, printed: str) -> None:
     assert (int(Duration.parse(text)), str(Duration.parse(text))) == (seconds, printed)
+
+
+@pytest.mark.parametrize("text", ["500ms", "1.5s", "0.51m", "1s500ms", "7d"])
+def test_a_schema_takes_nothing_that_is_refused_later(text: str) -> None:
+    assert re.search(Duration.PATTERN, text) is None
+    with pytest.raises(ValueError):
+        Duration.parse(text)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import asyncio
 import datetime as dt
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from driftline_operator.controller.plan.namespace import MonitorPlan
 from driftline_operator.controller.plan.pods import Watched
@@ -14,9 +14,6 @@ from driftline_operator.controller.shadows import Key, Running, Shadows
 from driftline_operator.controller.tokens import Tokens
 from driftline_operator.fleet.intake import PushedPairs, Taken
 from driftline_operator.fleet.pull import Missed, Puller
-
-_AFTER_SECONDS: Final = 600.0
-"""How long after its end a shadow's last pairs are still asked for."""
 
 
 class LivePods(NamedTuple):
@@ -49,19 +46,14 @@ class ShadowRounds:
             spec = known.observed.spec
             if spec is None:
                 continue
-            if known.book is not None and self._is_asked(known):
+            if known.book is not None and known.course.is_mirroring():
                 plan = planned.get((known.observed.namespace, spec.monitor_ref.name))
                 await self._ask(known, spec.monitor_ref.name, () if plan is None else plan.survey.watched)
                 known.book.pods(self._live.alive(known.observed.namespace), self._now().timestamp())
                 self._shadows.judge(known)
                 await self._shadows.keep(known)
-            if known.course.ended is None or self._is_asked(known):
+            if known.course.ended is None:
                 self._dirty(known.observed.namespace)  # time passes too: warm-up, days, the end
-
-    def _is_asked(self, known: Running) -> bool:
-        return known.course.ended is None or (
-            self._now().timestamp() - known.course.ended_at < _AFTER_SECONDS
-        )
 
     async def _ask(self, known: Running, monitor: str, pods: tuple[Watched, ...]) -> None:
         token = self._tokens.of(known.observed.namespace)
@@ -75,10 +67,11 @@ class ShadowRounds:
                 continue
             known.cursors[pod.uid] = answer.cursor
             for part in answer.parts:
-                if known.book is not None and part.pod == pod.uid:
-                    known.book.take(part)
+                if part.pod == pod.uid:
+                    known.take(part)
         known.pods, known.answered, known.missed = len(pods), len(pods) - missed.total(), dict(missed)
         known.cursors = {pod.uid: known.cursors.get(pod.uid, "") for pod in pods}
+        known.mirroring &= known.cursors.keys()
 
     def accept(self, push: PushedPairs) -> Taken:
         """A leaving pod's last parts. Sent twice, or pulled before, they count once."""
@@ -92,6 +85,6 @@ class ShadowRounds:
                 continue
             found = Taken.TAKEN
             for part in push.parts:
-                if known.book is not None and part.pod == push.uid:
-                    known.book.take(part)
+                if part.pod == push.uid:
+                    known.take(part)
         return found

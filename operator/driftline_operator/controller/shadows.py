@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 from driftline.errors import DataError
+from driftline.shadow.codec import Part
 from driftline.shadow.gate import Judgement
 from driftline.shadow.sample import listed
 
@@ -34,6 +35,7 @@ from driftline_operator.controller.watched import ShadowSource
 from driftline_operator.shadow import course as courses
 from driftline_operator.shadow.book import Labels, ShadowBook, judged, whole_days
 from driftline_operator.shadow.course import Course
+from driftline_operator.shadow.findings import Asked
 from driftline_operator.shadow.keeping import kept
 from driftline_operator.shadow.observed import ObservedShadow, observe_shadow
 from driftline_operator.shadow.plan import Facts, ShadowPlan, Told, plan_shadows
@@ -61,6 +63,8 @@ class Running(msgspec.Struct):
     """By pod's UID."""
     pods: int = 0
     answered: int = 0
+    mirroring: set[str] = set()
+    """Pods, by UID, that have told of a mirror of this shadow; of those that are there."""
     saved: tuple[int, float] = (0, 0.0)
     """The book's `changes` as they were last kept, and when."""
     written: float = 0.0
@@ -70,6 +74,17 @@ class Running(msgspec.Struct):
     """What the hub said of them."""
     missed: dict[str, int] = {}
     """Pods whose pairs couldn't be had, by the reason."""
+
+    def take(self, part: Part) -> None:
+        """Count what a pod tells, while it is compared.
+
+        The last verdict stands: a mirror that hasn't heard of the end asks a candidate that is gone.
+        """
+        if self.book is None or not self.course.is_mirroring():
+            return
+        self.book.take(part)
+        if (part.shadow, part.generation) == (self.course.uid, self.course.generation):
+            self.mirroring.add(part.pod)
 
 
 class Shadows:
@@ -127,7 +142,8 @@ class Shadows:
                 del self._running[key]
 
     def _told(self, known: Running) -> Told:
-        return Told(known.course, known.judgement, known.refused, known.pods, known.answered)
+        asked = Asked(known.pods, known.answered, len(known.mirroring))
+        return Told(known.course, known.judgement, known.refused, asked)
 
     async def _known(self, observed: ObservedShadow) -> Running:
         known = self._running.get(observed.key)
@@ -163,9 +179,11 @@ class Shadows:
         return known
 
     def judge(self, known: Running) -> None:
-        """What the gate says now."""
+        """What the gate says now; of one that isn't compared any more, what it said."""
         spec, course = known.observed.spec, known.course
         if known.book is None or spec is None:
+            return
+        if known.judgement is not None and not course.is_mirroring():
             return
         elapsed = course.elapsed(self._now().timestamp())
         known.book.fold(whole_days(elapsed, spec), self._now().timestamp())
@@ -228,6 +246,10 @@ class Shadows:
         """Kept first: whoever takes over goes on from there."""
         if known.book is None and course.plan is not None:
             known.book = ShadowBook(course.uid, course.generation, course.plan)
+        spec, now = known.observed.spec, self._now().timestamp()
+        if known.book is not None and spec is not None and known.course.is_mirroring():
+            over = not course.is_mirroring()
+            known.book.fold(whole_days(course.elapsed(now), spec), now, over=over)
         await self._keep(known, course)
         known.course = course
 
@@ -259,7 +281,11 @@ class Shadows:
         except ApiError as error:
             if error.missing or error.status == 409:
                 return  # deleted meanwhile, or another of the same name: its own event comes
-            raise
+            if error.status not in _REFUSALS:
+                raise
+            # Tried again at each look; the namespace's monitors are not held up by it.
+            _log.error("shadow %s/%s: its status is refused: %s", *known.observed.key, error)
+            return
         known.written = now.timestamp()
         known.observed = known.observed._replace(body=written)
         for each in changed:

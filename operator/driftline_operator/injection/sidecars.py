@@ -147,7 +147,7 @@ def volumes(monitors: Sequence[ModelMonitor]) -> list[Json]:
 def _sources(monitor: str) -> list[Json]:
     """The monitor's ConfigMap, and those of parts its profile may have: a pod can't be told of them later."""
     own = names.config_map(monitor)
-    keys = [names.MONITOR_KEY, names.CA_KEY, names.CAPTURE_KEY, names.PROFILE_KEY]
+    keys = [names.MONITOR_KEY, names.CA_KEY, names.CAPTURE_KEY, names.SHADOW_KEY, names.PROFILE_KEY]
     further = [
         _source(names.profile_part(own, part), {names.PROFILE_KEY: f"{monitor}/{names.PROFILE_KEY}-{part}"})
         for part in range(2, MOST_PARTS + 1)

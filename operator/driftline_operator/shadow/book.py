@@ -64,13 +64,16 @@ class ShadowBook:
             elif now - self._gone.setdefault(pod, now) >= GONE_SECONDS:
                 self._ledger.end(pod)
 
-    def fold(self, whole: int, now: float) -> None:
-        """Add up what can't change any more: days before `whole`, and pods that have gone for long."""
+    def fold(self, whole: int, now: float, *, over: bool = False) -> None:
+        """Add up what can't change any more: days before `whole`, and pods that have gone for long.
+
+        `over`: all of it; no pod is asked again, so that all has to fit.
+        """
         kept: list[Part] = []
         final: list[Part] = []
         for part in self._ledger.parts:
             gone = now - self._gone.get(part.pod, now) >= GONE_SECONDS
-            done = part.pod == "" or gone or (part.day < whole and not part.account.waiting)
+            done = over or part.pod == "" or gone or (part.day < whole and not part.account.waiting)
             (final if done else kept).append(part)
         if all(part.pod == "" and part.day == _bucket(part, whole) for part in final):
             return

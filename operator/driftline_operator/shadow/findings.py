@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from driftline.spec.shadow import ShadowSpec
 
 from driftline_operator.conditions import Finding, ShadowAspect, Status
@@ -21,12 +23,21 @@ _ENDINGS = {
 }
 
 
+class Asked(NamedTuple):
+    """The live pods with a sidecar, in the last round."""
+
+    pods: int = 0
+    """Those that can be asked."""
+    answered: int = 0
+    mirroring: int = 0
+    """Those that have begun a mirror of this shadow: one tells its account from then on."""
+
+
 def found_of(
     course: Course,
     spec: ShadowSpec,
     candidate: Found,
-    pods: int,
-    answered: int,
+    asked: Asked,
     seen: Seen,
     not_promoted: Promotion | None = None,
 ) -> tuple[Finding, ...]:
@@ -39,7 +50,7 @@ def found_of(
     )
     return (
         ready,
-        _mirroring(course, spec, candidate, pods, answered, seen),
+        _mirroring(course, spec, candidate, asked, seen),
         _promotable(seen),
         promoted(course, not_promoted),
         _finished(course),
@@ -57,16 +68,14 @@ def refused(course: Course, reason: Refusal, message: str) -> tuple[Finding, ...
     )
 
 
-def _mirroring(
-    course: Course, spec: ShadowSpec, candidate: Found, pods: int, answered: int, seen: Seen
-) -> Finding:
-    reason, message = _hindrance(course, spec, candidate, pods, answered, seen)
+def _mirroring(course: Course, spec: ShadowSpec, candidate: Found, asked: Asked, seen: Seen) -> Finding:
+    reason, message = _hindrance(course, spec, candidate, asked, seen)
     status = Status.TRUE if reason is Mirroring.MIRRORING else Status.FALSE
     return Finding(ShadowAspect.MIRRORING, status, reason, message)
 
 
 def _hindrance(
-    course: Course, spec: ShadowSpec, candidate: Found, pods: int, answered: int, seen: Seen
+    course: Course, spec: ShadowSpec, candidate: Found, asked: Asked, seen: Seen
 ) -> tuple[Mirroring, str]:
     if course.ended is not None:
         return Mirroring.ENDED, _ENDINGS[course.ended]
@@ -79,11 +88,18 @@ def _hindrance(
         )
     if course.began is None:
         return Mirroring.WARMING_UP, f"for {spec.candidate.warm_up:g} s from when the candidate was ready"
-    if not pods:
+    return _hindrance_of(asked)
+
+
+def _hindrance_of(asked: Asked) -> tuple[Mirroring, str]:
+    if not asked.pods:
         return Mirroring.NO_PODS, "no live pod with a sidecar can be asked"
-    if not answered:
-        return Mirroring.NO_ANSWER, f"the pairs of none of {pods} live pods could be had"
-    return Mirroring.MIRRORING, f"{answered} of {pods} live pods told their pairs"
+    if not asked.answered:
+        return Mirroring.NO_ANSWER, f"the pairs of none of {asked.pods} live pods could be had"
+    if not asked.mirroring:
+        why = "have begun yet: their nodes bring them the configuration, within a minute or two"
+        return Mirroring.NOT_BEGUN, f"none of {asked.pods} live pods {why}"
+    return Mirroring.MIRRORING, f"{asked.mirroring} of {asked.pods} live pods mirror"
 
 
 def _promotable(seen: Seen | None) -> Finding:

@@ -24,6 +24,7 @@ from driftline_operator.controller.references import Loaded
 from driftline_operator.shadow import findings
 from driftline_operator.shadow.candidate import Refused, Wanted, owned, wanted
 from driftline_operator.shadow.course import Course, Seen, advanced, fingerprint
+from driftline_operator.shadow.findings import Asked
 from driftline_operator.shadow.health import Found, health
 from driftline_operator.shadow.observed import ObservedShadow
 from driftline_operator.shadow.promotion import patch_text, promoted
@@ -46,10 +47,7 @@ class Told(NamedTuple):
     judgement: Judgement | None = None
     refused: str = ""
     """What the API server said of the candidate the last time; empty: it took it."""
-    pods: int = 0
-    """Live pods with a sidecar that can be asked."""
-    answered: int = 0
-    """Those whose pairs were had in the last round."""
+    asked: Asked = Asked()
 
 
 class ShadowPlan(NamedTuple):
@@ -131,9 +129,7 @@ class _Planning(NamedTuple):
         if self.told.refused and runs:
             health_ = Found(ready=False, reason=Refusal.API_REFUSED, message=self.told.refused)
         mirror = self._mirror(spec, monitor, course, found, health_)
-        said = findings.found_of(
-            course, spec, health_, self.told.pods, self.told.answered, seen, step.refused
-        )
+        said = findings.found_of(course, spec, health_, self.told.asked, seen, step.refused)
         kept = {each.key for each in objects}
         removed = tuple(each for each in self._present() if each.key not in kept)
         text = patch_text(spec, found.model)
@@ -198,7 +194,7 @@ class _Planning(NamedTuple):
         if not course.is_mirroring() or course.began is None or course.plan is None:
             return None
         budget = spec.traffic.budget
-        shared = None if budget is None else budget / max(1, self.told.pods)
+        shared = None if budget is None else budget / max(1, self.told.asked.pods)
         injection = monitor.spec.injection
         swapped = injection.mode == "PortSwap" and injection.app is not None
         port = injection.app.port if swapped and injection.app is not None else found.port

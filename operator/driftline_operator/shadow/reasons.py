@@ -55,6 +55,8 @@ class Mirroring(StrEnum):
     """No live pod with a sidecar can be asked."""
     NO_ANSWER = "NoAnswer"
     """Of none of the live pods the pairs could be had."""
+    NOT_BEGUN = "NotBegun"
+    """They answer, and none has read its configuration yet."""
     NO_CANDIDATE = "NoCandidate"
     WARMING_UP = "WarmingUp"
     NO_PLAN = "NoPlan"

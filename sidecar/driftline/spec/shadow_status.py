@@ -32,6 +32,9 @@ class ShadowAccount(Part, frozen=True, kw_only=True):
     lost: Annotated[Count, Meta(description="Those of which a restart left nothing.")] = 0
     waiting: Annotated[Count, Meta(description="Those that still wait, in a queue or for an answer.")] = 0
 
+    # Server-side apply leaves null, which is invalid, of a map whose last entry goes.
+    SCHEMA: ClassVar = {key: {"x-kubernetes-map-type": "atomic"} for key in ("failed", "dropped")}
+
 
 class RuleStatus(Part, frozen=True, kw_only=True):
     """One rule of the gate, with its numbers."""

@@ -122,3 +122,13 @@ def test_a_day_is_whole_once_its_last_pairs_have_come() -> None:
     assert spec is not None
     assert whole_days(DAY + 1, spec) == 0
     assert whole_days(DAY + spec.traffic.timeout + books.GRACE_SECONDS, spec) == 1
+
+
+def test_when_it_is_over_all_is_added_up_and_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, before = filled(), filled().snapshot()
+    made.fold(3, 0.0, over=True)
+    monkeypatch.setattr(books, "MOST_BYTES", 1)  # what is a living pod's would be left out
+    other = book()
+    other.restore(made.encode())
+    assert other.snapshot().account == before.account
+    assert same(other.snapshot().tally, before.tally)

@@ -18,6 +18,7 @@ from driftline_operator.conditions import ReferenceReason
 from driftline_operator.controller.observed import NamespaceState, Reference, observe
 from driftline_operator.controller.references import Loaded
 from driftline_operator.shadow.course import Course, fingerprint
+from driftline_operator.shadow.findings import Asked
 from driftline_operator.shadow.observed import observe_shadow
 from driftline_operator.shadow.plan import Facts, ShadowPlan, Told, plan_shadows
 
@@ -226,7 +227,7 @@ def test_a_candidate_that_is_selected_later_is_taken_away() -> None:
 def comparing(**fields: Any) -> Told:
     live = fingerprint(workload()["spec"]["template"])
     began = {"began": NOW.timestamp() - 60, "plan": planned_comparison(), "live": live}
-    return Told(Course(uid="uid-v4", generation=1, **{**began, **fields}), pods=4, answered=4)
+    return Told(Course(uid="uid-v4", generation=1, **{**began, **fields}), asked=Asked(4, 4, 4))
 
 
 def planned_comparison() -> Any:
@@ -257,6 +258,23 @@ def test_of_a_swapped_port_the_live_models_own_is_told() -> None:
     made = planned(shadow(), state(monitors=(swapped,)), told=comparing())
     assert made.mirror is not None
     assert decode_mirror(made.mirror[1].encode()).live == "http://127.0.0.1:8081"
+
+
+@pytest.mark.parametrize(
+    ("asked", "wanted"),
+    [
+        (Asked(), "NoLivePods"),
+        (Asked(pods=2), "NoAnswer"),
+        (Asked(pods=2, answered=2), "NotBegun"),
+        (Asked(pods=2, answered=2, mirroring=1), "Mirroring"),
+    ],
+)
+def test_mirroring_is_said_once_a_pod_has_begun_to(asked: Asked, wanted: str) -> None:
+    running = workload(name=names.candidate("v4"), shadow="x")
+    running["metadata"]["ownerReferences"] = [{"uid": "uid-v4"}]
+    running["status"] = {"readyReplicas": 1}
+    made = planned(shadow(), state(workload(), running), told=comparing()._replace(asked=asked))
+    assert reason(made, "Mirroring") == wanted
 
 
 def test_a_live_workload_that_changes_ends_the_comparison() -> None:

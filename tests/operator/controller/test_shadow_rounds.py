@@ -1,0 +1,81 @@
+"""What pods tell of a shadow's pairs counts until its end, and not after it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any, cast
+
+import msgspec
+import pytest
+from driftline.shadow.runtime import MirrorConfig, ShadowId
+from driftline_operator.controller.shadows import Running, Shadows
+from driftline_operator.shadow.book import ShadowBook
+from driftline_operator.shadow.course import Course, Rollout
+from driftline_operator.shadow.observed import observe_shadow
+from driftline_operator.shadow.reasons import Ending, Promotion
+
+from tests.operator.shadow.test_plan import shadow
+from tests.support.shadow_fleet import part
+from tests.support.shadows import CLASSES
+
+NOW = dt.datetime(2026, 11, 27, 12, tzinfo=dt.UTC)
+BEGAN = NOW.timestamp() - 60
+CONFIG = MirrorConfig(shadow=ShadowId(uid="uid-v4", name="v4"), began=BEGAN, url="http://x:1", plan=CLASSES)
+GATE = {"agreement": 0.9, "errorRate": 0.05, "minTime": "2s", "allowUnderADay": True}
+ROLLING_OUT = Rollout(state=Promotion.ROLLING_OUT, since=NOW.timestamp(), before={})
+
+
+class Kept:
+    """An applier that takes everything."""
+
+    async def ensure(self, _: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def shadows() -> Shadows:
+    """Of one replica, without a cluster."""
+    fixed = {"allowed": True, "needs_policy": False, "identity": "this", "status_interval": 30.0}
+    return Shadows(*cast(Any, (None, Kept(), None)), **cast(Any, fixed), now=lambda: NOW)
+
+
+@pytest.fixture
+def known(shadows: Shadows) -> Running:
+    """A shadow that is compared, and may be promoted."""
+    course = Course(uid="uid-v4", generation=1, began=BEGAN, plan=CLASSES, verdict="Promotable")
+    book = ShadowBook("uid-v4", 1, CLASSES)
+    made = Running(observe_shadow(shadow(gate=GATE, minPairs=100)), course, book)
+    made.take(part(CONFIG, "a", 400, waiting=3))
+    shadows.judge(made)
+    assert made.judgement is not None
+    assert made.judgement.verdict == "Promotable"
+    return made
+
+
+def test_a_pod_is_known_to_mirror_by_its_part(known: Running) -> None:
+    other = msgspec.structs.replace(CONFIG, shadow=ShadowId(uid="uid-v4", name="v4", generation=2))
+    known.take(part(other, "b", 0))
+    assert known.mirroring == {"a"}
+    known.take(part(CONFIG, "b", 0))
+    assert known.mirroring == {"a", "b"}
+
+
+@pytest.mark.parametrize("change", [{"ended": Ending.DURATION_OVER}, {"rollout": ROLLING_OUT}])
+async def test_the_last_verdict_stands(shadows: Shadows, known: Running, change: dict[str, Any]) -> None:
+    before = known.judgement
+    ended = msgspec.structs.replace(known.course, **change, ended_at=NOW.timestamp())
+    await shadows._step(known, ended)
+    # The candidate has gone, and a mirror that doesn't know yet asks it all the same.
+    known.take(part(CONFIG, "a", 400, failed=5000, sequence=2))
+    shadows.judge(known)
+    assert known.judgement == before
+    # Another controller, which has only what was kept, says the same.
+    assert known.book is not None
+    book = ShadowBook("uid-v4", 1, CLASSES)
+    book.restore(known.book.encode())
+    after = Running(known.observed, ended, book)
+    shadows.judge(after)
+    assert after.judgement is not None
+    assert before is not None
+    assert (after.judgement.verdict, after.judgement.rules) == (before.verdict, before.rules)
+    assert after.judgement.snapshot.account == before.snapshot.account
