@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import subprocess
 import sys
 
@@ -48,6 +49,7 @@ def test_without_its_libraries_it_says_what_to_install(
 
 def test_its_help_is_of_what_was_called() -> None:
     command = [sys.executable, "-m", "driftline_cli.main", "hub", "--help"]
-    said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    wide = {**os.environ, "COLUMNS": "300"}
+    said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60, env=wide).stdout
     assert "usage: driftline hub [-h] [--database URL]" in said
     assert "driftline-hub.db" in said
