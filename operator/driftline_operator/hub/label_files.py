@@ -108,9 +108,14 @@ def _seconds(value: Any) -> float:
     return float(value)
 
 
+def _lines(body: bytes) -> io.TextIOWrapper:
+    """Without a second copy of it: as one text it would take four times as much."""
+    return io.TextIOWrapper(io.BytesIO(body), "utf-8-sig", newline="")
+
+
 def _csv(body: bytes, columns: Columns) -> Rows:
+    reader = csv.reader(_lines(body), strict=True)
     try:
-        reader = csv.reader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True)
         header = next(reader, [])
         places = [place(header, name) for name in columns.names]
         for row in reader:
@@ -123,6 +128,6 @@ def _csv(body: bytes, columns: Columns) -> Rows:
             cells = [row[index] for index in places]
             yield cells[0], cells[1], cells[2] if columns.time else None
     except UnicodeDecodeError as error:
-        raise Refusal(400, f"the file is not UTF-8: byte {error.start}") from error
+        raise Refusal(400, f"the file is not UTF-8: after line {reader.line_num}") from error
     except csv.Error as error:
         raise Refusal(400, f"the file is no CSV: {error}") from error
