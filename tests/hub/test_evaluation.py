@@ -11,12 +11,14 @@ import pytest
 import sqlalchemy as sa
 from driftline.events import Feedback, Kpi, Label, Prediction
 from driftline.labels import LabelsBuilder, score_edges
+from driftline.performance.fairness import Fairness
 from driftline.performance.report import HubReport, State
 from driftline.profile_codec import encode_profile, sealed
 from driftline.spec import ModelMonitor
 from driftline_operator.hub import registry, schema
 from driftline_operator.hub.database import Database
 from driftline_operator.hub.evaluation import store as kept
+from driftline_operator.hub.evaluation.evaluate import MOST_LEFT_OUT, _segment
 from driftline_operator.hub.evaluation.evaluate import evaluate as evaluating
 from driftline_operator.hub.evaluation.series import HubSeries, samples
 from driftline_operator.hub.evaluation.turns import Turns
@@ -328,3 +330,11 @@ def test_a_report_says_when_the_next_is_due(store: Store) -> None:
     turns = Turns(store.database, 60.0, Clock(NOW), timer=lambda: next(ticks))
     assert turns.turn({store.known.name: store.known}) == 1
     assert turns.reports[store.known.name].due == NOW + 10 * 100.0
+
+
+def test_groups_too_small_to_compare_are_counted_and_the_largest_named() -> None:
+    """Twenty thousand names would be more than the controller reads."""
+    small = {f"group-{n:05}": n % 30 for n in range(20_000)}
+    said = _segment(Fairness({}, {}, small, None))
+    assert (len(said.left_out), set(said.left_out.values())) == (MOST_LEFT_OUT, {29})
+    assert said.left_out_groups == 20_000
