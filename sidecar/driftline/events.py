@@ -12,6 +12,8 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from driftline.categories import MAX_LENGTH
+
 MOST_EVENTS: Final = 10_000
 """In one request."""
 
@@ -23,6 +25,8 @@ Name = Annotated[str, Meta(min_length=1, max_length=253)]
 Text = Annotated[str, Meta(max_length=1024)]
 Outcome = Annotated[str, Meta(max_length=256)] | float | bool
 """A class by its name, or a value; a boolean is the class `true` or `false`."""
+Feature = Annotated[str, Meta(min_length=1, max_length=253)]
+Category = Annotated[str, Meta(max_length=MAX_LENGTH)]
 UnixSeconds = Annotated[float, Meta(ge=0, le=253_402_300_799)]
 
 
@@ -47,9 +51,9 @@ class Prediction(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defau
     """The model's version that answered."""
     variant: Annotated[str, Meta(max_length=128)] = ""
     """Of an experiment, where there is one."""
-    segments: dict[str, str] = msgspec.field(default_factory=dict)
+    segments: dict[Feature, Category] = msgspec.field(default_factory=dict)
     """By feature: the row's value, for the features in `spec.schema.segments`."""
-    features: dict[str, str | float] = msgspec.field(default_factory=dict)
+    features: dict[Feature, Category | float] = msgspec.field(default_factory=dict)
     """The features that `spec.labels.features` names, and no others."""
 
 

@@ -12,10 +12,9 @@ from driftline_operator.hub.aggregates import By, Classes, open_window, sums
 from driftline_operator.hub.aggregates.pairs import labelled
 from driftline_operator.hub.database import Database
 
-from tests.hub.test_api import CENSUS, Api, api, envelope, one
+from tests.hub.test_api import envelope, one
+from tests.support.hub_api import CENSUS, Api
 from tests.support.hubs import NOW, Store
-
-__all__ = ["api"]
 
 YES = Classes.of("yes")
 SHADOW = ShadowId(uid="0f1e-2d3c", name="next", generation=2)

@@ -197,7 +197,9 @@ class SegmentFairness(msgspec.Struct, frozen=True, omit_defaults=True):
     state: State
     groups: dict[str, GroupFigures] = {}
     left_out: dict[str, int] = {}
-    """Groups too small, with their rows."""
+    """Groups too small, with their rows: the largest of them."""
+    left_out_groups: int = 0
+    """All of them."""
     differences: Metrics = {}
     """`demographicParityDifference`, `demographicParityRatio`, `equalOpportunityDifference`, …"""
 
@@ -253,6 +255,8 @@ class HubReport(msgspec.Struct, frozen=True, omit_defaults=True):
     feedback: dict[str, FeedbackFigures] = {}
     """By variant."""
     found: list[Found] = []
+    due: float | None = None
+    """When it is evaluated again, at the earliest."""
 
 
 _HUMP: Final = re.compile("_([a-z])")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from heapq import nlargest
 from typing import Final
 
 from driftline.labels import Labels
@@ -40,6 +41,8 @@ from driftline_operator.hub.evaluation.verdicts import Compared, Past
 
 Estimator = Callable[[PredictionCounts], Metrics]
 
+MOST_LEFT_OUT: Final = 50
+"""Groups that are too small to be compared and yet named, of a segment."""
 MOST_VALUES: Final = 50
 """Of a segment, in a report: the most frequent ones."""
 
@@ -282,7 +285,8 @@ def _segment(found: Fairness) -> SegmentFairness:
     state = State.JUDGED if len(rates) > 1 else State.TOO_FEW_GROUPS
     if not found.groups and not found.left_out:
         state = State.NO_DATA
-    return SegmentFairness(state, rates, dict(found.left_out), metrics(found.metrics))
+    small = dict(nlargest(MOST_LEFT_OUT, found.left_out.items(), key=lambda each: each[1]))
+    return SegmentFairness(state, rates, small, len(found.left_out), metrics(found.metrics))
 
 
 def _false_positive_rate(of: Metrics) -> Metric:

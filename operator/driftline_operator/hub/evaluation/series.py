@@ -204,7 +204,7 @@ def _fairness(report: HubReport) -> Iterator[Sample]:
     for segment, found in report.fairness.items():
         for state in State:
             yield Sample("fairness_state", (segment, state.value), float(state is found.state))
-        yield Sample("fairness_left_out", (segment,), len(found.left_out))
+        yield Sample("fairness_left_out", (segment,), found.left_out_groups)
         for name, metric in found.differences.items():
             yield from _value("fairness", (name, segment), metric)
         for value, group in found.groups.items():
