@@ -27,7 +27,7 @@ import msgspec
 import numpy as np
 from driftline.events import Label, Prediction, Predictions
 from driftline.performance.bins import ScoreBins
-from driftline_operator.hub.aggregates import By, open_window, outcomes, sums
+from driftline_operator.hub.aggregates import By, Classes, open_window, outcomes, sums
 from driftline_operator.hub.database import Database
 from driftline_operator.hub.registry import read as read_registry
 from driftline_operator.hub.tokens import sha256_of
@@ -260,13 +260,13 @@ def joined(name: str, url: str, window: int, stored: int) -> Joined:
                 ("by segment of 16", By(segment="origin")),
             ):
                 began = time.perf_counter()
-                found = sums.binary(opened, "yes", by)
+                found = sums.binary(opened, Classes.of("yes"), by)
                 step(what, began)
                 assert sum(each.rows for each in found.values()) == window
             began = time.perf_counter()
             outcomes.coverage(opened, By())
             outcomes.lags(opened, By())
-            sums.error_buckets(opened, By(bucket=300.0), "yes")
+            sums.error_buckets(opened, By(bucket=300.0), Classes.of("yes"))
             step("coverage, lag, errors by 5 minutes", began)
     steps["whole"] = time.perf_counter() - whole
     growth = (resident(None) - before) / 2**20

@@ -35,7 +35,8 @@ class _Parser(argparse.ArgumentParser):
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    top = _Parser(prog="driftline-operator", description="The programs that run beside a cluster's models.")
+    name = os.environ.get("DRIFTLINE_PROGRAM", "driftline-operator")  # `driftline hub` becomes this one
+    top = _Parser(prog=name, description="The programs that run beside a cluster's models.")
     programs = top.add_subparsers(
         dest="program", required=True, metavar="controller | injector | hub | cleanup | probe"
     )
@@ -127,7 +128,8 @@ def _hub(parser: argparse.ArgumentParser) -> None:
     own = os.environ.get("DRIFTLINE_DATABASE")
     add(
         "--database", default=own, required=own is None, metavar="URL",
-        help="sqlite:////data/hub.db, or postgresql://user:password@host/name (DRIFTLINE_DATABASE)",
+        help="sqlite:////data/hub.db, or postgresql://user:password@host/name "
+        "(DRIFTLINE_DATABASE; of `driftline hub` driftline-hub.db in this folder)",
     )  # fmt: skip
     add(
         "--listen", type=address, default=("127.0.0.1", 8090), metavar="ADDR", help="the API (127.0.0.1:8090)"
@@ -135,12 +137,24 @@ def _hub(parser: argparse.ArgumentParser) -> None:
     add(
         "--metrics", type=address, default=("127.0.0.1", 8091), metavar="ADDR", help="health, series (…:8091)"
     )
-    add("--tokens", type=Path, metavar="FILE", help="who may do what: a file, or a folder of *.yaml")
+    add(
+        "--tokens",
+        type=Path,
+        metavar="FILE",
+        help="who may do what: a file, or a folder of *.yaml (this machine only, and a new token each start)",
+    )
     add(
         "--tls-cert", type=Path, metavar="FILE", help="certificate and chain, PEM; read again when it changes"
     )
     add("--tls-key", type=Path, metavar="FILE", help="its key, PEM")
-    add("-f", "--monitor", type=Path, action="append", metavar="FILE", help="monitors to know from the start")
+    add(
+        "-f",
+        "--monitor",
+        type=Path,
+        action="append",
+        metavar="FILE",
+        help="monitors, without a controller; read again",
+    )
     add("--profile", type=Path, metavar="FILE", help="the reference of the one monitor of -f")
     add("--evaluate-every", type=seconds, default=60.0, metavar="TIME", help="between two looks (1m)")
     limits = Limits()

@@ -12,14 +12,21 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from driftline.categories import MAX_LENGTH
+
 MOST_EVENTS: Final = 10_000
 """In one request."""
+
+MOST_WEIGHT: Final = 1e9
+"""Of a sampled row: sums of squares over all rows stay far from the ends of a double."""
 
 EventId = Annotated[str, Meta(min_length=1, max_length=512)]
 Name = Annotated[str, Meta(min_length=1, max_length=253)]
 Text = Annotated[str, Meta(max_length=1024)]
 Outcome = Annotated[str, Meta(max_length=256)] | float | bool
 """A class by its name, or a value; a boolean is the class `true` or `false`."""
+Feature = Annotated[str, Meta(min_length=1, max_length=253)]
+Category = Annotated[str, Meta(max_length=MAX_LENGTH)]
 UnixSeconds = Annotated[float, Meta(ge=0, le=253_402_300_799)]
 
 
@@ -38,15 +45,15 @@ class Prediction(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defau
     prediction: Outcome | None = None
     score: float | None = None
     """The positive class's probability, where the model gives one."""
-    weight: Annotated[float, Meta(gt=0)] = 1.0
-    """1 over the probability with which the sample chose it."""
+    weight: Annotated[float, Meta(ge=1, le=MOST_WEIGHT)] = 1.0
+    """1 over the probability with which the sample chose it, so never below 1."""
     version: Annotated[str, Meta(max_length=128)] = ""
     """The model's version that answered."""
     variant: Annotated[str, Meta(max_length=128)] = ""
     """Of an experiment, where there is one."""
-    segments: dict[str, str] = msgspec.field(default_factory=dict)
+    segments: dict[Feature, Category] = msgspec.field(default_factory=dict)
     """By feature: the row's value, for the features in `spec.schema.segments`."""
-    features: dict[str, str | float] = msgspec.field(default_factory=dict)
+    features: dict[Feature, Category | float] = msgspec.field(default_factory=dict)
     """The features that `spec.labels.features` names, and no others."""
 
 

@@ -20,7 +20,7 @@ from driftline.counting import count
 from driftline.diagnose import SEASON_SECONDS, diagnose
 from driftline.errors import DataError
 from driftline.grid import Grid
-from driftline.labels import Labels, LabelsBuilder, prediction_edges, score_edges
+from driftline.labels import Labels, LabelsBuilder, ScoreLabels, prediction_edges, score_edges
 from driftline.moments import Moments
 from driftline.multivariate import MULTIVARIATE, ComponentsBuilder, PrincipalComponents
 from driftline.pane import Axes, FeatureAxis, Limits, PaneCounts
@@ -301,7 +301,13 @@ def _labels(reference: ReferenceRows, plan: LabelPlan | None) -> Labels | None:
         segments = {name: batch.columns[name] for name in plan.segments}
         said = None if plan.said is None else _is_positive(batch.columns[plan.said], plan.positive)
         builder.add(_numbers(batch.columns[plan.predicted]), _label_values(batch, plan), segments, said)
-    return builder.build()
+    found = builder.build()
+    if isinstance(found, ScoreLabels) and not found.groups[0].positives.any():
+        raise DataError(
+            f"no label in {plan.label!r} is {plan.positive!r}, the positive class: name it "
+            "(schema.prediction.positive, or --positive)"
+        )
+    return found
 
 
 def _label_edges(reference: ReferenceRows, plan: LabelPlan) -> Floats:

@@ -76,6 +76,8 @@ def roles_of(arguments: argparse.Namespace, monitor: ModelMonitor | None) -> Rol
         index = prediction.positive
         named = isinstance(index, int) and index < len(prediction.classes)
         positive = prediction.classes[index] if named and isinstance(index, int) else str(index)
+    elif positive is None and prediction is not None and len(prediction.classes) == 2:
+        positive = prediction.classes[-1]
     return Roles(
         time=arguments.time_column,
         prediction=arguments.prediction_column or (prediction.name if prediction else None),

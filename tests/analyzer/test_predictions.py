@@ -315,3 +315,11 @@ class TestSpool:
         discard(spool.collect())
         assert list(tmp_path.iterdir()) == []
         assert spool.bytes == size
+
+
+def test_a_spools_file_name_isnt_believed(tmp_path: Path) -> None:
+    names = [f"{4:020d}-{rows}-2.json" for rows in (0, 501, 999_999_999_999)]
+    for name in (*names, f"{5:020d}-500-2.json"):
+        (tmp_path / name).write_bytes(b"{}")
+    spool = Spool(Room(), tmp_path)
+    assert (spool.found(), sorted(each.name for each in spool.collect())) == (500, sorted(names))

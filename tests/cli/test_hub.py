@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import subprocess
 import sys
 
 import pytest
@@ -24,11 +26,13 @@ def test_all_that_follows_is_the_hubs(monkeypatch: pytest.MonkeyPatch) -> None:
     class Became(BaseException):
         pass
 
-    def become(_: str, arguments: list[str]) -> None:
+    def become(_: str, arguments: list[str], environment: dict[str, str]) -> None:
+        assert environment["DRIFTLINE_PROGRAM"] == "driftline"
+        assert environment["DRIFTLINE_DATABASE"] == DATABASE
         became.append(arguments)
         raise Became
 
-    monkeypatch.setattr("os.execv", become)
+    monkeypatch.setattr("os.execve", become)
     monkeypatch.delenv("DRIFTLINE_DATABASE", raising=False)
     with pytest.raises(Became):
         main.main(["hub", "--listen", "127.0.0.1:0", "--help"])
@@ -40,4 +44,12 @@ def test_without_its_libraries_it_says_what_to_install(
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "sqlalchemy" else name)
     assert main.main(["hub"]) == 69
-    assert "pip install 'driftline[operator]'" in capsys.readouterr().err
+    assert "-m pip install -c constraints.txt -e '.[cli,operator]'" in capsys.readouterr().err
+
+
+def test_its_help_is_of_what_was_called() -> None:
+    command = [sys.executable, "-m", "driftline_cli.main", "hub", "--help"]
+    wide = {**os.environ, "COLUMNS": "300"}
+    said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60, env=wide).stdout
+    assert "usage: driftline hub [-h] [--database URL]" in said
+    assert "driftline-hub.db" in said

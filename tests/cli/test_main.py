@@ -42,6 +42,18 @@ def test_check_sums_up_a_good_monitor(capsys: pytest.CaptureFixture[str]) -> Non
     assert shown.err == ""
 
 
+def test_check_warns_where_nobody_says_which_class_is_positive(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    full = (EXAMPLES / "full.yaml").read_text()
+    bare = tmp_path / "bare.yaml"
+    bare.write_text(full.replace(', positive: "yes", classes: ["no", "yes"]', ""))
+    assert main(["check", str(EXAMPLES / "full.yaml"), str(bare)]) == 0
+    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  positive ")]
+    assert said[0] == "  positive    yes"
+    assert "warning: 1 or true, for schema.prediction has neither positive nor classes" in said[1]
+
+
 def test_check_sums_up_a_shadow_and_tells_its_problems(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -106,6 +106,23 @@ def test_times_order_the_rows_and_labels_are_counted(tmp_path: Path) -> None:
     assert read_profile([again]).hash == read_profile([profile]).hash
 
 
+def test_labels_that_never_name_the_positive_class_are_refused(tmp_path: Path) -> None:
+    data = timed(tmp_path)
+    head, *lines = data.read_text().splitlines()
+    place = head.split(",").index("label")
+    named = []
+    for line in lines:
+        cells = line.split(",")
+        cells[place] = "yes" if float(cells[place]) else "no"
+        named.append(",".join(cells))
+    data.write_text("\n".join([head, *named]) + "\n")
+    options = ("--score-column", "score", "--label-column", "label")
+    run = driftline("profile", "build", data, "-o", tmp_path / "a", *options)
+    assert run.code == 65
+    assert "no label in 'label' is '1', the positive class" in run.err
+    assert driftline("profile", "build", data, "-o", tmp_path / "a", *options, "--positive", "yes").code == 0
+
+
 def test_labels_without_a_score_are_refused(tmp_path: Path) -> None:
     run = driftline("profile", "build", timed(tmp_path), "-o", tmp_path / "a", "--label-column", "label")
     assert run.code == 65

@@ -13,10 +13,11 @@ from driftline.performance import from_rows
 from driftline.performance.aggregates import FeedbackCounts, MeanSums, RegressionSums
 from driftline.performance.bins import ScoreBins
 from driftline.performance.lag import LagCounts
-from driftline_operator.hub.aggregates import By, Cell, Window, open_window, outcomes, sums
+from driftline_operator.hub.aggregates import By, Cell, Classes, Window, open_window, outcomes, sums
 
 from tests.support.hubs import NOW, Store
 
+YES = Classes.of("yes")
 ROWS = 600
 HOUR = 3600.0
 
@@ -117,7 +118,7 @@ def test_binary(store: Store, multiple: bool, age: float | None, segment: str | 
     store.predict(*rows.predictions)
     truth = known_at(rows, age)
     with looked(store, bins) as window:
-        found = sums.binary(window, "yes", By(segment=segment, age=age))
+        found = sums.binary(window, YES, By(segment=segment, age=age))
     expected = dict(cells(rows, segment is not None))
     assert found.keys() == expected.keys()
     for cell, members in expected.items():
@@ -146,8 +147,7 @@ def test_corrections_count_from_their_time_on(store: Store) -> None:
     store.label(*rows.labels)
     with looked(store, ScoreBins.default()) as window:
         found = [
-            sum(each.rows for each in sums.binary(window, "yes", By(age=age)).values())
-            for age in (HOUR, None)
+            sum(each.rows for each in sums.binary(window, YES, By(age=age)).values()) for age in (HOUR, None)
         ]
     assert found == [len(known_at(rows, HOUR)), len(known_at(rows, None))]
 
@@ -158,7 +158,7 @@ def test_multiclass(store: Store, multiple: bool) -> None:
     store.label(*rows.labels)
     truth = known_at(rows, None)
     with looked(store, ScoreBins.default()) as window:
-        found = sums.multiclass(window, By())
+        found = sums.multiclass(window, Classes(), By())
     for cell, members in cells(rows, segment=False):
         own = [each for each in members if each.id in truth and each.prediction is not None]
         wanted = from_rows.multiclass_sums(
@@ -178,14 +178,14 @@ def test_regression(store: Store, multiple: bool) -> None:
     store.label(*rows.labels)
     truth = known_at(rows, HOUR)
     with looked(store, ScoreBins(np.array([15.0, 20.0, 25.0])), "regression") as window:
-        found = sums.regression(window, By(age=HOUR), shift=20.0)
-        counts = sums.predicted(window, By(), None)
+        found = sums.regression(window, By(age=HOUR))
+        counts = sums.predicted(window, By(), Classes())
     for cell, members in cells(rows, segment=False):
         own = [each for each in members if each.id in truth]
         wanted = from_rows.regression_sums(
             np.array([truth[row.id] for row in own]),
             column(own, "prediction"),
-            20.0,
+            found[cell].labels.shift,
             column(own, "sequence").astype(np.int64),
         )
         same_regression(found[cell], wanted)
@@ -210,9 +210,9 @@ def test_errors_by_time_add_up_to_the_whole(store: Store, multiple: bool) -> Non
     store.predict(*rows.predictions)
     store.label(*rows.labels)
     with looked(store, ScoreBins.default()) as window:
-        buckets = sums.error_buckets(window, By(bucket=HOUR / 4), "yes")
-        by_name = sums.error_buckets(window, By(bucket=HOUR / 4))
-        whole = sums.binary(window, "yes", By())
+        buckets = sums.error_buckets(window, By(bucket=HOUR / 4), YES)
+        by_name = sums.error_buckets(window, By(bucket=HOUR / 4), Classes())
+        whole = sums.binary(window, YES, By())
     assert buckets == by_name  # two classes: wrong is wrong
     for cell, found in buckets.items():
         assert [each.start for each in found] == [NOW + n * HOUR / 4 for n in range(4)]
@@ -228,7 +228,7 @@ def test_coverage_and_lag(store: Store) -> None:
     with looked(store, bins) as window:
         coverage = outcomes.coverage(window, By(age=HOUR))
         lags = outcomes.lags(window, By())
-        counts = sums.predicted(window, By(), "yes")
+        counts = sums.predicted(window, By(), YES)
     truth = known_at(rows, HOUR)
     for cell, own in cells(rows, segment=False):
         labelled = np.array([row.id in truth for row in own])
@@ -255,7 +255,7 @@ def test_the_newest_prediction_of_an_id_within_the_window_counts(store: Store) -
     )
     store.label(Label(id="a", label="yes", at=NOW - 100))
     with looked(store, ScoreBins.default()) as window:
-        (found,) = sums.binary(window, "yes", By()).values()
+        (found,) = sums.binary(window, YES, By()).values()
     assert found.confusion().tolist() == [[0, 0], [0, 1]]
 
 
@@ -279,11 +279,3 @@ def test_feedback_and_kpis_by_variant(store: Store) -> None:
     assert kpis[Cell("", "a")].values == MeanSums(2, 3, 12.0, 25 + 49, 2 * 5 + 7, 5)
     assert (kpis[Cell("", "a")].converted, kpis[Cell("", "a")].predictions) == (2, 5)
     assert (kpis[Cell("", "b")].converted, kpis[Cell("", "b")].predictions) == (0, 5)
-
-
-def test_only_predictions_that_have_reached_the_age(store: Store) -> None:
-    rows = some("classification", multiple=False)
-    store.predict(*rows.predictions)
-    with looked(store, ScoreBins.default()) as window:
-        found = outcomes.coverage(window, By(before=NOW + HOUR / 2))
-    assert sum(int(each.labelled.sum() + each.unlabelled.sum()) for each in found.values()) == ROWS / 2

@@ -8,69 +8,23 @@ import gzip
 import io
 import json
 import threading
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
-from aiohttp import ClientResponse
-from aiohttp.test_utils import TestClient, TestServer
-from driftline_operator.hub.api import application
+import sqlalchemy as sa
+from driftline_operator.hub import intake, registry
 from driftline_operator.hub.database import Database
 from driftline_operator.hub.hub import Hub
 from driftline_operator.hub.limits import Limits
-from driftline_operator.hub.tokens import Grant, Scope, TokenFile, sha256_of
-from prometheus_client import CollectorRegistry, generate_latest
+from driftline_operator.hub.refusal import Refusal
+from driftline_operator.hub.tokens import Grant, TokenFile, sha256_of
+from prometheus_client import generate_latest
 from pyarrow import parquet
 
+from tests.support.hub_api import ALL, CENSUS, Api
 from tests.support.hubs import NOW, document
-
-ALL: tuple[Scope, ...] = ("admin", "intake", "label", "read")
-GRANTS = [
-    Grant(sha256=sha256_of("all"), namespace="*", scopes=ALL),
-    Grant(sha256=sha256_of("ml"), namespace="ml", scopes=ALL),
-    Grant(sha256=sha256_of("other"), namespace="other", scopes=ALL),
-    Grant(sha256=sha256_of("nothing-but-labels"), namespace="ml", scopes=("label",)),
-]
-
-
-class Api:
-    """A client of a hub that is served from here."""
-
-    def __init__(self, hub: Hub, client: TestClient[Any, Any], series: CollectorRegistry) -> None:
-        self.hub, self.client, self.series = hub, client, series
-
-    async def ask(self, method: str, path: str, token: str = "all", **fields: Any) -> ClientResponse:
-        headers = {"Authorization": f"Bearer {token}", **fields.pop("headers", {})}
-        return await self.client.request(method, path, headers=headers, **fields)
-
-    async def answer(self, method: str, path: str, status: int = 200, **fields: Any) -> Any:
-        response = await self.ask(method, path, **fields)
-        assert response.status == status, await response.text()
-        return await response.json()
-
-    async def label(self, body: bytes | str, kind: str, status: int = 200, **query: Any) -> Any:
-        fields = {"data": body, "headers": {"Content-Type": kind}}
-        return await self.answer("POST", "/v1/labels", status, params=CENSUS | query, **fields)
-
-
-CENSUS = {"namespace": "ml", "monitor": "census"}
-
-
-@pytest.fixture
-async def api(database: Database) -> AsyncIterator[Api]:
-    tokens = TokenFile(None)
-    for grant in GRANTS:
-        tokens.give(grant)
-    limits = Limits(body=100_000, upload=200_000, upload_rows=50)
-    hub, series = Hub(database, tokens, limits, clock=lambda: NOW), CollectorRegistry()
-    await hub.refresh()
-    async with TestClient(TestServer(application(hub, series))) as client:
-        found = Api(hub, client, series)
-        await found.answer("PUT", "/v1/monitors/ml/census", json={"document": document()})
-        yield found
-    hub.close()
 
 
 def envelope(*predictions: dict[str, Any], **fields: Any) -> dict[str, Any]:
@@ -152,7 +106,6 @@ async def test_files_of_labels(api: Api) -> None:
     ("text", "field", "value"),
     [
         ("who,what\n1,yes\n,no\n", "row 2, column who", ""),
-        ("who,what\n1,\n", "row 1, column what", ""),
         ("who\n1\n", "what", "what"),
         ("who,what,what\n1,2,3\n", "what", "what"),
         ("who,what\n1,yes\n2\n", None, None),
@@ -260,8 +213,9 @@ async def test_scopes_and_namespaces(api: Api) -> None:
         ("GET", "/v1/panes/ml/census"),
         ("POST", "/v1/panes/ml/census"),
     ):
+        query = {} if path.endswith("/ml/census") else CENSUS
         for token in ("other", "nothing-but-labels"):
-            response = await api.ask(method, path, token, params=CENSUS, json={"document": document()})
+            response = await api.ask(method, path, token, params=query, json={"document": document()})
             assert response.status == 403, (method, path, token)
     label = {"id": "a", "label": "x"}
     assert (
@@ -363,3 +317,46 @@ def test_the_hash_of_nothing_opens_nothing() -> None:
     for header in ("", "Bearer", "Bearer ", "Bearer  "):
         with pytest.raises(Refusal):
             find(header, [empty])
+
+
+async def test_a_monitor_told_to_another_replica_is_known_at_once(api: Api, url: str) -> None:
+    """However many ask at once, and just after a look for something else."""
+    database = Database(url)
+    other = Hub(database, api.hub.tokens, Limits(), clock=lambda: NOW)
+    await other.refresh()
+    with pytest.raises(Refusal, match="no such monitor"):
+        await other.known("ml", "later")
+    await api.answer("PUT", "/v1/monitors/ml/later", json={"document": document("later")})
+    found = await asyncio.gather(*(other.known("ml", "later") for _ in range(20)))
+    assert {each.name for each in found} == {("ml", "later")}
+    other.close()
+
+
+async def test_what_cant_be_looked_up_is_not_unknown(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*_: object) -> int:
+        raise sa.exc.OperationalError("", {}, Exception("away"))
+
+    monkeypatch.setattr(registry, "revision", away)
+    for asked in (api.hub.known("ml", "later"), api.hub.grant("Bearer later")):
+        with pytest.raises(Refusal) as refusal:
+            await asked
+        assert refusal.value.status == 503
+
+
+async def test_a_hub_whose_database_takes_nothing_isnt_ready(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Full(Exception):
+        sqlstate, sqlite_errorname = "53100", "SQLITE_FULL"
+
+    def full(*_: object) -> int:
+        raise sa.exc.OperationalError("", {}, Full())
+
+    with monkeypatch.context() as patched:
+        patched.setattr(intake, "add_labels", full)
+        patched.setattr(registry, "rise", full)
+        await api.label('{"id": "a", "label": "x"}', "application/json", 503)
+        await api.hub.refresh()
+        assert (await api.client.get("/readyz")).status == 503
+    await api.hub.refresh()
+    assert (await api.client.get("/readyz")).status == 200

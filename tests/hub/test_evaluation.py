@@ -8,13 +8,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sqlalchemy as sa
 from driftline.events import Feedback, Kpi, Label, Prediction
 from driftline.labels import LabelsBuilder, score_edges
+from driftline.performance.fairness import Fairness
 from driftline.performance.report import HubReport, State
 from driftline.profile_codec import encode_profile, sealed
-from driftline_operator.hub import registry
+from driftline.spec import ModelMonitor
+from driftline_operator.hub import registry, schema
 from driftline_operator.hub.database import Database
 from driftline_operator.hub.evaluation import store as kept
+from driftline_operator.hub.evaluation.evaluate import MOST_LEFT_OUT, _segment
+from driftline_operator.hub.evaluation.evaluate import evaluate as evaluating
 from driftline_operator.hub.evaluation.series import HubSeries, samples
 from driftline_operator.hub.evaluation.turns import Turns
 from prometheus_client import CollectorRegistry, generate_latest
@@ -122,7 +127,7 @@ def test_late_labels_restate_a_window_at_the_age_at_which_they_were_known(store:
 def evaluated_again(store: Store, now: float) -> HubReport:
     """At another time, whatever was evaluated before."""
     with store.database.writing() as connection:
-        kept.keep(connection, store.known.id, HubReport("ml", "census", "census", 0.0), 0.0)
+        connection.execute(sa.update(schema.evaluations).values(due=0.0))
     return evaluated(store, now)
 
 
@@ -159,7 +164,8 @@ def test_too_few_labels_are_said(store: Store) -> None:
 
 
 def test_groups_are_compared_and_small_ones_named(store: Store) -> None:
-    unfair = {"minGroup": 100, "thresholds": {"demographicParityDifference": 0.1}}
+    once = {"windows": 1, "of": 1}
+    unfair = {"minGroup": 100, "thresholds": {"demographicParityDifference": 0.1}, "sustain": once}
     told(store, fairness=unfair, performance={"window": "1h", "age": "1h"})
     start = NOW // HOUR * HOUR
     predictions, labels = [], []
@@ -270,3 +276,66 @@ def test_every_series_is_in_the_table_and_cut_at_the_monitors_limit(store: Store
     exposed = [line for line in text.splitlines() if not line.startswith("#")]
     assert len(exposed) == 20 + 1  # and the cut itself
     assert 'modelmonitor_performance_state{age="1h"' in text
+
+
+def test_one_monitor_that_cant_be_evaluated_doesnt_stop_the_others(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told(store)
+    other = Store(store.database, "other")
+    broken: list[Any] = []
+
+    def evaluate(monitor: ModelMonitor, *given: Any) -> HubReport:
+        if monitor.metadata.name == "census":
+            raise ZeroDivisionError
+        return evaluating(monitor, *given)
+
+    monkeypatch.setattr("driftline_operator.hub.evaluation.turns.evaluate", evaluate)
+    turns = Turns(store.database, 60.0, Clock(NOW), failed=broken.append)
+    assert turns.turn({each.known.name: each.known for each in (store, other)}) == 1
+    assert (list(turns.reports), broken) == ([("ml", "other")], [("ml", "census")])
+
+
+def test_reports_are_seen_in_the_order_of_their_commits(store: Store, url: str) -> None:
+    """`at` is when an evaluation began: a slow one would be missed by who has seen a later one."""
+    slow, quick = Store(store.database, "slow"), Store(store.database, "quick")
+    until = NOW + 300.0
+    with store.database.writing() as connection:
+        for each in (slow, quick):
+            assert kept.claim(connection, each.monitor, NOW, until)
+        assert kept.keep(connection, quick.monitor, HubReport("ml", "quick", "m", NOW + 5), until, NOW + 60)
+    with store.database.reading() as connection:
+        first = kept.newer(connection, 0)
+    with store.database.writing() as connection:
+        assert kept.keep(connection, slow.monitor, HubReport("ml", "slow", "m", NOW), until, NOW + 60)
+    with store.database.reading() as connection:
+        second = kept.newer(connection, first.revision)
+        assert kept.newer(connection, second.revision) == kept.News([], second.revision)
+    assert [[each.monitor for each in found.reports] for found in (first, second)] == [["quick"], ["slow"]]
+
+
+def test_a_claim_that_has_ended_keeps_nothing(store: Store) -> None:
+    report = HubReport("ml", "census", "m", NOW)
+    with store.database.writing() as connection:
+        assert kept.claim(connection, store.monitor, NOW, NOW + 300)
+        assert not kept.claim(connection, store.monitor, NOW + 299, NOW + 599)
+        assert kept.claim(connection, store.monitor, NOW + 300, NOW + 600)
+        assert not kept.keep(connection, store.monitor, report, NOW + 300, NOW + 360)
+        assert kept.read(connection, store.monitor) is None
+        assert kept.keep(connection, store.monitor, report, NOW + 600, NOW + 660)
+
+
+def test_a_report_says_when_the_next_is_due(store: Store) -> None:
+    told(store)
+    ticks = iter([0.0, 100.0, 100.0, 200.0])
+    turns = Turns(store.database, 60.0, Clock(NOW), timer=lambda: next(ticks))
+    assert turns.turn({store.known.name: store.known}) == 1
+    assert turns.reports[store.known.name].due == NOW + 10 * 100.0
+
+
+def test_groups_too_small_to_compare_are_counted_and_the_largest_named() -> None:
+    """Twenty thousand names would be more than the controller reads."""
+    small = {f"group-{n:05}": n % 30 for n in range(20_000)}
+    said = _segment(Fairness({}, {}, small, None))
+    assert (len(said.left_out), set(said.left_out.values())) == (MOST_LEFT_OUT, {29})
+    assert said.left_out_groups == 20_000

@@ -167,3 +167,19 @@ def test_segments_beyond_the_limit_are_one(store: Store, monkeypatch: pytest.Mon
 def test_rows_are_made_without_the_database(store: Store) -> None:
     rows = intake.label_rows(store.known, [Label(id="b", label="x"), Label(id="a", label="x", at=3.0)], NOW)
     assert [(row["id"], row["at"], row["given"]) for row in rows] == [("a", 3.0, True), ("b", NOW, False)]
+
+
+def test_what_is_acknowledged_is_stored(store: Store) -> None:
+    """Two predictions of one key would be one row: the second isn't taken in silence."""
+    with pytest.raises(Refusal, match="sequence of its own") as refusal:
+        store.predict(Prediction(id="a", at=NOW), Prediction(id="b", at=NOW))
+    assert (refusal.value.status, refusal.value.field) == (400, "predictions[1].id")
+    assert store.predict(Prediction(id="a", at=NOW), Prediction(id="c", at=NOW, row=1)) == 2
+    for again in ((0, 0), (0, 1)):
+        with pytest.raises(Refusal, match="sequence of its own") as refusal:
+            store.predict(Prediction(id="new", at=NOW, sequence=9), Prediction(id="b", at=NOW, row=again[1]))
+        assert (refusal.value.status, refusal.value.value) == (409, "b")
+    assert not found(store, "b")
+    assert not found(store, "new")  # all or nothing
+    assert store.predict(*(Prediction(id=f"{n}", at=NOW, sequence=n) for n in range(10, 700))) == 690
+    assert store.predict(*(Prediction(id=f"{n}", at=NOW, sequence=n) for n in range(10, 700))) == 0

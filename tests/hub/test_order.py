@@ -10,7 +10,7 @@ import pytest
 from driftline.events import Feedback, Kpi, Label, Prediction
 from driftline.performance.bins import ScoreBins
 from driftline_operator.hub import schema
-from driftline_operator.hub.aggregates import By, open_window, outcomes, sums
+from driftline_operator.hub.aggregates import By, Classes, open_window, outcomes, sums
 from driftline_operator.hub.database import Database
 from driftline_operator.hub.migrate import migrate
 from hypothesis import HealthCheck, given, settings
@@ -19,6 +19,7 @@ from sqlalchemy import delete
 
 from tests.support.hubs import NOW, Store
 
+YES = Classes.of("yes")
 IDS = "abcd"
 AT = st.integers(0, 5).map(lambda n: NOW + 10.0 * n)
 NEW = itertools.count()
@@ -62,10 +63,10 @@ def added_up(store: Store) -> list[Any]:
         store.database.reading() as connection,
         open_window(connection, store.monitor, NOW, NOW + 100, ScoreBins.default(), numeric=False) as window,
     ):
-        binary = [sums.binary(window, "yes", By(age=age)) for age in (None, 0.0, 10.0, 30.0)]
+        binary = [sums.binary(window, YES, By(age=age)) for age in (None, 0.0, 10.0, 30.0)]
         return [
             [{cell: (each.counts.tolist(), each.errors) for cell, each in found.items()} for found in binary],
-            sums.error_buckets(window, By(bucket=20.0), "yes"),
+            sums.error_buckets(window, By(bucket=20.0), YES),
             {cell: each.counts.tolist() for cell, each in outcomes.lags(window, By()).items()},
             {cell: each.labelled.tolist() for cell, each in outcomes.coverage(window, By(age=10.0)).items()},
             outcomes.feedback(window, By()),

@@ -125,3 +125,16 @@ async def test_settings_that_cant_be(tmp_path: Path, fields: dict[str, Any], sai
     }
     with pytest.raises((ValueError, OSError), match=said):
         await run(HubSettings(**plain | fields))
+
+
+def test_changed_monitor_files_are_read_again_and_broken_ones_not(tmp_path: Path) -> None:
+    file = tmp_path / "monitor.yaml"
+    file.write_text(MONITOR)
+    with started(tmp_path, "-f", str(file)) as hub:
+        eventually(lambda: hub.get("/v1/monitors/ml/census") is not None, 60)
+        eventually(lambda: hub.get("/v1/monitors/ml/census")[0] == 200, 60)
+        file.write_text("kind: [")
+        eventually(lambda: "is not used" in hub.log.read_text(), 30)
+        assert hub.get("/v1/monitors/ml/census")[0] == 200
+        file.write_text(MONITOR.replace("name: census, namespace", "name: other, namespace"))
+        eventually(lambda: hub.get("/v1/monitors/ml/other")[0] == 200, 30)

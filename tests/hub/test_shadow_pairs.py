@@ -8,15 +8,15 @@ from driftline.events import Label, Prediction
 from driftline.performance.bins import ScoreBins
 from driftline.shadow.performance import Labelled, of_classes, of_numbers, of_scores
 from driftline.shadow.runtime import ShadowId
-from driftline_operator.hub.aggregates import By, open_window, sums
+from driftline_operator.hub.aggregates import By, Classes, open_window, sums
 from driftline_operator.hub.aggregates.pairs import labelled
 from driftline_operator.hub.database import Database
 
-from tests.hub.test_api import CENSUS, Api, api, envelope, one
+from tests.hub.test_api import envelope, one
+from tests.support.hub_api import CENSUS, Api
 from tests.support.hubs import NOW, Store
 
-__all__ = ["api"]
-
+YES = Classes.of("yes")
 SHADOW = ShadowId(uid="0f1e-2d3c", name="next", generation=2)
 ROWS = 1_500
 
@@ -81,7 +81,7 @@ def test_the_models_own_performance_knows_nothing_of_it(store: Store) -> None:
         store.database.reading() as connection,
         open_window(connection, store.monitor, NOW, NOW + ROWS, bins, numeric=False) as window,
     ):
-        (found,) = sums.binary(window, "yes", By()).values()
+        (found,) = sums.binary(window, YES, By()).values()
     assert found.counts.sum() == 1_000
     chosen = np.arange(ROWS) % 3 > 0
     right = int(((live > 0.5) == truth)[chosen].sum())

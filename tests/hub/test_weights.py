@@ -10,8 +10,9 @@ from driftline.events import Kpi, Label, Prediction
 from driftline.performance.aggregates import MulticlassSums
 from driftline.performance.bins import ScoreBins
 from driftline.performance.intervals import mean_estimate
-from driftline_operator.hub.aggregates import By, Measure, measured, open_window, outcomes
+from driftline_operator.hub.aggregates import By, Classes, Measure, measured, open_window, outcomes
 from driftline_operator.hub.aggregates.measure import Sums
+from driftline_operator.hub.database import Database
 from driftline_operator.hub.evaluation import figures
 from driftline_operator.hub.evaluation.sums import Part
 from sklearn.metrics import (
@@ -21,6 +22,7 @@ from sklearn.metrics import (
     f1_score,
     log_loss,
     mean_absolute_error,
+    ndcg_score,
     r2_score,
     roc_auc_score,
     root_mean_squared_error,
@@ -49,7 +51,7 @@ def found(store: Store, kind: str, positive: str | None = None) -> Sums:
             connection, store.monitor, NOW, NOW + HOUR, bins, numeric=kind != "classification"
         ) as window,
     ):
-        (only,) = measured(window, Measure(kind, positive, 10), By()).values()  # type: ignore[arg-type]
+        (only,) = measured(window, Measure(kind, Classes.of(positive), 10), By()).values()  # type: ignore[arg-type]
     return only
 
 
@@ -134,3 +136,32 @@ def test_one_weight_for_all_changes_no_share_and_all_sums(store: Store) -> None:
     assert (said.mean.low, said.mean.high) == pytest.approx((plain.low, plain.high))
     assert said.rate.low is not None
     assert said.rate.low < 0.31  # as of 100 predictions, not of 1,000
+
+
+def test_lists(database: Database) -> None:
+    """A list counts by its request's weight: every second one stands for ten."""
+    store = Store(database, kind="ranking")
+    rng = np.random.default_rng(6)
+    scores, grades = rng.normal(size=(60, 5)), rng.integers(0, 3, size=(60, 5))
+    grades[:, 0] = 2
+    scores[::2, 0] += 2.0  # those of weight 1 are the better ones
+    weights = np.where(np.arange(60) % 2, 10.0, 1.0)
+    predictions, labels = [], []
+    for n, row in ((n, row) for n in range(60) for row in range(5)):
+        predictions.append(
+            Prediction(
+                id=f"{n}/{row}",
+                at=NOW + n,
+                sequence=n,
+                row=row,
+                prediction=float(scores[n, row]),
+                weight=float(weights[n]),
+            )
+        )
+        labels.append(Label(id=f"{n}/{row}", label=float(grades[n, row]), at=NOW + n + 5))
+    store.predict(*predictions)
+    store.label(*labels)
+    ndcg = np.array([ndcg_score(grades[n : n + 1], scores[n : n + 1]) for n in range(60)])
+    value = figures.measured(found(store, "ranking"))["ndcg"].value
+    assert value == pytest.approx(np.average(ndcg, weights=weights), abs=1e-12)
+    assert abs(value - ndcg.mean()) > 0.01

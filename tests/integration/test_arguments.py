@@ -11,7 +11,9 @@ import pytest
 from driftline_operator.cluster.api import Api
 
 from tests.integration.test_controller import eventually, monitor
-from tests.integration.test_shadow import as_ana, may, policies_of_the_chart
+from tests.integration.test_shadow import as_ana, may, policies
+
+__all__ = ["policies"]  # a fixture
 
 Json = dict[str, Any]
 REFUSED = "needs the right to patch Deployments"
@@ -20,9 +22,8 @@ ENV: Json = {"mode": "PortSwap", "app": {"port": 8081, "env": "PORT"}}
 
 
 @pytest.fixture
-async def guarded(api: Api, namespace: str, kubectl: list[str]) -> str:
+async def guarded(api: Api, policies: None, namespace: str, kubectl: list[str]) -> str:
     """A namespace where ana may write monitors, and nothing else; the policy is in force."""
-    await policies_of_the_chart(api)
     may(kubectl, namespace, "monitors", "create,update,patch,get,delete", "modelmonitors.driftline.io")
 
     def refused() -> bool:

@@ -130,6 +130,7 @@ GOOD: dict[str, Callable[[Json], object]] = {
     ),
     "fairness": lambda spec: (
         spec["schema"].update(segments=["sex"]),
+        spec["schema"]["prediction"].update(positive="yes"),
         spec.update(labels={}, fairness={"thresholds": {"equalizedOddsDifference": 0.1}}),
     ),
     "kpis": lambda spec: spec.update(labels={}, kpis=[{"name": "revenue"}, {"name": "churn.rate"}]),
@@ -232,6 +233,15 @@ BAD: dict[str, Callable[[Json], object]] = {
         labels={}, performance={"concept": {"detector": "eddm"}}
     ),
     "fairness without groups": lambda spec: spec.update(labels={}, fairness={}),
+    "fairness of nobody knows which class": lambda spec: (
+        spec["schema"].update(segments=["sex"]),
+        spec["schema"]["prediction"].update(classes=["a", "b", "c"]),
+        spec.update(labels={}, fairness={}),
+    ),
+    "auc of three classes": lambda spec: (
+        spec["schema"]["prediction"].update(score="score", classes=["a", "b", "c"]),
+        thresholds({"metric": "auc", "min": 0.7})(spec),
+    ),
     "fairness of numbers": lambda spec: (
         spec["model"].update(type="regression"),
         spec["schema"].update(segments=["sex"]),

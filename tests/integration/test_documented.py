@@ -65,5 +65,5 @@ async def test_the_hub_is_installed_by_the_documented_commands(plane: ControlPla
     assert container["image"].startswith(MIRROR)  # what was set before is kept
     mounted = next(each for each in hub["spec"]["template"]["spec"]["volumes"] if each["name"] == "tokens")
     assert {"secret": {"name": "hub-users"}} in mounted["projected"]["sources"]
-    assert [each.namespace for each in TokenFile(tmp_path / "tokens.yaml").grants] == ["ml", "*"]
+    assert [each.namespace for each in TokenFile(tmp_path / "tokens.yaml").grants] == ["default", "*"]
     assert set(secret["data"]) == {"users.yaml"}

@@ -391,7 +391,8 @@ async def test_a_status_can_become_empty_again(api: Api, namespace: str, content
     made = await api.create(SHADOW_DEPLOYMENTS, namespace, shadow())
     kind = {"apiVersion": made["apiVersion"], "kind": made["kind"]}
     body = {**kind, "metadata": {"name": "v4", "namespace": namespace, "uid": made["metadata"]["uid"]}}
-    for status_ in (content, {"account": {"dropped": {}, "failed": {}}, "outputs": {}}, content):
+    empty: Json = {"account": {"dropped": {}, "failed": {}}, "outputs": {}}
+    for status_ in (content, empty, content):
         wanted = {**body, "status": status_}
         written = await api.apply(SHADOW_DEPLOYMENTS, namespace, wanted, subresource="status")
         for key in ("dropped", "failed"):
@@ -565,9 +566,9 @@ async def mirror_of(api: Api, namespace: str, generation: int) -> MirrorConfig |
     return found if found is not None and found.shadow.generation == generation else None
 
 
+@pytest.mark.usefixtures("policies")
 async def test_who_asks_must_be_allowed_to_do_it(api: Api, namespace: str, kubectl: list[str]) -> None:
     """The chart's policy, with a user who may write ShadowDeployments and nothing else."""
-    await policies_of_the_chart(api)
     may(kubectl, namespace, "shadows", "create,update,patch,get", "shadowdeployments.driftline.io")
     apply = ["create", "-f", "-"]
 
@@ -598,14 +599,19 @@ async def test_who_asks_must_be_allowed_to_do_it(api: Api, namespace: str, kubec
     await eventually(lambda: asyncio.to_thread(lambda: "patched" in as_ana(kubectl, namespace, by_itself)))
 
 
-async def policies_of_the_chart(api: Api) -> None:
-    """Its admission policies, for the whole control plane; they come into force a moment later."""
-    policies = [each for each in documents({}) if each["kind"].startswith("ValidatingAdmissionPolicy")]
+@pytest.fixture
+async def policies(api: Api) -> AsyncIterator[None]:
+    """The chart's admission policies, which come into force a moment later, and none for the next test."""
+    found = [each for each in documents({}) if each["kind"].startswith("ValidatingAdmissionPolicy")]
     if not await api.serves(POLICIES):
-        assert policies == []
+        assert found == []
         pytest.skip("this Kubernetes has no ValidatingAdmissionPolicy (1.30)")
-    for document in policies:
-        await api.apply(POLICIES if document["kind"] == POLICIES.kind else BINDINGS, None, document)
+    for each in found:
+        await api.apply(POLICIES if each["kind"] == POLICIES.kind else BINDINGS, None, each)
+    yield
+    for each in found:
+        resource = POLICIES if each["kind"] == POLICIES.kind else BINDINGS
+        await api.delete(resource, None, each["metadata"]["name"])
 
 
 def may(kubectl: list[str], namespace: str, name: str, verbs: str, resources: str) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from driftline.performance.aggregates import ScoreCounts
 from driftline.performance.binary import BinaryPerformance, binary_performance
 from driftline.performance.bins import ScoreBins
 from driftline.performance.calibration import recalibration, reliability
+from driftline.performance.curves import auc, average_precision
 from driftline.performance.estimate import Undefined
 from driftline.performance.from_rows import binary_sums
 from sklearn import metrics as sk
@@ -69,6 +71,18 @@ def test_the_auc_is_never_off_by_more_than_its_bound(case: str, edges: np.ndarra
     assert value is not None
     assert bound is not None
     assert abs(value - expected(case)["sklearn"]["roc_auc"]) <= bound + 1e-12
+
+
+def test_weights_below_one_row_are_no_missing_class() -> None:
+    """As `roc_auc_score` with the same weights: .6 of a positive row is not none."""
+    bins = ScoreBins(np.array([0.3, 0.6]))
+    counts = ScoreCounts(bins, np.array([40.5, 10.25, 0.7]), np.array([0.1, 0.2, 0.3]))
+    scores, labels = np.tile([0.1, 0.5, 0.9], 2), np.repeat([0, 1], 3)
+    weights = np.concatenate([counts.negatives, counts.positives])
+    wanted = sk.roc_auc_score(labels, scores, sample_weight=weights)
+    assert auc(counts).value == pytest.approx(wanted, abs=1e-12)
+    wanted = sk.average_precision_score(labels, scores, sample_weight=weights)
+    assert average_precision(counts).value == pytest.approx(wanted, abs=1e-12)
 
 
 def test_rare_positives_keep_their_auc() -> None:

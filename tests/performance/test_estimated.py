@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -242,3 +243,6 @@ def test_a_regressions_loss_follows_its_predictions() -> None:
     assert mae.high - mae.low < 0.15
     assert found["rmse"].value == pytest.approx(np.sqrt((errors**2).mean()), rel=0.03)
     assert found["rmse"].reason is Undefined.NO_MOMENTS
+    counts = prediction_counts(ScoreBins(reference.edges), window)
+    light = estimated_loss(replace(counts, counts=counts.counts * (0.6 / 4000)), reference)
+    assert light["mae"].value == pytest.approx(mae.value)  # however little the rows weigh together

@@ -9,8 +9,8 @@ import pytest
 from driftline.performance.aggregates import BinarySums
 from driftline.performance.bins import ScoreBins
 from driftline.performance.estimate import Undefined
-from driftline.performance.fairness import Fairness, fairness
-from driftline.performance.from_rows import binary_sums
+from driftline.performance.fairness import Fairness, GroupSums, fairness
+from driftline.performance.from_rows import binary_sums, prediction_counts
 from driftline.performance.rates import Rate, difference, ratio
 from scipy.stats.contingency import relative_risk
 
@@ -29,14 +29,48 @@ LACKING = [("l_ma_2017", "RAC1P"), ("l_ma_2018", "RAC1P")]
 """Cases with groups that have no positive, or no negative, label."""
 
 
-def groups(case: str, attribute: str) -> dict[str, BinarySums]:
+def groups(case: str, attribute: str) -> dict[str, GroupSums]:
     data = columns(case)
     labels, predicted = ints(data["y_true"]), ints(data["y_pred"])
     values = data[f"sensitive_{attribute}"]
     return {
-        str(value): binary_sums(BINS, labels[values == value], predicted[values == value])
+        str(value): GroupSums(binary_sums(BINS, labels[values == value], predicted[values == value]))
         for value in np.unique(values)
     }
+
+
+def labelled(of: GroupSums) -> BinarySums:
+    assert of.labelled is not None
+    return of.labelled
+
+
+def test_selection_is_of_all_rows_whoever_gets_a_label() -> None:
+    """Only those who were chosen show their outcome: labelled rows alone would say that all are chosen."""
+    said = {"a": np.arange(500) % 10 < 6, "b": np.arange(500) % 10 < 2}
+    held = {}
+    for name, chosen in said.items():
+        sums = binary_sums(BINS, np.ones(chosen.sum(), np.int64), np.ones(chosen.sum(), np.int64))
+        held[name] = GroupSums(sums, prediction_counts(BINS, np.full(500, np.nan), chosen.astype(np.int64)))
+    found = fairness(held)
+    assert found.metrics["demographic_parity_difference"].value == pytest.approx(0.4)
+    assert found.metrics["demographic_parity_difference_to_overall"].value == pytest.approx(0.2)
+    assert found.groups["b"].metrics["selection_rate"].value == pytest.approx(0.2)
+    assert found.groups["b"].spd.value == pytest.approx(-0.4)
+    assert found.metrics["equal_opportunity_difference"].value == 0.0  # of labelled rows
+    few = fairness(held | {"b": GroupSums(None, held["b"].said)})
+    assert few.metrics["demographic_parity_difference"].value == pytest.approx(0.4)
+    assert few.metrics["equal_opportunity_difference"].reason is Undefined.TOO_FEW_GROUPS
+
+
+def test_of_many_differences_each_must_be_clearer() -> None:
+    held = groups("l_ma_2016", "SEX")
+    one, twenty = fairness(held), fairness(held, comparisons=20)
+    name = "demographic_parity_difference"
+    assert value(one, name) == value(twenty, name)
+    low, lower = one.metrics[name].low, twenty.metrics[name].low
+    assert low is not None
+    assert lower is not None
+    assert lower < low
 
 
 def test_the_cases_are_here() -> None:
@@ -49,7 +83,7 @@ def test_all_measures_agree_with_fairlearn(case: str, attribute: str) -> None:
     held = groups(case, attribute)
     found = fairness(held, least_rows=1)
     # Fairlearn calls the rate of a group without positives (negatives) 0; we don't compare it by that rate.
-    rates = all(of.confusion().sum(axis=1).all() for of in held.values())
+    rates = all(labelled(of).confusion().sum(axis=1).all() for of in held.values())
     names = [name for name in found.metrics if rates or name.startswith("demographic_parity")]
     assert len(names) == (4 if (case, attribute) in LACKING else 12)
     for name in names:
@@ -110,7 +144,7 @@ def test_a_difference_that_is_not_there_is_rarely_found() -> None:
     rng = np.random.default_rng(4)
     found = 0
     for _ in range(200):
-        held = {str(k): binary_sums(BINS, *(rng.integers(0, 2, size=(2, 400)))) for k in range(6)}
+        held = {str(k): GroupSums(binary_sums(BINS, *rng.integers(0, 2, size=(2, 400)))) for k in range(6)}
         low = fairness(held).metrics["demographic_parity_difference"].low
         assert low is not None
         found += low > 0

@@ -86,6 +86,15 @@ def test_a_window_is_judged(threshold: Threshold, found: Estimate, state: State,
     assert (judged.state, judged.reason) == (state, reason)
 
 
+def test_a_window_needs_labels_not_each_of_its_metrics() -> None:
+    """3,000 labels of which 150 are positive, not one of them found."""
+    recall = Estimate(0.0, 0.0, 0.023, n=150)
+    judged = judge(Threshold("recall", minimum=0.5), recall, least_labels=200, labels=3000)
+    assert (judged.state, judged.reason) == (State.DEGRADED, Reason.BEYOND_LIMIT)
+    few = judge(Threshold("recall", minimum=0.5), recall, least_labels=200, labels=199)
+    assert (few.state, few.reason) == (State.INSUFFICIENT_DATA, Reason.INSUFFICIENT_LABELS)
+
+
 def test_a_relative_limit_needs_a_reference() -> None:
     relative = judge(Threshold("auc", drop=0.05), estimate(0.5))
     assert (relative.state, relative.reason) == (State.INSUFFICIENT_DATA, Reason.NO_REFERENCE)

@@ -11,8 +11,8 @@ from driftline.performance.aggregates import BinarySums, CoverageCounts
 from driftline.performance.binary import binary_performance
 from driftline.performance.estimate import Undefined
 from driftline.performance.from_rows import binary_sums, coverage_counts, prediction_counts
-from driftline.performance.lag import LagCounts, closed_at, coverage, lag_bin, watermark
-from driftline.performance.missing import label_probability, missingness, post_stratified, worst_case
+from driftline.performance.lag import LagCounts, coverage, lag_bin, watermark
+from driftline.performance.missing import missingness, post_stratified, worst_case
 from numpy.typing import NDArray
 
 from tests.support.labelled import reference_bins
@@ -117,19 +117,6 @@ def test_scores_with_and_without_labels_are_compared() -> None:
     )
 
 
-def test_the_probability_of_a_label_by_segment() -> None:
-    of = world()
-    bins = reference_bins(of.scores)
-    first = np.arange(len(of.scores)) < 5000
-    held = {
-        name: coverage_counts(bins, of.scores[rows], of.labelled[rows])
-        for name, rows in (("a", first), ("b", ~first))
-    }
-    found = label_probability(held)
-    assert found["a"].value == pytest.approx(of.labelled[first].mean())
-    assert found["b"].n == 15_000
-
-
 def test_strata_without_labels_make_it_unsupported() -> None:
     of = world()
     of.labelled = of.labelled & (of.scores > 0.3)
@@ -181,8 +168,6 @@ def test_lags_are_counted_and_give_the_watermark() -> None:
     assert (lag_bin(1.0), lag_bin(1.01), lag_bin(1e12)) == (0, 1, 97)
 
 
-def test_a_bucket_counts_at_an_age_once_all_of_it_is_that_old() -> None:
-    assert closed_at(1000.0, 3600.0, 4600.0)
-    assert not closed_at(1000.0, 3600.0, 4599.0)
+def test_coverage_is_a_share_of_predictions() -> None:
     assert coverage(3, 4).value == 0.75
     assert coverage(0, 0).reason is Undefined.NO_ROWS

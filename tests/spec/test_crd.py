@@ -162,6 +162,8 @@ def test_what_a_schema_cannot_say_is_a_rule() -> None:
         "maxDrop and maxRise need a reference with labels: a captured one has none",
         "performance.age must be one of labels.ages",
         "labels.features must name features",
+        "performance.thresholds.metric needs schema.prediction.positive: one class has the score",
+        "fairness needs schema.prediction.positive, or two classes",
         "fairness needs model.type classification",
         "fairness needs schema.segments: the features whose values are the groups",
     ]

@@ -233,6 +233,22 @@ def judged(*thresholds: PerformanceThreshold, **fields: Any) -> ModelMonitor:
             "fairness: needs schema.segments: the features whose values are the groups",
         ),
         (
+            lambda: monitor(
+                features=[categorical("sex")], segments=["sex"], labels=Labels(), fairness=Fairness()
+            ),
+            "fairness: needs schema.prediction.positive, or two classes: which answer is the good one",
+        ),
+        (
+            lambda: judged(
+                PerformanceThreshold(metric="auc", min=0.7),
+                prediction=Prediction(name="outcome", score="score", classes=("a", "b", "c")),
+            ),
+            (
+                "performance.thresholds[0].metric: needs schema.prediction.positive ('auc'): "
+                "one class has the score"
+            ),
+        ),
+        (
             lambda: monitor(labels=Labels(), kpis=(Kpi(name="a"), Kpi(name="a"))),
             "kpis[1].name: is there twice ('a')",
         ),

@@ -34,6 +34,7 @@ def monitor(
     endpoint: Endpoint | None = None,
     segments: Sequence[str] = (),
     version: str = "",
+    prediction: Prediction | None = None,
     **fields: Any,
 ) -> ModelMonitor:
     spec = MonitorSpec(
@@ -41,7 +42,9 @@ def monitor(
         endpoint=endpoint or Endpoint(port=8080),
         model=Model(name="census", version=version, type="classification"),
         schema=Schema(
-            features=tuple(features), prediction=Prediction(name="employed"), segments=tuple(segments)
+            features=tuple(features),
+            prediction=prediction or Prediction(name="employed"),
+            segments=tuple(segments),
         ),
         **fields,
     )

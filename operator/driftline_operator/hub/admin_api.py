@@ -18,7 +18,8 @@ async def put_monitor(hub: Hub, request: web.Request, grant: Grant) -> Changed:
     """Keep a monitor, its reference and the hash of its sidecars' token."""
     namespace, name = request.match_info["namespace"], request.match_info["monitor"]
     grant.check("admin", namespace)
-    told = bodies.one(await read_body(request, hub.limits.body), MonitorTold)
+    body = await read_body(hub, request, hub.limits.body)
+    told = await hub.decode(lambda: bodies.one(body, MonitorTold))
     now = hub.clock()
 
     def work() -> bool:
@@ -62,7 +63,8 @@ async def delete_monitor(hub: Hub, request: web.Request, grant: Grant) -> Change
 async def post_panes(hub: Hub, request: web.Request, grant: Grant) -> Accepted:
     """Keep panes; sent again they change nothing."""
     known = await monitor_of(hub, request, grant, "admin")
-    sent = bodies.one(await read_body(request, hub.limits.upload), Panes).panes
+    body = await read_body(hub, request, hub.limits.upload)
+    sent = (await hub.decode(lambda: bodies.one(body, Panes))).panes
     now = hub.clock()
     new = await hub.take(lambda: hub.write(lambda each: panes.add(each, known.id, sent, now)))
     return Accepted(accepted=len(sent), new=new)

@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from driftline_operator.hub.hub import Hub
 from driftline_operator.hub.openapi import document
 from driftline_operator.hub.refusal import Refusal
+from driftline_operator.hub.requests import check_query, give_back
 from driftline_operator.hub.routes import ROUTES, Route
 
 _log = logging.getLogger(__name__)
@@ -58,7 +59,7 @@ class Series:
 def application(hub: Hub, registry: CollectorRegistry) -> web.Application:
     """The routes over one hub."""
     series = Series(registry)
-    app = web.Application(middlewares=[_unknown])
+    app = web.Application(middlewares=[_unknown], handler_args={"auto_decompress": False})
     for route in ROUTES:
         path = _ANYTHING.get(route.path, route.path)
         app.router.add_route(route.method, path, _answering(hub, route, series))
@@ -70,11 +71,13 @@ def application(hub: Hub, registry: CollectorRegistry) -> web.Application:
 
 def _answering(hub: Hub, route: Route, series: Series) -> Answer:
     operation = route.handler.__name__
+    names = frozenset(each.name for each in route.query)
 
     async def answer(request: web.Request) -> web.Response:
         began = time.perf_counter()
         try:
             grant = await hub.grant(request.headers.get("Authorization", ""))
+            check_query(request, names)
             found = await route.handler(hub, request, grant)
             response = _json(found)
             new = getattr(found, "new", None)
@@ -86,6 +89,8 @@ def _answering(hub: Hub, route: Route, series: Series) -> Answer:
         except Exception:  # noqa: BLE001 - the client gets an answer, the log the rest
             _log.exception("%s %s failed", route.method, route.path)
             response = refused(Refusal(500, "this is a fault of the hub; its log says more"))
+        finally:
+            give_back(hub, request)
         series.requests.labels(operation, str(response.status)).inc()
         series.seconds.labels(operation).observe(time.perf_counter() - began)
         return response

@@ -1,27 +1,23 @@
-"""Requests' bodies into events: JSON (one, a list), NDJSON, and files of labels as CSV or Parquet.
+"""Requests' bodies into events: JSON (one, a list) and NDJSON. Of files of labels: `label_files`.
 
 All of it or nothing: what can't be taken raises Refusal, which names the field and its value.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import re
-from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
-from math import isfinite
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
-from driftline.events import MOST_EVENTS, Label
+from driftline.events import MOST_EVENTS
 
 from driftline_operator.hub.refusal import Refusal
 
 JSON: Final = "application/json"
 NDJSON: Final = ("application/x-ndjson", "application/ndjson", "application/jsonlines")
-CSV: Final = "text/csv"
-PARQUET: Final = "application/vnd.apache.parquet"
+_MOST_SHOWN: Final = 1 << 16
+"""Bytes of a document that is decoded once more to show what is wrong in it."""
+_BAD: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 _T = TypeVar("_T")
 _PATH = re.compile(r" - at `\$(.*)`$")
@@ -34,7 +30,7 @@ def one(body: bytes, kind: type[_T]) -> _T:
         found = msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
         raise _refused(error, body, "") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _BAD as error:
         raise Refusal(400, f"the body is no JSON: {error}") from error
     _check_text(body)
     return found
@@ -49,9 +45,13 @@ def several(body: bytes, content_type: str, kind: type[_T], name: str) -> list[_
     else:
         raise Refusal(415, f"must be {JSON} or {NDJSON[0]}", field="Content-Type", value=content_type)
     if len(events) > MOST_EVENTS:
-        raise Refusal(413, f"at most {MOST_EVENTS} events in a request", field=name, value=len(events))
+        raise _too_many(name)
     _check_text(body)
     return events
+
+
+def _too_many(name: str) -> Refusal:
+    return Refusal(413, f"at most {MOST_EVENTS} events in a request", field=name)
 
 
 def _array(body: bytes, kind: type[_T], name: str) -> list[_T]:
@@ -62,7 +62,7 @@ def _array(body: bytes, kind: type[_T], name: str) -> list[_T]:
         return msgspec.json.decode(body, type=list[kind])  # type: ignore[valid-type]
     except msgspec.ValidationError as error:
         raise _refused(error, body, f"{name}[0]" if single else name) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _BAD as error:
         raise Refusal(400, f"the body is no JSON: {error}") from error
 
 
@@ -72,11 +72,13 @@ def _lines(body: bytes, kind: type[_T], name: str) -> list[_T]:
     for number, line in enumerate(body.splitlines()):
         if not line.strip():
             continue
+        if len(events) == MOST_EVENTS:
+            raise _too_many(name)
         try:
             events.append(decoder.decode(line))
         except msgspec.ValidationError as error:
             raise _refused(error, line, f"{name}[{len(events)}]") from error
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except _BAD as error:
             raise Refusal(400, f"line {number + 1} is no JSON: {error}") from error
     return events
 
@@ -90,8 +92,13 @@ def _refused(error: msgspec.ValidationError, body: bytes, root: str) -> Refusal:
 
 
 def _value_at(body: bytes, path: str) -> object:
-    """What stands there; for refusals only, it decodes once more."""
-    value: Any = msgspec.json.decode(body)
+    """What stands there; for refusals only: it decodes once more, a document of usual size."""
+    if len(body) > _MOST_SHOWN:
+        return None
+    try:
+        value: Any = msgspec.json.decode(body)
+    except _BAD:  # a number that no float holds
+        return None
     for name, index in _STEP.findall(path):
         try:
             value = value[int(index)] if index else value[name]
@@ -100,142 +107,11 @@ def _value_at(body: bytes, path: str) -> object:
     return None if isinstance(value, dict | list) else value
 
 
+_NUL: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+"""In JSON: the escape, its backslash not escaped itself."""
+
+
 def _check_text(body: bytes) -> None:
     """PostgreSQL can't store NUL in a text; neither database shall. Raises Refusal (400)."""
-    if b"\\u0000" in body and any("\0" in text for text in _texts(body)):
+    if _NUL.search(body):
         raise Refusal(400, "texts must not hold the character NUL (\\u0000)")
-
-
-def _texts(body: bytes) -> Iterator[str]:
-    documents = [body] if body.lstrip()[:1] in b"[" else body.splitlines()
-    try:
-        trees = [msgspec.json.decode(each) for each in documents if each.strip()]
-    except msgspec.DecodeError:  # one document over several lines
-        trees = [msgspec.json.decode(body)]
-    while trees:
-        tree = trees.pop()
-        if isinstance(tree, str):
-            yield tree
-        elif isinstance(tree, list):
-            trees += tree
-        elif isinstance(tree, dict):
-            trees += [*tree, *tree.values()]
-
-
-class Columns(NamedTuple):
-    """Which columns of a file hold what."""
-
-    id: str
-    label: str
-    time: str | None = None
-
-
-def columns_of(query: Mapping[str, str]) -> Columns:
-    """Of a request's query. Raises Refusal (400)."""
-    for name in ("id-column", "label-column"):
-        if not query.get(name):
-            raise Refusal(400, "a file needs id-column and label-column in the query", field=name)
-    return Columns(query["id-column"], query["label-column"], query.get("time-column") or None)
-
-
-def file_of_labels(body: bytes, content_type: str, columns: Columns, most_rows: int) -> list[Label]:
-    """Labels of a CSV or Parquet file. Raises Refusal (400, 413)."""
-    rows = _csv(body, columns) if content_type == CSV else _parquet(body, columns, most_rows)
-    labels: list[Label] = []
-    for number, (identity, label, time) in enumerate(rows):
-        if number >= most_rows:
-            raise _too_long(most_rows)
-        labels.append(_label(identity, label, time, columns, number))
-    return labels
-
-
-def _too_long(most_rows: int) -> Refusal:
-    return Refusal(413, f"at most {most_rows} rows in a file: send it in parts", field="rows")
-
-
-def _label(identity: Any, label: Any, time: Any, columns: Columns, number: int) -> Label:
-    def refused(what: str, column: str | None, value: object) -> Refusal:
-        return Refusal(400, what, field=f"row {number + 1}, column {column}", value=value)
-
-    name = "" if identity is None else str(identity)
-    if not name or len(name) > 512 or "\0" in name:
-        raise refused("an id must have 1 to 512 characters, NUL not among them", columns.id, identity)
-    if label is None or label == "":
-        raise refused("there is no label", columns.label, label)
-    if isinstance(label, str) and (len(label) > 256 or "\0" in label):
-        raise refused("a label must have at most 256 characters, NUL not among them", columns.label, label)
-    if not isinstance(label, str | bool):
-        label = float(label)
-        if not isfinite(label):
-            raise refused("a label must be finite", columns.label, label)
-    return Label(
-        id=name, label=label, at=None if columns.time is None else _time(time, columns.time, refused)
-    )
-
-
-def _time(value: Any, column: str, refused: Any) -> float:
-    """Unix seconds, or a date and time (UTC where it says nothing)."""
-    try:
-        if isinstance(value, str):
-            try:
-                value = float(value)
-            except ValueError:
-                value = datetime.fromisoformat(value)
-        if isinstance(value, datetime):
-            value = (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp()
-        seconds = float(value)
-    except (TypeError, ValueError, OverflowError):
-        raise refused("must be unix seconds or an ISO 8601 time", column, value) from None
-    if not 0 <= seconds <= 253_402_300_799:
-        raise refused("must be between 1970 and 9999", column, value)
-    return seconds
-
-
-def _csv(body: bytes, columns: Columns) -> Iterator[tuple[Any, Any, Any]]:
-    try:
-        reader = csv.reader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True)
-        header = next(reader, [])
-        places = [_place(header, name) for name in (columns.id, columns.label, columns.time) if name]
-        for row in reader:
-            if not row:
-                continue
-            if len(row) != len(header):
-                raise Refusal(
-                    400, f"line {reader.line_num} has {len(row)} cells, the first one {len(header)}"
-                )
-            cells = [row[place] for place in places]
-            yield cells[0], cells[1], cells[2] if columns.time else None
-    except UnicodeDecodeError as error:
-        raise Refusal(400, f"the file is not UTF-8: byte {error.start}") from error
-    except csv.Error as error:
-        raise Refusal(400, f"the file is no CSV: {error}") from error
-
-
-def _place(header: list[str], name: str) -> int:
-    if header.count(name) != 1:
-        there = ", ".join(header)[:200]
-        raise Refusal(400, f"the file must have the column once; it has {there}", field=name, value=name)
-    return header.index(name)
-
-
-def _parquet(body: bytes, columns: Columns, most_rows: int) -> Iterator[tuple[Any, Any, Any]]:
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    try:
-        file = parquet.ParquetFile(pa.BufferReader(body))
-        if file.metadata.num_rows > most_rows:
-            raise _too_long(most_rows)
-        header = list(file.schema_arrow.names)
-        names = [name for name in (columns.id, columns.label, columns.time) if name]
-        for name in names:
-            _place(header, name)
-        for batch in file.iter_batches(columns=names):
-            cells = [batch.column(name).to_pylist() for name in names]
-            yield from (
-                zip(*cells, strict=True)
-                if columns.time
-                else ((*row, None) for row in zip(*cells, strict=True))
-            )
-    except pa.ArrowException as error:
-        raise Refusal(400, f"the file is no Parquet that can be read: {str(error)[:200]}") from error

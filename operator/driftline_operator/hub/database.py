@@ -24,6 +24,12 @@ WAIT_SECONDS: Final = 30
 _RETRIES: Final = 5
 _AGAIN: Final = {"40001", "40P01"}
 """PostgreSQL: serialization failure, deadlock."""
+READ_SECONDS: Final = 30
+"""How long a statement may read for one request; PostgreSQL ends it then."""
+_CANCELLED: Final = "57014"
+_FAILING: Final = ("53", "58")
+"""PostgreSQL: resources, the system; 25006 is read-only."""
+_STUCK: Final = ("SQLITE_FULL", "SQLITE_READONLY", "SQLITE_IOERR", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_FSYNC")
 _OPTIONS: Final = {"preserve_rowcount": True}
 """An INSERT too says how many rows it changed."""
 
@@ -43,12 +49,16 @@ class Database:
         return self.engine.dialect.name == "postgresql"
 
     @contextmanager
-    def reading(self) -> Iterator[Connection]:
-        """One consistent view; what is written in it isn't kept. Raises sqlalchemy.exc.SQLAlchemyError."""
+    def reading(self, seconds: float = READ_SECONDS) -> Iterator[Connection]:
+        """One consistent view; what is written in it isn't kept. Raises sqlalchemy.exc.SQLAlchemyError.
+
+        `seconds`: after which PostgreSQL ends a statement.
+        """
         with self.engine.connect() as connection:
             connection.info["write"] = False
             if self.postgres:
                 connection = connection.execution_options(isolation_level="REPEATABLE READ")
+                connection.execute(sa.text(f"SET LOCAL statement_timeout = {round(seconds * 1000)}"))
             yield connection
             connection.rollback()
 
@@ -125,7 +135,7 @@ def _engine(url: str, connections: int) -> Engine:
 
 
 def _postgres(url: sa.URL, connections: int) -> Engine:
-    return sa.create_engine(
+    engine = sa.create_engine(
         url,
         pool_size=connections,
         max_overflow=0,
@@ -134,6 +144,13 @@ def _postgres(url: sa.URL, connections: int) -> Engine:
         connect_args={"connect_timeout": 5, "application_name": "driftline-hub"},
         execution_options=_OPTIONS,
     )
+
+    @sa.event.listens_for(engine, "connect")
+    def connected(connection: Any, _: object) -> None:
+        connection.execute(f"SET lock_timeout = '{WAIT_SECONDS}s'")
+        connection.commit()
+
+    return engine
 
 
 def _sqlite(url: sa.URL, connections: int) -> Engine:
@@ -177,8 +194,17 @@ def _edges_below(edges: list[float], number: float | None) -> int | None:
     return None if number is None else bisect_left(edges, number)
 
 
+def unwritable(error: sa.exc.SQLAlchemyError) -> bool:
+    """Whether the database can be asked but takes nothing: full, read-only, a disk that fails."""
+    original = getattr(error, "orig", None)
+    state = getattr(original, "sqlstate", None) or ""
+    return state[:2] in _FAILING or state == "25006" or getattr(original, "sqlite_errorname", "") in _STUCK
+
+
 def away(error: sa.exc.SQLAlchemyError) -> Refusal | None:
     """What to answer when the database can't be asked now; None: the error is of another kind."""
+    if getattr(getattr(error, "orig", None), "sqlstate", None) == _CANCELLED:
+        return Refusal(503, f"reading took more than {READ_SECONDS} s: ask for less time", retry=30.0)
     if isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError | sa.exc.TimeoutError) or getattr(
         error, "connection_invalidated", False
     ):

@@ -27,6 +27,11 @@ _LABELS, _FEEDBACK, _KPIS = 1, 2, 3
 _PREDICTION_COLUMNS: Final = tuple(each for each in schema.predictions.c if each.name != "monitor_id")
 
 
+_KEYS: Final = 200
+"""Of predictions, looked up at once."""
+_Key = tuple[int, int, float]
+
+
 def stratum_of(prediction: Prediction, segments: frozenset[str]) -> Stratum:
     """What it is grouped by; segments that the monitor doesn't name are dropped."""
     kept = tuple(sorted(item for item in prediction.segments.items() if item[0] in segments))
@@ -36,30 +41,41 @@ def stratum_of(prediction: Prediction, segments: frozenset[str]) -> Stratum:
 def prediction_rows(
     known: Known, source: int, predictions: Sequence[Prediction], numbers: Numbers
 ) -> list[Row]:
-    """Rows of `predictions`, but for the monitor. Raises Refusal (400)."""
+    """Rows of `predictions`, but for the monitor, each key once. Raises Refusal (400)."""
     kind, features = known.kind, known.features
     strata = [stratum_of(each, known.segments) for each in predictions]
     number = numbers.strata(known.id, dict.fromkeys(strata))
-    rows: list[Row] = []
+    rows: dict[_Key, Row] = {}
     for index, (each, stratum) in enumerate(zip(predictions, strata, strict=True)):
         place = f"predictions[{index}]"
         kept = outcomes.keep(kind, each.prediction, f"{place}.prediction")
-        rows.append(
-            {
-                "source_id": source,
-                "sequence": each.sequence,
-                "place": each.row,
-                "at": each.at,
-                "id": each.id,
-                "stratum_id": number[stratum],
-                "class": kept.name,
-                "value": kept.value,
-                "score": None if each.score is None else outcomes.bounded(each.score, f"{place}.score"),
-                "weight": each.weight,
-                "features": _features(each, features) if each.features else None,
-            }
-        )
-    return rows
+        key = (each.sequence, each.row, each.at)
+        if key in rows:
+            if rows[key]["id"] != each.id:
+                raise _same_key(400, place, each.id, rows[key]["id"])
+            continue
+        rows[key] = {
+            "source_id": source,
+            "sequence": each.sequence,
+            "place": each.row,
+            "at": each.at,
+            "id": each.id,
+            "stratum_id": number[stratum],
+            "class": kept.name,
+            "value": kept.value,
+            "score": None if each.score is None else outcomes.bounded(each.score, f"{place}.score"),
+            "weight": each.weight,
+            "features": _features(each, features) if each.features else None,
+        }
+    return list(rows.values())
+
+
+def _same_key(status: int, field: str, identity: str, other: str) -> Refusal:
+    """Only one of the two would be stored, and both were acknowledged."""
+    said = (
+        f"has the sequence, row and time of {other!r}: give each prediction of a boot a sequence of its own"
+    )
+    return Refusal(status, said, field=f"{field}.id", value=identity)
 
 
 def _features(prediction: Prediction, named: frozenset[str]) -> str | None:
@@ -74,7 +90,24 @@ def add_predictions(connection: Connection, monitor: int, rows: Sequence[Row]) -
     columns = [each.name for each in _PREDICTION_COLUMNS]
     chosen = sa.select(sa.literal(monitor), *(batch.c[name] for name in columns)).where(sa.true())
     adding = insert(connection, schema.predictions).from_select(["monitor_id", *columns], chosen)
-    return execute_batch(connection, adding.on_conflict_do_nothing(), rows)
+    new = execute_batch(connection, adding.on_conflict_do_nothing(), rows)
+    if new < len(rows):  # sent again, or another sender's: seldom
+        _check_known(connection, rows)
+    return new
+
+
+def _check_known(connection: Connection, rows: Sequence[Row]) -> None:
+    """Raises Refusal (409) where a key that was there already is another id's."""
+    table = schema.predictions.c
+    key = sa.tuple_(table.sequence, table.place, table.at)
+    for first in range(0, len(rows), _KEYS):
+        some = {(row["sequence"], row["place"], row["at"]): row for row in rows[first : first + _KEYS]}
+        query = sa.select(table.sequence, table.place, table.at, table.id)
+        query = query.where(table.source_id == rows[first]["source_id"], key.in_(list(some)))
+        for found in connection.execute(query):
+            wanted = some[found.sequence, found.place, found.at]["id"]
+            if wanted != found.id:
+                raise _same_key(409, "predictions", wanted, found.id)
 
 
 def hold_monitor(connection: Connection, monitor: int) -> None:
@@ -107,12 +140,12 @@ def add_labels(connection: Connection, monitor: int, rows: Sequence[Row]) -> int
     A label without a time that says what is known already is no news: it would only make the label look late.
     """
     hold_monitor(connection, monitor)
-    lock(connection, _LABELS, monitor)
+    lock_labels(connection, monitor)
     several = _have_labels(connection, monitor, rows)
     adding = _upserting_labels if several else _inserting_labels
     changed = execute_batch(connection, adding(connection, monitor), rows)
     if changed and several:
-        _set_until(connection, monitor, rows)
+        set_until(connection, monitor, dict.fromkeys(row["id"] for row in rows))
     return changed
 
 
@@ -174,7 +207,12 @@ def _one_of(column: sa.Column[Any], ids: list[str]) -> sa.ColumnElement[bool]:
 _GIVEN: Final[sa.Column[Any]] = sa.Column("given", sa.Boolean)
 
 
-def _set_until(connection: Connection, monitor: int, rows: Sequence[Row]) -> None:
+def lock_labels(connection: Connection, monitor: int) -> None:
+    """Be alone in writing a monitor's labels, until the transaction ends."""
+    lock(connection, _LABELS, monitor)
+
+
+def set_until(connection: Connection, monitor: int, its_ids: Iterable[str]) -> None:
     """Each label of these ids holds until the next one of its id."""
     table, later = schema.labels, schema.labels.alias("later")
     following = (
@@ -182,7 +220,9 @@ def _set_until(connection: Connection, monitor: int, rows: Sequence[Row]) -> Non
         .where(later.c.monitor_id == table.c.monitor_id, later.c.id == table.c.id, later.c.at > table.c.at)
         .scalar_subquery()
     )
-    ids = list(dict.fromkeys(row["id"] for row in rows))
+    ids = list(its_ids)
+    if not ids:
+        return
     if connection.dialect.name == "postgresql":
         its, batch = _one_of(table.c.id, ids), None
     else:

@@ -6,6 +6,8 @@ from typing import Final
 
 import msgspec
 
+from driftline_operator.hub.refusal import Refusal
+
 _MOST_BUCKETS: Final = 10_000
 
 
@@ -24,6 +26,30 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Events that a token may send at once after a pause."""
     waiting: int = 64
     """Requests that wait for the database; further ones are told to come back."""
+    seconds: float = 60.0
+    """How long a request's body may take to come."""
+    held: int = 128 << 20
+    """Bytes of all bodies that are held at once, unpacked; never less than one upload."""
+
+
+class Room:
+    """How much of all requests' bodies is in memory."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._of: dict[int, int] = {}
+        self.held = 0
+
+    def take(self, request: object, size: int) -> None:
+        """Raises Refusal (503) where there is no room."""
+        if self.held + size > self._most:
+            raise Refusal(503, "too much is being sent at once: nothing was taken", retry=1.0)
+        self.held += size
+        self._of[id(request)] = self._of.get(id(request), 0) + size
+
+    def give(self, request: object) -> None:
+        """What it took isn't needed any longer."""
+        self.held -= self._of.pop(id(request), 0)
 
 
 class Buckets:

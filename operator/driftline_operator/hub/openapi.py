@@ -19,8 +19,10 @@ _REFUSALS: Final = {
     "401": "There is no token, or none that is known here.",
     "403": "The token lacks the scope, or is of another namespace.",
     "404": "The monitor, or what was asked for, is not known.",
+    "409": "A prediction has the key of one that is stored, and another id.",
+    "408": "The body took too long to come.",
     "413": "The request is too large; the answer names the limit.",
-    "415": "Another content type was expected.",
+    "415": "Another content type or encoding was expected.",
     "429": "Too many events with this token; Retry-After says when.",
     "503": "The database can't be asked now; nothing was taken; Retry-After says when.",
 }

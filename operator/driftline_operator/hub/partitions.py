@@ -2,23 +2,61 @@
 
 What falls in no day goes into the partition `predictions_others`; when its day is made it moves there. SQLite
 has no partitions and none of this.
+
+Making and dropping a day needs the table for itself. Who reads for long (a dump, an evaluation) isn't waited
+for: behind a waiting DROP every prediction would wait too. The next round tries again.
 """
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from driftline_operator.hub.database import lock
+from driftline_operator.hub.database import Database, lock
+
+_log = logging.getLogger(__name__)
+_T = TypeVar("_T")
 
 DAY: Final = 86_400
 AHEAD: Final = 3
 BEHIND: Final = 2
 """Days made before today: spools that were full when a hub was installed."""
+PATIENCE: Final = "1s"
+"""How long a change of days may wait for a lock, and others behind it."""
 _KIND: Final = 10
+_LOCKED: Final = "55P03"
+"""PostgreSQL: no lock within `lock_timeout`."""
+
+
+def keep(database: Database, now: float) -> None:
+    """Make the days around now. Raises sqlalchemy.exc.SQLAlchemyError."""
+    if database.postgres:
+        _patiently(database, lambda connection: ensure(connection, now))
+
+
+def drop(database: Database, before: float) -> int:
+    """Drop the days that ended before; how many. Raises sqlalchemy.exc.SQLAlchemyError."""
+    if not database.postgres:
+        return 0
+    return len(_patiently(database, lambda connection: drop_before(connection, before)) or ())
+
+
+def _patiently(database: Database, work: Callable[[Connection], _T]) -> _T | None:
+    """None: others had the table, nothing was changed."""
+    try:
+        with database.writing() as connection:
+            connection.execute(sa.text(f"SET LOCAL lock_timeout = '{PATIENCE}'"))
+            return work(connection)
+    except sa.exc.DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) != _LOCKED:
+            raise
+        _log.info("days of predictions are made and dropped later: someone reads the table")
+        return None
 
 
 def ensure(connection: Connection, now: float) -> list[str]:

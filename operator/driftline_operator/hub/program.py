@@ -1,4 +1,4 @@
-"""The hub as it runs: tables, monitors from files, the API, upkeep, series, a graceful end."""
+"""The hub as it runs: tables, monitors from files, the API, what goes on beside it, a graceful end."""
 
 from __future__ import annotations
 
@@ -8,21 +8,19 @@ import logging
 import secrets
 import signal
 import ssl
-from collections.abc import Awaitable, Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 import msgspec
 import sqlalchemy as sa
 from aiohttp import web
-from driftline.decoding import decode_monitors, to_wire
 from driftline.performance.report import HubReport
 from prometheus_client import CollectorRegistry
 from sqlalchemy.engine import Connection
 
 from driftline_operator.aside import serve_aside
-from driftline_operator.hub import partitions, registry, retention
+from driftline_operator.hub import monitor_files, partitions, rounds
 from driftline_operator.hub.api import application
 from driftline_operator.hub.database import Database
 from driftline_operator.hub.evaluation import store as evaluations
@@ -31,9 +29,9 @@ from driftline_operator.hub.evaluation.turns import Turns
 from driftline_operator.hub.hub import Hub
 from driftline_operator.hub.limits import Limits
 from driftline_operator.hub.migrate import migrate
-from driftline_operator.hub.refusal import Refusal
 from driftline_operator.hub.registry import Known
 from driftline_operator.hub.tokens import ALL, SCOPES, Grant, TokenFile, sha256_of
+from driftline_operator.hub.upkeep import upkeep
 
 _log = logging.getLogger(__name__)
 
@@ -56,7 +54,7 @@ class HubSettings(msgspec.Struct, frozen=True, kw_only=True):
     tls_certificate: Path | None = None
     tls_key: Path | None = None
     monitors: tuple[Path, ...] = ()
-    """Monitors to know from the start, without a controller."""
+    """Monitors to know without a controller; read again as they change."""
     profile: Path | None = None
     """The reference of the one monitor given."""
     evaluate_seconds: float = 60.0
@@ -71,9 +69,10 @@ async def run(settings: HubSettings) -> int:
         asyncio.get_running_loop().add_signal_handler(each, stop.set)
     numbers = CollectorRegistry()
     hub = Hub(Database(settings.database), _tokens(settings), settings.limits, report)
-    turns = Turns(hub.database, settings.evaluate_seconds, hub.clock)
+    faults = rounds.Faults(numbers)
+    turns = Turns(hub.database, settings.evaluate_seconds, hub.clock, failed=faults.of_evaluation)
     numbers.register(HubSeries(lambda: _reports(hub, turns)))
-    tls = _Tls(settings)
+    tls, files = _Tls(settings), monitor_files.MonitorFiles(settings.monitors, settings.profile)
     aside = await serve_aside(settings.metrics, numbers, lambda: [hub.problem] if hub.problem else [])
     runner = web.AppRunner(
         application(hub, numbers), access_log=None, handle_signals=False, shutdown_timeout=20.0
@@ -83,7 +82,8 @@ async def run(settings: HubSettings) -> int:
         host, port = settings.listen
         await web.TCPSite(runner, host or None, port, ssl_context=tls.context).start()
         _log.info("listening on %s", runner.addresses)
-        await _until(stop, hub, settings, tls, turns)
+        await _prepared(stop, hub, settings)
+        await rounds.until(stop, _rounds(hub, tls, turns, files), faults)
         return 0
     finally:
         await runner.cleanup()
@@ -104,23 +104,17 @@ def _reports(hub: Hub, turns: Turns) -> Iterator[tuple[HubReport, int]]:
             yield each, known.monitor.spec.metrics.max_series
 
 
-async def _until(stop: asyncio.Event, hub: Hub, settings: HubSettings, tls: _Tls, turns: Turns) -> None:
-    """What goes on beside the API; what fails for good ends the hub."""
-    await _prepared(stop, hub, settings)
-    beside = [
-        asyncio.create_task(_every(_LOOK, hub.refresh)),
-        asyncio.create_task(_every(_LOOK, tls.renew)),
-        asyncio.create_task(_every(_LOOK, lambda: _evaluate(hub, turns))),
-        asyncio.create_task(_every(_CLEAN, lambda: asyncio.to_thread(upkeep, hub.database, hub.clock()))),
-    ]
-    waiting = asyncio.create_task(stop.wait())
-    done, _ = await asyncio.wait([waiting, *beside], return_when=asyncio.FIRST_COMPLETED)
-    for task in (*beside, waiting):
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
-    for task in done - {waiting}:
-        task.result()
+def _rounds(
+    hub: Hub, tls: _Tls, turns: Turns, files: monitor_files.MonitorFiles
+) -> dict[str, tuple[float, rounds.Work]]:
+    """What goes on beside the API: how often, and what."""
+    return {
+        "refresh": (_LOOK, hub.refresh),
+        "certificate": (_LOOK, tls.renew),
+        "monitors": (_LOOK, lambda: files.renew(hub)),
+        "evaluation": (_LOOK, lambda: _evaluate(hub, turns)),
+        "upkeep": (_CLEAN, lambda: asyncio.to_thread(upkeep, hub.database, hub.clock())),
+    }
 
 
 async def _evaluate(hub: Hub, turns: Turns) -> None:
@@ -148,42 +142,9 @@ def prepare(hub: Hub, settings: HubSettings) -> str:
     Raises sqlalchemy.exc.SQLAlchemyError, ValueError, DriftlineError.
     """
     step = migrate(hub.database)
-    if hub.database.postgres:
-        hub.write(lambda connection: partitions.ensure(connection, hub.clock()))
-    for told in _told(settings):
-        hub.write(partial(registry.put, told=told, now=hub.clock()))
+    partitions.keep(hub.database, hub.clock())
+    monitor_files.put(hub, monitor_files.read(settings.monitors, settings.profile))
     return step
-
-
-def upkeep(database: Database, now: float) -> None:
-    """Days ahead, and what is too old; from a thread. What fails is tried again the next time."""
-    try:
-        if database.postgres:
-            with database.writing() as connection:
-                partitions.ensure(connection, now)
-        with database.reading() as connection:
-            known = registry.read(connection)
-        gone = retention.clean(database, retention.limits_of(known), now)
-        if gone:
-            _log.info("deleted: %s", gone)
-    except sa.exc.SQLAlchemyError as error:
-        _log.warning("upkeep failed: %s", str(error)[:300])
-
-
-def _told(settings: HubSettings) -> list[registry.Told]:
-    monitors = [each for path in settings.monitors for each in decode_monitors(path.read_bytes(), str(path))]
-    if settings.profile is not None and len(monitors) != 1:
-        raise ValueError(f"--profile needs one monitor, not {len(monitors)}")
-    profile = settings.profile.read_bytes() if settings.profile else None
-    found = []
-    for monitor in monitors:
-        document = to_wire(monitor)
-        try:
-            named = (monitor.metadata.namespace, monitor.metadata.name)
-            found.append(registry.check(*named, document, profile, None))
-        except Refusal as error:
-            raise ValueError(str(error)) from error
-    return found
 
 
 def _tokens(settings: HubSettings) -> TokenFile:
@@ -196,12 +157,6 @@ def _tokens(settings: HubSettings) -> TokenFile:
     found = TokenFile(None)
     found.give(Grant(sha256=sha256_of(token), namespace=ALL, scopes=tuple(SCOPES)))
     return found
-
-
-async def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
-    while True:
-        await work()
-        await asyncio.sleep(seconds)
 
 
 class _Tls:

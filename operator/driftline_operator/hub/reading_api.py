@@ -35,6 +35,8 @@ from driftline_operator.hub.registry import Known
 from driftline_operator.hub.requests import flag, monitor_of, number
 from driftline_operator.hub.tokens import Grant
 
+MOST_DAYS: Final = 400
+"""Of prediction time, in one request."""
 MOST_SLICES: Final = 2_000
 MOST_MEASURED: Final = 1_000
 """Groups of an answer whose metrics are said: each takes about a millisecond."""
@@ -120,6 +122,8 @@ def _span(hub: Hub, request: web.Request, known: Known) -> tuple[float, float, B
     start = max(0.0, end - known.monitor.spec.performance_window) if start is None else start
     if start >= end:
         raise Refusal(400, f"must be before end ({end:.0f})", field="start", value=start)
+    if end - start > MOST_DAYS * _DAY:
+        raise Refusal(400, f"is more than {MOST_DAYS} days before end", field="start", value=start)
     step = number(request, "step", 0)
     if step is not None and (end - start) > step * MOST_SLICES:
         raise Refusal(400, f"gives more than {MOST_SLICES} slices of time", field="step", value=step)
@@ -154,7 +158,7 @@ def _cells(
     with open_window(connection, known.id, start, end, bins, numeric=numeric) as window:
         counts = outcomes.coverage(window, by)
         found = {} if counts_only else dict(measured(window, measure, by))
-        predicted = sums.predicted(window, by, measure.positive) if estimate else {}
+        predicted = sums.predicted(window, by, measure.classes) if estimate else {}
     few = len(found) <= MOST_MEASURED
     estimated = _estimated(predicted, profile)
     cells = tuple(

@@ -71,10 +71,14 @@ class Registry:
     monitors: Mapping[Name, Known] = field(default_factory=dict)
     tokens: Mapping[str, str] = field(default_factory=dict)
     """By namespace: the SHA-256 (hex) of its sidecars' token."""
+    unreadable: frozenset[Name] = frozenset()
+    """Monitors that can't be decoded: a newer hub wrote them."""
 
     def find(self, namespace: str, name: str) -> Known:
-        """Raises Refusal (404)."""
+        """Raises Refusal (404; 503 where it is there, but not for this version)."""
         known = self.monitors.get((namespace, name))
+        if (namespace, name) in self.unreadable:
+            raise Refusal(503, "a newer hub wrote this monitor: this one can't read it", retry=10.0)
         if known is None:
             raise Refusal(404, "no such monitor", field="monitor", value=f"{namespace}/{name}")
         return known
@@ -89,18 +93,22 @@ def revision(connection: Connection) -> int:
 def read(connection: Connection) -> Registry:
     """All of it now; what can't be decoded (written by a newer hub) is left out."""
     table = schema.monitors.c
-    query = sa.select(table.id, table.document, table.profile_hash, table.changed)
-    monitors = {}
+    query = sa.select(
+        table.id, table.namespace, table.name, table.document, table.profile_hash, table.changed
+    )
+    monitors, unreadable = {}, set()
     for row in connection.execute(query):
         try:
             known = Known(
                 row.id, build_monitor(msgspec.json.decode(row.document)), row.profile_hash, row.changed
             )
-        except InvalidSpec:
+        except (InvalidSpec, msgspec.DecodeError):
+            unreadable.add((row.namespace, row.name))
             continue
         monitors[known.name] = known
     tokens = connection.execute(sa.select(schema.sidecar_tokens.c.namespace, schema.sidecar_tokens.c.sha256))
-    return Registry(revision(connection), monitors, {row.namespace: row.sha256 for row in tokens})
+    hashes = {row.namespace: row.sha256 for row in tokens}
+    return Registry(revision(connection), monitors, hashes, frozenset(unreadable))
 
 
 def profile_of(connection: Connection, monitor: int) -> Profile | None:
@@ -162,7 +170,7 @@ def put(connection: Connection, told: Told, now: float) -> bool:
     if told.token is not None:
         changed |= _put_token(connection, told.namespace, told.token)
     if changed:
-        _rise(connection)
+        rise(connection, _REGISTRY)
     return changed
 
 
@@ -176,7 +184,7 @@ def remove(connection: Connection, namespace: str, name: str) -> bool:
     if connection.execute(others).first() is None:
         tokens = schema.sidecar_tokens
         connection.execute(sa.delete(tokens).where(tokens.c.namespace == namespace))
-    _rise(connection)
+    rise(connection, _REGISTRY)
     return True
 
 
@@ -189,9 +197,10 @@ def _put_token(connection: Connection, namespace: str, sha256: str) -> bool:
     return connection.execute(upsert).rowcount > 0
 
 
-def _rise(connection: Connection) -> None:
+def rise(connection: Connection, name: str) -> int:
+    """Count one up, and to what; until the transaction ends nobody else may."""
     table = schema.counters
-    upsert = insert(connection, table).values(name=_REGISTRY, value=1)
-    connection.execute(
-        upsert.on_conflict_do_update(index_elements=["name"], set_={"value": table.c.value + 1})
-    )
+    upsert = insert(connection, table).values(name=name, value=1)
+    upsert = upsert.on_conflict_do_update(index_elements=["name"], set_={"value": table.c.value + 1})
+    risen: int = connection.execute(upsert.returning(table.c.value)).scalar_one()
+    return risen

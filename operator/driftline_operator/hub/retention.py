@@ -7,17 +7,19 @@ that there is less to delete.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from driftline_operator.hub import partitions, schema
+from driftline_operator.hub import intake, numbers, partitions, schema
 from driftline_operator.hub.database import Database
 from driftline_operator.hub.registry import Registry
 
 PIECE: Final = 10_000
 """Rows deleted in one transaction."""
+_KEYS: Final = 200
+"""Of labels, deleted by one statement."""
 PANE_WINDOWS: Final = 2
 """Of pane history: so many of the longest window, that one which has just ended can be looked at whole."""
 
@@ -55,20 +57,31 @@ def clean(database: Database, limits: Iterable[Limits], now: float) -> dict[str,
     """Delete what is too old or too much; rows by table."""
     kept = list(limits)
     counts: dict[str, int] = {}
-    if database.postgres:
+    if _all_known(database, kept):
         longest = max((each.age for each in kept), default=DEFAULT.age)
-        with database.writing() as connection:
-            _add(counts, "partitions", len(partitions.drop_before(connection, now - longest)))
+        _add(counts, "partitions", partitions.drop(database, now - longest))
     for each in kept:
         with database.reading() as connection:
-            excess = _excess(connection, each)
+            excess = _excess(connection, each, schema.predictions.c.at)
         oldest = now - each.age if excess is None else max(now - each.age, excess)
         _add(counts, "predictions", _pieces(database, schema.predictions, each.monitor, "at", oldest))
         for table in (schema.labels, schema.feedback, schema.kpis):
-            _add(counts, table.name, _pieces(database, table, each.monitor, "received", now - each.age))
+            with database.reading() as connection:
+                excess = _excess(connection, each, table.c.received)
+            oldest = now - each.age if excess is None else max(now - each.age, excess)
+            _add(counts, table.name, _pieces(database, table, each.monitor, "received", oldest))
         _add(counts, "panes", _pieces(database, schema.panes, each.monitor, "start", now - each.panes))
     _orphans(database, counts)
+    for each in kept:
+        numbers.clean(database, each.monitor, now, each.age)
     return counts
+
+
+def _all_known(database: Database, limits: Iterable[Limits]) -> bool:
+    """Whether of all monitors it is known what they keep: a newer hub's may not be readable here."""
+    with database.reading() as connection:
+        there = set(connection.execute(sa.select(schema.monitors.c.id)).scalars())
+    return there <= {each.monitor for each in limits}
 
 
 def _add(counts: dict[str, int], name: str, more: int) -> None:
@@ -76,13 +89,12 @@ def _add(counts: dict[str, int], name: str, more: int) -> None:
         counts[name] = counts.get(name, 0) + more
 
 
-def _excess(connection: Connection, limits: Limits) -> float | None:
+def _excess(connection: Connection, limits: Limits, column: sa.Column[float]) -> float | None:
     """The time of the oldest of the newest `rows`; what is older is too much. None: there are no more."""
-    table = schema.predictions.c
     query = (
-        sa.select(table.at)
-        .where(table.monitor_id == limits.monitor)
-        .order_by(table.at.desc())
+        sa.select(column)
+        .where(column.table.c.monitor_id == limits.monitor)
+        .order_by(column.desc())
         .offset(limits.rows - 1)
         .limit(1)
     )
@@ -106,7 +118,21 @@ def _piece(connection: Connection, table: sa.Table, monitor: int, column: str, b
         chosen &= table.c[column] < before
     key = list(table.primary_key.columns)
     some = sa.select(*key).where(chosen).order_by(table.c[column]).limit(PIECE)
+    if table is schema.labels and before is not None:
+        return _labels(connection, monitor, some)
     return connection.execute(sa.delete(table).where(sa.tuple_(*key).in_(some))).rowcount
+
+
+def _labels(connection: Connection, monitor: int, some: sa.Select[Any]) -> int:
+    """Of a label that goes the one before holds again: a correction may come before what it corrects."""
+    intake.lock_labels(connection, monitor)
+    gone = connection.execute(some).all()
+    key = list(schema.labels.primary_key.columns)
+    for first in range(0, len(gone), _KEYS):
+        part = [tuple(row) for row in gone[first : first + _KEYS]]
+        connection.execute(sa.delete(schema.labels).where(sa.tuple_(*key).in_(part)))
+    intake.set_until(connection, monitor, dict.fromkeys(row.id for row in gone))
+    return len(gone)
 
 
 def _orphans(database: Database, counts: dict[str, int]) -> None:

@@ -10,7 +10,7 @@ from driftline.events import Accepted, Feedback, Kpi, Label, Prediction, Predict
 from driftline.performance.report import HubReport
 from driftline.shadow.performance import Labelled
 
-from driftline_operator.hub import admin_api, bodies, intake_api, reading_api
+from driftline_operator.hub import admin_api, bodies, intake_api, label_files, reading_api
 from driftline_operator.hub.answers import Cells, Changed, Erased, MonitorIs, Monitors, MonitorTold
 from driftline_operator.hub.hub import Hub
 from driftline_operator.hub.panes import Panes
@@ -130,4 +130,4 @@ ROUTES: Final = (
 )  # fmt: skip
 """`bodies` says which content types there are."""
 
-JSON, NDJSON, CSV, PARQUET = bodies.JSON, bodies.NDJSON[0], bodies.CSV, bodies.PARQUET
+JSON, NDJSON, CSV, PARQUET = bodies.JSON, bodies.NDJSON[0], label_files.CSV, label_files.PARQUET

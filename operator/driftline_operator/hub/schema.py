@@ -25,6 +25,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 metadata: Final = MetaData()
@@ -33,6 +34,12 @@ Exact = Float(53)
 """float64 on both databases."""
 Bytewise = Text().with_variant(Text(collation="C"), "postgresql")
 """Text compared byte by byte, as SQLite does: a language's order costs PostgreSQL several times as much."""
+
+
+def _used() -> Column[float]:
+    """About when rows with that number came last, unix seconds; 0: it isn't known."""
+    return Column("used", Exact, nullable=False, server_default=text("0"))
+
 
 monitors: Final = Table(
     "monitors",
@@ -61,7 +68,8 @@ counters: Final = Table(
     Column("name", String(64), primary_key=True),
     Column("value", BigInteger, nullable=False),
 )
-"""`registry`: rises with each change of monitors or tokens, so that other replicas notice."""
+"""`registry`: rises with each change of monitors or tokens, `reports` with each report: replicas notice.
+`probe`: with each look whether the database takes anything again."""
 
 sources: Final = Table(
     "sources",
@@ -69,6 +77,7 @@ sources: Final = Table(
     Column("id", Integer, primary_key=True, autoincrement=True),
     Column("monitor_id", Integer, nullable=False),
     Column("boot", String(64), nullable=False),
+    _used(),
     UniqueConstraint("monitor_id", "boot", name="sources_of_boot"),
     sqlite_autoincrement=True,
 )
@@ -82,6 +91,7 @@ strata: Final = Table(
     Column("version", String(128), nullable=False),
     Column("variant", String(128), nullable=False),
     Column("segments", Text, nullable=False),  # JSON
+    _used(),
     UniqueConstraint("monitor_id", "digest", name="strata_of_digest"),
     sqlite_autoincrement=True,
 )
@@ -179,6 +189,7 @@ evaluations: Final = Table(
     Column("due", Exact, nullable=False),  # not to be evaluated before that time
     Column("at", Exact),
     Column("report", LargeBinary),  # JSON
+    Column("revision", BigInteger, nullable=False, server_default=text("0")),  # in the order of commits
 )
 
 OF_MONITOR: Final = (predictions, labels, feedback, kpis, panes, sources, strata, evaluations)

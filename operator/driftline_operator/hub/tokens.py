@@ -55,8 +55,8 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def sha256_of(token: str) -> str:
-    """How a token is known."""
-    return hashlib.sha256(token.encode()).hexdigest()
+    """How a token is known; a header's bytes that aren't UTF-8 stand for themselves."""
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def find(authorization: str, grants: Iterable[Grant]) -> Grant:

@@ -310,8 +310,8 @@ class CoverageCounts:
     """
 
     bins: ScoreBins
-    labelled: Integers
-    unlabelled: Integers
+    labelled: Counts
+    unlabelled: Counts
 
     def __add__(self, other: CoverageCounts) -> CoverageCounts:
         """Both together. Raises IncompatiblePanes for unlike bins."""

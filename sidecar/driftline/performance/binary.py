@@ -17,10 +17,11 @@ Metrics = dict[str, Estimate]
 class Confusion:
     """Rows by outcome: what was predicted against the label."""
 
-    tn: int
-    fp: int
-    fn: int
-    tp: int
+    tn: float
+    """Integers, but where rows have weights."""
+    fp: float
+    fn: float
+    tp: float
 
     @classmethod
     def of(cls, sums: BinarySums) -> Confusion:
@@ -29,7 +30,7 @@ class Confusion:
         return cls(tn, fp, fn, tp)
 
     @property
-    def rows(self) -> int:
+    def rows(self) -> float:
         """All of them."""
         return self.tn + self.fp + self.fn + self.tp
 
@@ -78,7 +79,9 @@ def confusion_metrics(c: Confusion, effect: float = 1.0) -> Metrics:
     }
 
 
-def f1(tp: int, fp: int, fn: int, effect: float = 1.0, empty: Undefined = Undefined.NO_ROWS) -> Estimate:
+def f1(
+    tp: float, fp: float, fn: float, effect: float = 1.0, empty: Undefined = Undefined.NO_ROWS
+) -> Estimate:
     """2 tp / (2 tp + fp + fn).
 
     Given the m = tp + fp + fn rows that count, tp is binomial, and F1 = 2 j / (1 + j) rises with

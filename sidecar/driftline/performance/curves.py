@@ -20,14 +20,14 @@ AnyCounts = NDArray[np.int64] | Floats
 def auc(counts: ScoreCounts, effect: float = 1.0) -> Estimate:
     """Area under the ROC curve; DeLong's variance (1988) times the design effect, on the logit scale."""
     p, n = counts.positives, counts.negatives
-    positives, negatives = int(p.sum()), int(n.sum())
+    positives, negatives = p.sum().item(), n.sum().item()
     if (missing := _one_class(positives, negatives)) is not None:
         return missing
     above_negative = (np.cumsum(n) - n / 2) / negatives
     below_positive = (positives - np.cumsum(p) + p / 2) / positives
     value = auc_value(p, n)
     rows = positives + negatives
-    if min(positives, negatives) < 2:
+    if min(positives, negatives) < 2:  # effective ones, where rows have weights
         return Estimate(value, n=rows, reason=Undefined.TOO_FEW_ROWS)
     variance = (
         float(p @ (above_negative - value) ** 2) / (positives - 1) / positives
@@ -53,7 +53,7 @@ def auc_bound(counts: ScoreCounts) -> float | None:
 
 def average_precision(counts: ScoreCounts, effect: float = 1.0) -> Estimate:
     """Sum of precision x step of recall; the delta method over multinomial bins, on the logit scale."""
-    positives, negatives = int(counts.positives.sum()), int(counts.negatives.sum())
+    positives, negatives = counts.positives.sum().item(), counts.negatives.sum().item()
     if (missing := _one_class(positives, negatives)) is not None:
         return missing
     value = average_precision_value(counts.positives, counts.negatives)
@@ -85,7 +85,7 @@ def _from_here_on(values: Floats) -> Floats:
     return found
 
 
-def _one_class(positives: int, negatives: int) -> Estimate | None:
+def _one_class(positives: float, negatives: float) -> Estimate | None:
     if positives + negatives == 0:
         return undefined(Undefined.NO_SCORES)
     if positives == 0 or negatives == 0:

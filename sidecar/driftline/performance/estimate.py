@@ -10,6 +10,8 @@ from enum import StrEnum
 class Undefined(StrEnum):
     """Why a metric has no value, or a value no interval."""
 
+    UNKNOWN_CLASS = "UnknownClass"
+    """Labels or predictions name classes that the monitor doesn't know: `schema.prediction` must say them."""
     NO_ROWS = "NoRows"
     """No row that has what the metric needs: neither pass nor fail."""
     ONE_CLASS = "OneClass"

@@ -111,7 +111,7 @@ def _around(values: Floats, neighbours: int) -> Floats:
 def unsupported_share(counts: PredictionCounts, labels: Floats) -> float | None:
     """Rows without a score, or in bins with fewer than `LEAST_LABELS`, over all; None without rows."""
     rows = counts.counts.sum(axis=0)
-    total = int(rows.sum())
+    total = float(rows.sum())
     if not total:
         return None
     return float(rows[:-1][labels < LEAST_LABELS].sum() + rows[-1]) / total
@@ -234,7 +234,7 @@ def estimated_loss(counts: PredictionCounts, labels: ResidualLabels, group: Grou
 def _expected_loss(counts: PredictionCounts, held: ResidualGroup, around: Floats) -> Metrics:
     """Over the bins with support; an empty one borrows its neighbours' loss, one with rows keeps its own."""
     in_bin = counts.counts[:, :-1].sum(axis=0) * (around >= LEAST_LABELS)
-    rows = int(in_bin.sum())
+    rows = in_bin.sum().item()
     weights = in_bin / rows
     own = held.rows > 0
     n = np.where(own, held.rows, np.maximum(around, 1.0))

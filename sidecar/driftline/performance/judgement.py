@@ -132,19 +132,28 @@ class Judgement:
 
 
 def judge(
-    threshold: Threshold, estimate: Estimate, reference: float | None = None, least_labels: int = LEAST_LABELS
+    threshold: Threshold,
+    estimate: Estimate,
+    reference: float | None = None,
+    least_labels: int = LEAST_LABELS,
+    labels: float | None = None,
 ) -> Judgement:
-    """Of one window. `reference`: the metric's value in the reference. `least_labels`: that it needs."""
+    """Of one window. `reference`: the metric's value in the reference.
+
+    `least_labels`: that the window needs; `labels`: that it has, whichever of them the metric rests on (a
+    recall only on the positive ones). Default: those that the metric rests on.
+    """
     limits = threshold.limits(reference)
     unknown = threshold.relative and reference is None
-    state, reason = _judged(limits, estimate, least_labels, unknown=unknown)
+    enough = (estimate.n if labels is None else labels) >= least_labels
+    state, reason = _judged(limits, estimate, enough=enough, unknown=unknown)
     return Judgement(threshold.metric, state, reason, estimate, limits, reference)
 
 
-def _judged(limits: Limits, estimate: Estimate, least_labels: int, *, unknown: bool) -> tuple[State, str]:
+def _judged(limits: Limits, estimate: Estimate, *, enough: bool, unknown: bool) -> tuple[State, str]:
     if estimate.value is None:
         return State.INSUFFICIENT_DATA, str(estimate.reason)
-    if estimate.n < least_labels:
+    if not enough:
         return State.INSUFFICIENT_DATA, Reason.INSUFFICIENT_LABELS
     if limits.wholly_beyond(estimate):
         return State.DEGRADED, Reason.BEYOND_LIMIT

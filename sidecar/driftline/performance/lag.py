@@ -71,11 +71,6 @@ def watermark(lags: LagCounts, now: float, share: float = WATERMARK) -> float | 
     return None if lag is None else now - lag
 
 
-def closed_at(bucket_end: float, age: float, now: float) -> bool:
-    """Whether every prediction before `bucket_end` is `age` seconds old: only then it counts at that age."""
-    return bucket_end + age <= now
-
-
 def coverage(labelled: int, predictions: int) -> Estimate:
     """The share of predictions that have a label, with Wilson's interval."""
     if predictions <= 0:

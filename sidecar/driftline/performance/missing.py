@@ -20,6 +20,7 @@ from driftline.performance.aggregates import (
     NEGATIVE,
     POSITIVE,
     BinarySums,
+    Counts,
     CoverageCounts,
     PredictionCounts,
     same_bins,
@@ -87,14 +88,6 @@ def missingness(coverage: CoverageCounts, strata: int = 10) -> Missingness:
     )
 
 
-def label_probability(segments: Mapping[str, CoverageCounts]) -> dict[str, Estimate]:
-    """By segment value: the share of its predictions that have a label."""
-    return {
-        name: proportion(int(of.labelled.sum()), int(of.labelled.sum() + of.unlabelled.sum()))
-        for name, of in segments.items()
-    }
-
-
 @dataclass(frozen=True, slots=True)
 class PostStratified:
     """`uncovered`: the share of scored predictions in strata with too few labels to stand for them."""
@@ -107,11 +100,12 @@ def post_stratified(sums: BinarySums, coverage: CoverageCounts) -> PostStratifie
     """Accuracy, precision, recall, F1, base rate and AUC as if all predictions had labels.
 
     Each labelled row counts as often as its stratum has predictions per label. That is right where, within a
-    stratum, having a label tells nothing of it. The intervals are the delta method's within strata.
+    stratum, having a label tells nothing of it. The intervals are the delta method's within strata. Where
+    rows have weights, `coverage` must be of weighted rows too: see `weighted_coverage`.
     """
     same_bins(sums.bins, coverage.bins)
     cells = sums.counts[:2, :, :-1]
-    labelled = int(cells.sum())
+    labelled = cells.sum().item()
     if not labelled:
         return PostStratified(dict.fromkeys(_METRICS, undefined(Undefined.NO_ROWS)), None)
     uncovered = 1.0
@@ -122,7 +116,14 @@ def post_stratified(sums: BinarySums, coverage: CoverageCounts) -> PostStratifie
     return PostStratified(dict.fromkeys(_METRICS, undefined(Undefined.UNSUPPORTED, labelled)), uncovered)
 
 
-def _weighted(cells: Cells, coverage: CoverageCounts, strata: int) -> tuple[_Weighted, float]:
+def weighted_coverage(sums: BinarySums, predictions: PredictionCounts) -> CoverageCounts:
+    """Predictions with and without a label as they count by their weights, float64 (bins + 1,) each."""
+    same_bins(sums.bins, predictions.bins)
+    labelled = sums.counts.sum(axis=(0, 1)).astype(np.float64)
+    return CoverageCounts(sums.bins, labelled, np.maximum(predictions.counts.sum(axis=0) - labelled, 0.0))
+
+
+def _weighted(cells: Counts, coverage: CoverageCounts, strata: int) -> tuple[_Weighted, float]:
     """The cells with their weights, and the share of predictions that no stratum of labels stands for."""
     place = _places(coverage, strata)
     everyone = _by(place, coverage.labelled[:-1] + coverage.unlabelled[:-1])
@@ -149,12 +150,12 @@ _EMPTY = {"precision": Undefined.NO_PREDICTED_POSITIVES, "auc": Undefined.ONE_CL
 class _Weighted:
     """Labelled cells (2, 2, bins) by [predicted, label, bin], each bin's stratum, each stratum's weight."""
 
-    cells: Cells
+    cells: Counts
     place: Cells
     weights: Floats
 
     def metric(self, name: str) -> Estimate:
-        n = int((self.cells * (self.weights[self.place] > 0)).sum())
+        n = (self.cells * (self.weights[self.place] > 0)).sum().item()
         counts = self.cells * self.weights[self.place]
         if name == "auc":
             return self._auc(counts, n)
@@ -165,7 +166,7 @@ class _Weighted:
         value = float((counts * top).sum()) / whole
         return self._estimate(value, (top - value * bottom) / whole + 0 * counts, n)
 
-    def _auc(self, counts: Floats, n: int) -> Estimate:
+    def _auc(self, counts: Floats, n: float) -> Estimate:
         negatives, positives = counts.sum(axis=0)
         p, q = float(positives.sum()), float(negatives.sum())
         if p <= 0 or q <= 0:
@@ -176,7 +177,7 @@ class _Weighted:
         slopes = np.stack([(above - value) / q, (below - value) / p])
         return self._estimate(value, np.broadcast_to(slopes, counts.shape), n)
 
-    def _estimate(self, value: float, slopes: Floats, n: int) -> Estimate:
+    def _estimate(self, value: float, slopes: Floats, n: float) -> Estimate:
         """The delta method within and between strata.
 
         Between them because another window of the same traffic would have other numbers in each.
@@ -208,8 +209,8 @@ def worst_case(sums: BinarySums, predictions: PredictionCounts) -> dict[str, Bou
     """
     c = Confusion.of(sums)
     said = predictions.counts[:2].sum(axis=1)
-    lacking_negative = max(0, int(said[NEGATIVE]) - c.tn - c.fn)
-    lacking_positive = max(0, int(said[POSITIVE]) - c.tp - c.fp)
+    lacking_negative = max(0, said[NEGATIVE].item() - c.tn - c.fn)
+    lacking_positive = max(0, said[POSITIVE].item() - c.tp - c.fp)
     lacking = lacking_negative + lacking_positive
     hits, errors = c.tp + lacking_positive, c.fp + c.fn
     found = {
@@ -222,7 +223,7 @@ def worst_case(sums: BinarySums, predictions: PredictionCounts) -> dict[str, Bou
     return {name: bounds for name, bounds in found.items() if bounds is not None}
 
 
-def _bounds(low: int, of_low: int, high: int, of_high: int) -> Bounds | None:
+def _bounds(low: float, of_low: float, high: float, of_high: float) -> Bounds | None:
     return Bounds(low / of_low, high / of_high) if of_low and of_high else None
 
 
@@ -234,8 +235,7 @@ def _places(coverage: CoverageCounts, strata: int) -> Cells:
     return found
 
 
-def _by(place: Cells, values: Cells, strata: int = 0) -> Cells:
-    found: Cells = np.bincount(place, weights=values, minlength=strata or int(place.max()) + 1).astype(
-        np.int64
-    )
-    return found
+def _by(place: Cells, values: Counts, strata: int = 0) -> Counts:
+    """Sums by stratum, of the values' own kind: rows with weights aren't whole numbers."""
+    found = np.bincount(place, weights=values, minlength=strata or int(place.max()) + 1)
+    return found.astype(values.dtype)

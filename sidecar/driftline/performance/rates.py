@@ -13,7 +13,7 @@ from driftline.performance.intervals import LEVEL, wilson_bounds
 class Rate:
     """hits of n rows, worth n / effect independent ones."""
 
-    hits: int
+    hits: float
     n: float
     effect: float = 1.0
 

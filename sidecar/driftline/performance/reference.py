@@ -64,7 +64,8 @@ def reference_errors(
     if confusion is None or not confusion.rows:
         return None
     wrong = float(confusion.fp + confusion.fn)
-    return MeanSums(confusion.rows, confusion.rows, wrong, wrong, wrong, confusion.rows)
+    rows = confusion.rows
+    return MeanSums(round(rows), rows, wrong, wrong, wrong, rows)
 
 
 def _group(labels: Labels, group: Group | None) -> ScoreGroup | ResidualGroup | None:

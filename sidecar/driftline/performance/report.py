@@ -25,8 +25,8 @@ class State(StrEnum):
     NO_LABELS = "NoLabels"
     """Predictions, but not one label."""
     INSUFFICIENT_LABELS = "InsufficientLabels"
-    INSUFFICIENT_WINDOWS = "InsufficientWindows"
-    """Too few windows have ended to say whether it lasts."""
+    UNKNOWN_CLASS = "UnknownClass"
+    """Too few labels name a class that the monitor knows: `schema.prediction` must say which is positive."""
     NO_THRESHOLDS = "NoThresholds"
     """The spec says of nothing that it is too bad: figures are said, nothing is judged."""
     NO_REFERENCE = "NoReference"
@@ -37,7 +37,6 @@ class State(StrEnum):
     """Fewer than two groups are large enough."""
     NOT_ASKED = "NotAsked"
     """The spec doesn't ask for it."""
-    UNREADABLE_REFERENCE = "UnreadableReference"
 
 
 class Metric(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -78,6 +77,8 @@ class Slice(msgspec.Struct, frozen=True, omit_defaults=True):
     metrics: Metrics = {}
     auc_bound: float | None = None
     """By how much binning the scores can have moved the AUC."""
+    coverage: Metric = Metric()
+    """Share of the predictions with a label."""
     confusion: list[list[int]] | None = None
     """Rows by [label, predicted]; the classes are in `classes`."""
     classes: list[str] | None = None
@@ -91,12 +92,25 @@ class ReliabilityRow(msgspec.Struct, frozen=True):
     rows: int
 
 
+class LabelledShare(msgspec.Struct, frozen=True):
+    """Of predictions with scores above `low` and up to `high` (None: no such end): how many have a label."""
+
+    low: float | None
+    high: float | None
+    predictions: int
+    share: Metric
+
+
 class Missing(msgspec.Struct, frozen=True, omit_defaults=True):
     """Whether the labels that are missing are like those that came."""
 
     psi: float | None = None
     """Of the scores with label against those without."""
     reason: str = ""
+    psi_expected: float | None = None
+    """Its mean where labels are missing at random."""
+    by_score: list[LabelledShare] = []
+    """The share with a label by score: runs of score bins with about as many predictions."""
     post_stratified: Metrics = {}
     """The metrics if labels were missing at random within score bins."""
     bounds: dict[str, tuple[float, float]] = {}
@@ -118,12 +132,19 @@ class AtAge(msgspec.Struct, frozen=True, omit_defaults=True):
     """By feature, by its value."""
     coverage: Metric = Metric()
     lag_median: float | None = None
-    """Seconds from prediction to label."""
+    """Seconds from prediction to its first label, of all labels that came by now, whatever the age: the upper
+    edge of a bin, at most 19 % too high."""
     lag_p95: float | None = None
     calibration: dict[str, Metric] = {}
-    """`slope` (1 is right) and `intercept` (0 is right) of the logistic recalibration."""
+    """`slope` (1 is right), `intercept` and `in_the_large` (0 is right) of the logistic recalibration."""
+    calibration_noise: float | None = None
+    """The calibration error that perfect probabilities would have on average with so many rows."""
     reliability: list[ReliabilityRow] = []
     missing: Missing = Missing()
+    unknown_labels: int = 0
+    """Labels that name a class which the monitor doesn't know: left out of all figures."""
+    unknown_predictions: int = 0
+    """The same of predictions."""
 
 
 class Estimated(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -137,7 +158,9 @@ class Estimated(msgspec.Struct, frozen=True, omit_defaults=True):
     rows: int = 0
     metrics: Metrics = {}
     compared: dict[str, tuple[float, float]] = {}
-    """By metric, of the window that has its labels by now: what had been estimated, and what came true."""
+    """By metric, of the judged window's labelled rows: what is estimated of them, and what came true."""
+    within: dict[str, bool] = {}
+    """By metric: whether what came true lies in the estimate's interval; absent where it has none."""
     compared_end: float | None = None
 
 
@@ -161,7 +184,9 @@ class GroupFigures(msgspec.Struct, frozen=True, omit_defaults=True):
     """One group."""
 
     rows: int
+    """Predictions of the window."""
     selection_rate: Metric
+    """Of all predictions; the other two rates are of labelled ones."""
     true_positive_rate: Metric
     false_positive_rate: Metric
 
@@ -172,7 +197,9 @@ class SegmentFairness(msgspec.Struct, frozen=True, omit_defaults=True):
     state: State
     groups: dict[str, GroupFigures] = {}
     left_out: dict[str, int] = {}
-    """Groups too small, with their rows."""
+    """Groups too small, with their rows: the largest of them."""
+    left_out_groups: int = 0
+    """All of them."""
     differences: Metrics = {}
     """`demographicParityDifference`, `demographicParityRatio`, `equalOpportunityDifference`, …"""
 
@@ -185,6 +212,11 @@ class KpiFigures(msgspec.Struct, frozen=True, omit_defaults=True):
     mean: Metric
     rate: Metric
     """Share of the predictions that led to at least one event."""
+    count: Metric = Metric()
+    """`events` with the interval of what is behind them (Garwood)."""
+    total: Metric = Metric()
+    """`sum` with its interval (compound Poisson)."""
+    per_second: Metric = Metric()
 
 
 class FeedbackFigures(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -223,6 +255,8 @@ class HubReport(msgspec.Struct, frozen=True, omit_defaults=True):
     feedback: dict[str, FeedbackFigures] = {}
     """By variant."""
     found: list[Found] = []
+    due: float | None = None
+    """When it is evaluated again, at the earliest."""
 
 
 _HUMP: Final = re.compile("_([a-z])")

@@ -11,7 +11,13 @@ from driftline.spec.performance import METRICS, OF_SCORES, cel_list
 
 if TYPE_CHECKING:
     from driftline.spec.monitor import MonitorSpec
+    from driftline.spec.schema import Prediction
 
+_POSITIVE = (
+    "(has(self.schema.prediction.positive) || (has(self.schema.prediction.classes) "
+    "&& size(self.schema.prediction.classes) > 0 ? size(self.schema.prediction.classes) == 2 "
+    ": has(self.schema.prediction.score)))"
+)
 _THRESHOLDS = "!has(self.performance) || !has(self.performance.thresholds) || self.performance.thresholds"
 
 RULES: Final = (
@@ -47,6 +53,14 @@ RULES: Final = (
         "labels.features must name features",
     ),
     Rule(
+        f"{_THRESHOLDS}.all(t, {_POSITIVE} || !(t.metric in {cel_list(OF_SCORES)}))",
+        "performance.thresholds.metric needs schema.prediction.positive: one class has the score",
+    ),
+    Rule(
+        f"!has(self.fairness) || {_POSITIVE}",
+        "fairness needs schema.prediction.positive, or two classes",
+    ),
+    Rule(
         "!has(self.fairness) || self.model.type == 'classification'",
         "fairness needs model.type classification",
     ),
@@ -66,6 +80,13 @@ def unlogged(spec: MonitorSpec) -> Iterator[Problem]:
             yield Problem(field, "needs labels: without it no prediction is kept")
 
 
+def has_positive(prediction: Prediction) -> bool:
+    """Whether one class is the positive one: declared, the last of two, or with a score the one named 1."""
+    if prediction.positive is not None:
+        return True
+    return len(prediction.classes) == 2 if prediction.classes else prediction.score is not None
+
+
 def thresholds(spec: MonitorSpec) -> Iterator[Problem]:
     """Thresholds of what the model, or its reference, doesn't have."""
     if spec.performance is None:
@@ -78,6 +99,11 @@ def thresholds(spec: MonitorSpec) -> Iterator[Problem]:
             yield Problem(f"{at}.metric", f"is none of {kind}'s ({metric!r}): {', '.join(METRICS[kind])}")
         elif metric in OF_SCORES and not scored:
             yield Problem(f"{at}.metric", f"needs schema.prediction.score ({metric!r})")
+        elif metric in OF_SCORES and not has_positive(spec.schema.prediction):
+            yield Problem(
+                f"{at}.metric",
+                f"needs schema.prediction.positive ({metric!r}): one class has the score",
+            )
         if threshold.relative and spec.reference.capture is not None:
             yield Problem(at, "maxDrop and maxRise need a reference with labels: a captured one has none")
 
@@ -125,6 +151,10 @@ def fairness(spec: MonitorSpec) -> Iterator[Problem]:
         return
     if spec.model.type != "classification":
         yield Problem("fairness", f"needs model.type classification, not {spec.model.type}")
+    elif not has_positive(spec.schema.prediction):
+        yield Problem(
+            "fairness", "needs schema.prediction.positive, or two classes: which answer is the good one"
+        )
     if not spec.schema.segments:
         yield Problem("fairness", "needs schema.segments: the features whose values are the groups")
 

@@ -210,10 +210,12 @@ class Fairness(Part, frozen=True, kw_only=True):
     min_group: Annotated[
         Annotated[int, Meta(ge=1)],
         Meta(
-            description="Rows that a group needs in a window; smaller ones are named and left out. "
+            description="Predictions that a group needs in a window, and labels where labels are compared; "
+            "smaller ones are named and left out. "
             "Default 100: a group of two rows makes any difference 1."
         ),
     ] = 100
     thresholds: Annotated[FairnessThresholds, Meta(description="How unequally groups may be treated.")] = (
         FairnessThresholds()
     )
+    sustain: Annotated[Sustain, Meta(description="How lasting it must be.")] = Sustain()

@@ -127,13 +127,14 @@ class Prediction(Part, frozen=True, kw_only=True):
         Meta(
             description="The positive class of a classifier: its name, or its index in a vector of "
             "probabilities. "
-            "Default: the last of two."
+            "Default: the last of two classes; with a score and no classes, `1` or `true`."
         ),
     ] = None
     classes: Annotated[
         Annotated[tuple[Category, ...], Meta(max_length=1024)],
         Meta(
-            description="Names of the classes in the order of a vector of probabilities. Default: 0, 1, 2 …"
+            description="Names of the classes in the order of a vector of probabilities. Default: 0, 1, 2 … "
+            "Labels and predictions of other names are counted, and left out of all figures."
         ),
     ] = ()
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from driftline.decoding import decode_resources
 from driftline.errors import DataError, InvalidSpec
-from driftline.spec import Labels, ModelMonitor, PerformanceThreshold, ShadowDeployment
+from driftline.spec import Labels, ModelMonitor, PerformanceThreshold, Prediction, ShadowDeployment
+from driftline.spec.outcomes import has_positive
 
 from driftline_cli.exits import EX_DATAERR, EX_OK, exit_code
 from driftline_cli.shadow_text import shadow_summary
@@ -102,6 +103,8 @@ def summary(monitor: ModelMonitor, profile: Path | None = None) -> Iterator[str]
     yield f"  capture     {share}, bodies to {capture.max_body_bytes}, redacted: {redacted}"
     if spec.labels is not None:
         yield f"  labels      {_labels(spec.labels)}"
+        if spec.model.type == "classification":
+            yield f"  positive    {_positive_class(schema.prediction)}"
     if spec.performance is not None:
         judged = ", ".join(map(_threshold, spec.performance.thresholds)) or "said, not judged"
         yield f"  performance {judged}"
@@ -114,6 +117,23 @@ def _labels(labels: Labels) -> str:
     features = f", with {', '.join(labels.features)}" if labels.features else ""
     kept = labels.retention
     return f"{identity}{features}, kept {kept.age} and to {kept.rows:,} predictions"
+
+
+def _positive_class(prediction: Prediction) -> str:
+    """Which class figures are about; where nobody says it, a warning."""
+    classes, declared = prediction.classes, prediction.positive
+    if isinstance(declared, int) and declared < len(classes):
+        return classes[declared]
+    if declared is not None:
+        return str(declared)
+    if not has_positive(prediction):
+        return "none: classes are told apart by their names"
+    if classes:
+        return classes[-1]
+    return (
+        "warning: 1 or true, for schema.prediction has neither positive nor classes. Labels and predictions "
+        "other than 0, 1, false and true will be left out of all figures"
+    )
 
 
 def _threshold(threshold: PerformanceThreshold) -> str:

@@ -32,10 +32,13 @@ def forward(arguments: Sequence[str]) -> NoReturn:
     if lacking:
         names = ", ".join(lacking)
         raise MissingHub(
-            f"`driftline hub` needs {names}, which is not installed: pip install 'driftline[operator]'"
+            f"`driftline hub` needs {names}, which is not installed: in Driftline's folder,\n"
+            f"  {sys.executable} -m pip install -c constraints.txt -e '.[cli,operator]'"
         )
     program = command(arguments, os.environ.get("DRIFTLINE_DATABASE", ""))
-    os.execv(sys.executable, program)  # noqa: S606 - there is no shell, and needs none
+    # So that its help has the name that was called, and doesn't ask for a database.
+    environment = {"DRIFTLINE_DATABASE": DATABASE, **os.environ, "DRIFTLINE_PROGRAM": "driftline"}
+    os.execve(sys.executable, program, environment)  # noqa: S606 - there is no shell, and needs none
 
 
 def command(arguments: Sequence[str], database: str) -> list[str]:

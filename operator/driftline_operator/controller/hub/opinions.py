@@ -18,7 +18,7 @@ from driftline.spec.status import MetricStatus, PerformanceStatus
 from driftline_operator.conditions import Aspect, Finding, HubReason, Status
 
 STALE_SECONDS: Final = 900.0
-"""A report older than this says nothing of now: the hub judges every minute."""
+"""A report that is overdue by this says nothing of now. What costs much is due less often."""
 
 
 class Opinion(NamedTuple):
@@ -53,7 +53,7 @@ def opinion(spec: MonitorSpec, report: HubReport | Away, now: float) -> Opinion:
     wanted = aspects(spec)
     if not wanted:
         return Opinion()
-    if isinstance(report, HubReport) and now - report.at > STALE_SECONDS:
+    if isinstance(report, HubReport) and now > max(report.at, report.due or 0.0) + STALE_SECONDS:
         report = Away(HubReason.STALE, f"the hub judged last {now - report.at:.0f} s ago: see its log")
     if isinstance(report, Away):
         found = [Finding(aspect, Status.UNKNOWN, report.reason, report.message) for aspect in wanted]

@@ -40,7 +40,7 @@ def by_row(numbers: Numbers) -> dict[str, sa.ColumnElement[Any]]:
 
 def _by_request(window: Window, by: By, chosen: sa.ColumnElement[bool], numbers: Numbers) -> sa.Select[Any]:
     rows = window.table.c
-    columns, source, timely = window.grouped(by)
+    columns, source = window.grouped(by)
     named = [column.label(f"cell_{place}") for place, column in enumerate(columns)]
     inner = [
         part
@@ -53,7 +53,7 @@ def _by_request(window: Window, by: By, chosen: sa.ColumnElement[bool], numbers:
     requests = (
         sa.select(*named, *inner)
         .select_from(source)
-        .where(chosen, timely)
+        .where(chosen)
         .group_by(*first(4), rows.source_id, rows.sequence)
         .subquery("requests")
     )

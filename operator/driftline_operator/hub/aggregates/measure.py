@@ -15,6 +15,7 @@ from driftline.performance.aggregates import (
 from driftline.spec.endpoint import ModelType
 
 from driftline_operator.hub.aggregates import sums
+from driftline_operator.hub.aggregates.classes import Classes
 from driftline_operator.hub.aggregates.ranking import ranking, ranking_errors
 from driftline_operator.hub.aggregates.window import By, Cell, Window
 
@@ -25,8 +26,8 @@ class Measure(NamedTuple):
     """What is added up of a model. `k`: of a ranking, how many items from the top count."""
 
     kind: ModelType
-    positive: str | None
-    """The positive class; None: several classes, or numbers."""
+    classes: Classes
+    """Of a classification."""
     k: int
 
 
@@ -36,13 +37,13 @@ def measured(window: Window, measure: Measure, by: By) -> Mapping[Cell, Sums]:
         return ranking(window, by, measure.k)
     if measure.kind == "regression":
         return sums.regression(window, by)
-    if measure.positive is None:
-        return sums.multiclass(window, by)
-    return sums.binary(window, measure.positive, by)
+    if not measure.classes.positive:
+        return sums.multiclass(window, measure.classes, by)
+    return sums.binary(window, measure.classes, by)
 
 
 def errors(window: Window, measure: Measure, by: By) -> dict[Cell, list[ErrorBucket]]:
     """The error by slice of `by.bucket` seconds, in order of time, by cells without `bucket`."""
     if measure.kind == "ranking":
         return ranking_errors(window, by, measure.k)
-    return sums.error_buckets(window, by, measure.positive)
+    return sums.error_buckets(window, by, measure.classes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import sqlalchemy as sa
@@ -10,6 +10,7 @@ from driftline.performance.aggregates import CoverageCounts, FeedbackCounts, Int
 from driftline.performance.lag import EDGES, LagCounts
 
 from driftline_operator.hub import schema
+from driftline_operator.hub.aggregates.classes import Classes
 from driftline_operator.hub.aggregates.window import By, Cell, Window, bin_of, first
 
 
@@ -33,6 +34,35 @@ def _by_bin(window: Window, by: By, chosen: sa.ColumnElement[bool]) -> dict[Cell
     return found
 
 
+class Unknown(NamedTuple):
+    """Labels and predictions that name a class which isn't known: they are left out of all figures."""
+
+    labels: int = 0
+    predictions: int = 0
+    example: str = ""
+    """One of those names."""
+
+    def __bool__(self) -> bool:
+        """Whether there is any."""
+        return self.labels + self.predictions > 0
+
+
+NONE_UNKNOWN: Final = Unknown()
+
+
+def unknown(window: Window, classes: Classes, age: float | None) -> Unknown:
+    """Of a window, with the labels that were known at that age."""
+    if not classes.known:
+        return NONE_UNKNOWN
+    rows = window.table.c
+    label = sa.case((window.known_at(age), rows.label), else_=None)
+    said = sa.case((window.once(), rows["class"]), else_=None)
+    strange = [sa.case((name.not_in(classes.known), name), else_=None) for name in (label, said)]
+    parts = [part for name in strange for part in (sa.func.count(name), sa.func.min(name))]
+    labels, a_label, predictions, a_class = tuple(window.connection.execute(sa.select(*parts)).one())
+    return Unknown(labels, predictions, a_label or a_class or "")
+
+
 def lags(window: Window, by: By) -> dict[Cell, LagCounts]:
     """How long each prediction's first label took; `by.age` doesn't matter."""
     rows = window.table.c
@@ -51,12 +81,12 @@ def lags(window: Window, by: By) -> dict[Cell, LagCounts]:
 def _first_lags(window: Window, by: By) -> sa.Select[Any]:
     """Where labels were corrected: of each prediction's labels the first."""
     rows = window.table.c
-    columns, source, timely = window.grouped(by)
+    columns, source = window.grouped(by)
     named = [column.label(f"cell_{place}") for place, column in enumerate(columns)]
     earliest = (
         sa.select(*named, sa.func.min(rows.since).label("lag"))
         .select_from(source)
-        .where(rows.since.is_not(None), timely)
+        .where(rows.since.is_not(None))
         .group_by(*first(4), rows.source_id, rows.sequence, rows.place, rows.at)
         .subquery("earliest")
     )
@@ -76,14 +106,11 @@ def feedback(window: Window, by: By) -> dict[Cell, FeedbackCounts]:
         .where(table.monitor_id == window.monitor, table.thumb.is_not(None), table.id.in_(own))
         .subquery("thumbs")
     )
-    columns, source, timely = window.grouped(by)
+    columns, source = window.grouped(by)
     joined = source.join(thumbs, sa.and_(thumbs.c.id == rows.id, thumbs.c.newest == 1))
     keys = [*columns, thumbs.c.thumb]
     query = (
-        sa.select(*keys, sa.func.count())
-        .select_from(joined)
-        .where(window.once(), timely)
-        .group_by(*first(len(keys)))
+        sa.select(*keys, sa.func.count()).select_from(joined).where(window.once()).group_by(*first(len(keys)))
     )
     found: dict[Cell, FeedbackCounts] = {}
     for *key, thumb, count in window.connection.execute(query):
@@ -106,7 +133,7 @@ def kpi(window: Window, name: str, by: By) -> dict[Cell, KpiSums]:
         .group_by(table.id)
         .subquery("events")
     )
-    columns, source, timely = window.grouped(by)
+    columns, source = window.grouped(by)
     w = rows.weight  # unscaled: sums are of all traffic, whatever share of it was sampled
     m, s = w * events.c.m, w * events.c.s
     converted = sa.func.sum(sa.case((m.is_not(None), w), else_=0.0))
@@ -114,7 +141,7 @@ def kpi(window: Window, name: str, by: By) -> dict[Cell, KpiSums]:
     query = (
         sa.select(*columns, sa.func.count(m), sa.func.sum(w), sa.func.sum(w * w), converted, *parts)
         .select_from(source.outerjoin(events, events.c.id == rows.id))
-        .where(window.once(), timely)
+        .where(window.once())
         .group_by(*first(4))
     )
     found = {}

@@ -65,7 +65,7 @@ def ranking_errors(window: Window, by: By, k: int) -> dict[Cell, list[ErrorBucke
 def _items(window: Window, by: By) -> sa.Subquery:
     """Each prediction once, with the gain that is known at the age."""
     rows = window.table.c
-    columns, source, timely = window.grouped(by)
+    columns, source = window.grouped(by)
     known = window.known_at(by.age)
     gain = sa.func.max(sa.case((known, rows.truth), else_=None))
     return (
@@ -80,7 +80,7 @@ def _items(window: Window, by: By) -> sa.Subquery:
             sa.func.max(sa.case((known, 1), else_=0)).label("known"),
         )
         .select_from(source)
-        .where(timely, rows.value.is_not(None))
+        .where(rows.value.is_not(None))
         .group_by(*first(6), rows.place, rows.at)
         .subquery("items")
     )

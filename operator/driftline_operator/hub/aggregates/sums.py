@@ -21,19 +21,20 @@ from driftline.performance.aggregates import (
 )
 from driftline.performance.from_rows import LEAST_LABEL, LEAST_PROBABILITY
 
+from driftline_operator.hub.aggregates.classes import Classes
 from driftline_operator.hub.aggregates.means import mean_sums, number
 from driftline_operator.hub.aggregates.window import By, Cell, Window, first
 
 Expression = sa.ColumnElement[Any]
 
 
-def binary(window: Window, positive: str, by: By) -> dict[Cell, BinarySums]:
-    """Of labelled rows of a binary classifier; a label that isn't `positive` is negative."""
+def binary(window: Window, classes: Classes, by: By) -> dict[Cell, BinarySums]:
+    """Of rows of a binary classifier whose label is a class that is known."""
     if window.single:
-        return _binary_at_once(window, positive, by)
-    rows, chosen = window.table.c, window.known_at(by.age)
-    label = _label(window, positive)
-    keys = {"said": _said(window, positive), "truth": label, "bin": rows.bin}
+        return _binary_at_once(window, classes, by)
+    rows, chosen = window.table.c, _known(window, classes, by)
+    label = classes.place(rows.label)
+    keys = {"said": _said(window, classes), "truth": label, "bin": rows.bin}
     added = {"n": window.rows, "scores": sa.func.sum(window.weighed(rows.score))}
     found: dict[Cell, BinarySums] = {}
     for *key, predicted, truth, place, count, total in window.connection.execute(
@@ -42,7 +43,7 @@ def binary(window: Window, positive: str, by: By) -> dict[Cell, BinarySums]:
         cell = window.cell(by, tuple(key))
         sums = found.setdefault(cell, BinarySums.empty(window.bins, weighted=window.scale is not None))
         _count(sums, predicted, truth, place, number(count), total)
-    means = mean_sums(window, by, chosen, _binary_numbers(window, positive, label))
+    means = mean_sums(window, by, chosen, _binary_numbers(window, classes, label))
     return {cell: _with_means(sums, means[cell]) for cell, sums in found.items()}
 
 
@@ -54,25 +55,25 @@ def _count(
         sums.scores[place] += total
 
 
-def _binary_at_once(window: Window, positive: str, by: By) -> dict[Cell, BinarySums]:
+def _binary_at_once(window: Window, classes: Classes, by: By) -> dict[Cell, BinarySums]:
     """Where every row is a request: the sums of each row's numbers come with the counts, in one pass.
 
     Rows are prepared in a subquery with OFFSET 0, which neither database merges with the question around
     it: else each logarithm would be taken once for every sum that it is in.
     """
-    rows, label = window.table.c, _label(window, positive)
-    numbers = _binary_numbers(window, positive, label)
+    rows, label = window.table.c, classes.place(window.table.c.label)
+    numbers = _binary_numbers(window, classes, label)
     made = (
         sa.select(
             rows.stratum_id,
             rows.at,
             rows.bin,
             rows.score,
-            _said(window, positive).label("said"),
+            _said(window, classes).label("said"),
             label.label("truth"),
             *(numbers[name].label(name) for name in _IN_PASSING),
         )
-        .where(window.known_at(by.age))
+        .where(_known(window, classes, by))
         .offset(0)
         .subquery("made")
     )
@@ -110,17 +111,18 @@ def _with_totals(
     )
 
 
-def _label(window: Window, positive: str) -> Expression:
-    return sa.case((window.table.c.label == positive, POSITIVE), else_=NEGATIVE)
+def _known(window: Window, classes: Classes, by: By) -> sa.ColumnElement[bool]:
+    """Rows with a label of that age, of a class that is known."""
+    return sa.and_(window.known_at(by.age), classes.knows(window.table.c.label))
 
 
-def _said(window: Window, positive: str) -> Expression:
-    said = window.table.c["class"]
-    return sa.case((said.is_(None), NOT_PREDICTED), (said == positive, POSITIVE), else_=NEGATIVE)
+def _said(window: Window, classes: Classes) -> Expression:
+    """A class that isn't known is as good as no answer."""
+    return sa.func.coalesce(classes.place(window.table.c["class"]), NOT_PREDICTED)
 
 
-def _binary_numbers(window: Window, positive: str, label: Expression) -> dict[str, Expression]:
-    rows, said = window.table.c, _said(window, positive)
+def _binary_numbers(window: Window, classes: Classes, label: Expression) -> dict[str, Expression]:
+    rows, said = window.table.c, _said(window, classes)
     inside = rows.score.between(0.0, 1.0)
     if_positive = _clipped(rows.score)
     probability = sa.case((label == POSITIVE, if_positive), else_=1.0 - if_positive)
@@ -150,10 +152,10 @@ def _with_means(sums: BinarySums, means: dict[str, MeanSums]) -> BinarySums:
     )
 
 
-def multiclass(window: Window, by: By) -> dict[Cell, MulticlassSums]:
-    """Of labelled rows of a classifier of several classes that have a prediction."""
+def multiclass(window: Window, classes: Classes, by: By) -> dict[Cell, MulticlassSums]:
+    """Of a classifier of several classes, rows whose label and prediction are known ones."""
     rows = window.table.c
-    chosen = sa.and_(window.known_at(by.age), rows["class"].is_not(None))
+    chosen = sa.and_(_known(window, classes, by), classes.knows(rows["class"]))
     query = window.folded(by, chosen, {"truth": rows.label, "said": rows["class"]}, {"n": window.rows})
     confusions: dict[Cell, dict[tuple[str, str], int | float]] = {}
     for *key, label, said, count in window.connection.execute(query):
@@ -173,9 +175,10 @@ def _multiclass(counts: dict[tuple[str, str], int | float], errors: MeanSums) ->
     return MulticlassSums(classes, confusion, errors)
 
 
-def regression(window: Window, by: By, shift: float = 0.0) -> dict[Cell, RegressionSums]:
-    """Of labelled rows that have a prediction; `shift`: a number near the labels."""
+def regression(window: Window, by: By) -> dict[Cell, RegressionSums]:
+    """Of labelled rows that have a prediction. Their labels' moments are about the window's mean label."""
     rows = window.table.c
+    shift = float(window.connection.execute(sa.select(sa.func.avg(rows.truth))).scalar() or 0.0)
     chosen = sa.and_(window.known_at(by.age), rows.value.is_not(None), rows.truth.is_not(None))
     error = rows.value - rows.truth
     numbers = {
@@ -197,13 +200,13 @@ def regression(window: Window, by: By, shift: float = 0.0) -> dict[Cell, Regress
 def _moments(
     window: Window, by: By, chosen: sa.ColumnElement[bool], e: Expression, d: Expression, shift: float
 ) -> dict[Cell, tuple[LabelMoments, float]]:
-    columns, source, timely = window.grouped(by)
+    columns, source = window.grouped(by)
     of_errors = (e * e * d, e * e * d * d, e * e, e * e * e * e)
     powers = [sa.func.sum(window.weighed(x)) for x in (d, d * d, d * d * d, d * d * d * d, *of_errors)]
     query = (
         sa.select(*columns, window.rows, sa.func.max(sa.func.abs(e)), *powers)
         .select_from(source)
-        .where(chosen, timely)
+        .where(chosen)
         .group_by(*first(4))
     )
     found = {}
@@ -213,18 +216,19 @@ def _moments(
     return found
 
 
-def error_buckets(window: Window, by: By, positive: str | None = None) -> dict[Cell, list[ErrorBucket]]:
+def error_buckets(window: Window, by: By, classes: Classes) -> dict[Cell, list[ErrorBucket]]:
     """The error by slice of `by.bucket` seconds, in order of time, by cells without `bucket`.
 
-    Of a binary classifier give the positive class; else classes are compared by name, numbers by |e|.
+    Without a positive class names are compared, numbers by |e|.
     """
     assert by.bucket is not None  # noqa: S101 - a bucket's width is what is asked for
     rows = window.table.c
     distance = sa.func.abs(rows.value - rows.truth)
     same = rows["class"] == rows.label
-    if positive is not None:
-        same = (rows["class"] == positive) == (rows.label == positive)
-    wrong = sa.case((rows["class"].is_(None), None), (same, 0.0), else_=1.0)
+    if classes.positive:
+        same = classes.place(rows["class"]) == classes.place(rows.label)
+    usable = sa.and_(classes.knows(rows["class"]), classes.knows(rows.label))
+    wrong = sa.case((sa.not_(usable), None), (same, 0.0), else_=1.0)
     errors = sa.case((rows.truth.is_not(None), distance), else_=wrong)
     means = mean_sums(window, by, window.known_at(by.age), {"errors": errors})
     found: dict[Cell, list[ErrorBucket]] = {}
@@ -234,11 +238,18 @@ def error_buckets(window: Window, by: By, positive: str | None = None) -> dict[C
     return found
 
 
-def predicted(window: Window, by: By, positive: str | None) -> dict[Cell, PredictionCounts]:
-    """All predictions, labelled or not, by what was predicted and bin; `positive` None: only by bin."""
-    said = sa.literal(NOT_PREDICTED) if positive is None else _said(window, positive)
-    keys = {"said": said, "bin": window.table.c.bin}
-    query = window.folded(by, window.once(), keys, {"n": window.rows})
+def predicted(
+    window: Window, by: By, classes: Classes, *, labelled: bool = False
+) -> dict[Cell, PredictionCounts]:
+    """All predictions, by what was predicted and bin; without a positive class only by bin.
+
+    `labelled`: of a regression, only those with a label of that age.
+    """
+    rows = window.table.c
+    said = _said(window, classes) if classes.positive else sa.literal(NOT_PREDICTED)
+    keys = {"said": said, "bin": rows.bin}
+    chosen = sa.and_(window.known_at(by.age), rows.truth.is_not(None)) if labelled else window.once()
+    query = window.folded(by, chosen, keys, {"n": window.rows})
     kind = np.int64 if window.scale is None else np.float64
     found: dict[Cell, PredictionCounts] = {}
     empty = (3, window.bins.count + 1)

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from driftline.performance.bins import ScoreBins
@@ -25,9 +25,6 @@ from sqlalchemy.engine import Connection
 from driftline_operator.hub import schema
 from driftline_operator.hub.database import register_functions
 
-MOST_CELLS: Final = 200_000
-"""Groups that one question may have: (version, variant, segment's value, time)."""
-
 
 class By(NamedTuple):
     """What to group by, and which labels count."""
@@ -38,8 +35,6 @@ class By(NamedTuple):
     """By slices of the span, of so many seconds."""
     age: float | None = None
     """Labels that were known at this age of the prediction, in seconds; None: the newest there is."""
-    before: float | None = None
-    """Only predictions made before this time: those that have reached the age."""
 
 
 class Cell(NamedTuple):
@@ -69,8 +64,8 @@ class Window:
     scale: float | None = None
     """Rows were sampled with unlike probabilities: what scales their weights; None: all count alike."""
 
-    def grouped(self, by: By) -> tuple[list[sa.ColumnElement[Any]], sa.FromClause, sa.ColumnElement[bool]]:
-        """The four columns of a `Cell`, what they are selected from, and the condition on time."""
+    def grouped(self, by: By) -> tuple[list[sa.ColumnElement[Any]], sa.FromClause]:
+        """The four columns of a `Cell`, and what they are selected from."""
         rows, strata, segments = self.table.c, schema.strata.c, schema.stratum_segments.c
         source: sa.FromClause = self.table.join(schema.strata, strata.id == rows.stratum_id)
         value: sa.ColumnElement[Any] = sa.null()
@@ -87,7 +82,7 @@ class Window:
             value.label("segment_value"),
             bucket.label("bucket"),
         ]
-        return columns, source, sa.true() if by.before is None else rows.at < by.before
+        return columns, source
 
     def folded(
         self,
@@ -108,7 +103,6 @@ class Window:
         bucket: sa.ColumnElement[Any] = sa.null()
         if by.bucket is not None:
             bucket = sa.func.floor((rows.at - self.start) / by.bucket)
-        timely = sa.true() if by.before is None else rows.at < by.before
         grouped = [
             rows.stratum_id,
             bucket.label("bucket"),
@@ -116,7 +110,7 @@ class Window:
         ]
         parts = (
             sa.select(*grouped, *(each.label(name) for name, each in added.items()))
-            .where(chosen, timely)
+            .where(chosen)
             .group_by(*first(len(grouped)))
             .subquery("parts")
         )

@@ -12,7 +12,7 @@ from driftline.quantity import Duration
 from driftline.spec import MonitorSpec
 from driftline.windows import step
 
-from driftline_operator.hub.aggregates import Measure
+from driftline_operator.hub.aggregates import Classes, Measure
 from driftline_operator.hub.outcomes import class_name
 
 BUCKETS: Final = 240
@@ -30,8 +30,8 @@ class Asked:
     step: int
     ages: tuple[Duration, ...]
     judged_age: Duration
-    positive: str | None
-    """The positive class; None: several classes, or a regression."""
+    classes: Classes
+    """Of a classification: the positive class, and which there are."""
     bins: ScoreBins
 
     @property
@@ -70,7 +70,7 @@ def asked(spec: MonitorSpec, profile: Profile | None) -> Asked | None:
         step(int(window), int(spec.pane)),
         spec.labels.ages,
         spec.performance_age,
-        positive_class(spec),
+        classes_of(spec),
         bins_of(spec, profile),
     )
 
@@ -93,10 +93,16 @@ def positive_class(spec: MonitorSpec) -> str | None:
     return "1" if prediction.score is not None and not classes else None
 
 
+def classes_of(spec: MonitorSpec) -> Classes:
+    """Which names of classes count, and which are positive."""
+    declared = tuple(map(class_name, spec.schema.prediction.classes))
+    return Classes.of(positive_class(spec), declared if spec.model.type == "classification" else ())
+
+
 def measure_of(spec: MonitorSpec) -> Measure:
     """How a monitor's sums are added up."""
     k = 0 if spec.performance is None else spec.performance.k
-    return Measure(spec.model.type, positive_class(spec), k or DEFAULT_K)
+    return Measure(spec.model.type, classes_of(spec), k or DEFAULT_K)
 
 
 def bins_of(spec: MonitorSpec, profile: Profile | None) -> ScoreBins:

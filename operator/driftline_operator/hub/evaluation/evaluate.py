@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from heapq import nlargest
 from typing import Final
 
 from driftline.labels import Labels
-from driftline.performance.aggregates import BinarySums, MeanSums, PredictionCounts
+from driftline.performance.aggregates import MeanSums, PredictionCounts
 from driftline.performance.binary import Metrics
 from driftline.performance.concept import ComparedWindow, Replay, compare_window, concept_verdict, replay
+from driftline.performance.estimated import estimate_error
 from driftline.performance.fairness import Fairness
 from driftline.performance.fairness import fairness as compared_groups
 from driftline.performance.intervals import mean_estimate
+from driftline.performance.judgement import fairness_thresholds
 from driftline.performance.reference import reference_errors, reference_metrics
 from driftline.performance.report import (
     AtAge,
@@ -34,10 +37,12 @@ from driftline.spec import Performance as PerformanceSpec
 from driftline_operator.hub.evaluation import figures, verdicts
 from driftline_operator.hub.evaluation.asked import Asked
 from driftline_operator.hub.evaluation.sums import AgedWindow, Gathered, Part
-from driftline_operator.hub.evaluation.verdicts import Past
+from driftline_operator.hub.evaluation.verdicts import Compared, Past
 
 Estimator = Callable[[PredictionCounts], Metrics]
 
+MOST_LEFT_OUT: Final = 50
+"""Groups that are too small to be compared and yet named, of a segment."""
 MOST_VALUES: Final = 50
 """Of a segment, in a report: the most frequent ones."""
 
@@ -51,10 +56,12 @@ def evaluate(
     labels = _labels(asked, profile)
     reference = {} if labels is None else reference_metrics(labels, gathered.latest.predicted)
     judged = gathered.ages[float(asked.judged_age)]
-    past = _past(asked, judged, gathered)
+    past = [
+        Past(each.start, each.end, each.overall.sums, each.unknown) for each in _windows(judged, gathered)
+    ]
     performance = spec.performance or PerformanceSpec()
     concept, concept_found = _concept(asked, labels, past, gathered)
-    fairness, fairness_found = _fairness(asked, judged)
+    fairness, fairness_found = _fairness(asked, _windows(judged, gathered))
     found = [verdicts.performance(performance, past, judged, reference), concept_found]
     return HubReport(
         namespace=monitor.metadata.namespace,
@@ -80,14 +87,9 @@ def _labels(asked: Asked, profile: Profile | None) -> Labels | None:
     return None if profile is None or asked.spec.model.type == "ranking" else profile.labels
 
 
-def _past(asked: Asked, judged: AgedWindow, gathered: Gathered) -> list[Past]:
+def _windows(judged: AgedWindow, gathered: Gathered) -> list[AgedWindow]:
     """The disjoint windows at the judged age, oldest first."""
-    length = float(asked.window)
-    older = [
-        Past(judged.start - (place + 1) * length, judged.start - place * length, sums)
-        for place, sums in enumerate(gathered.before)
-    ]
-    return [*reversed(older), Past(judged.start, judged.end, judged.overall.sums)]
+    return [*reversed(gathered.before), judged]
 
 
 def _at_age(age: Duration, asked: Asked, window: AgedWindow, reference: Mapping[str, float]) -> AtAge:
@@ -109,8 +111,11 @@ def _at_age(age: Duration, asked: Asked, window: AgedWindow, reference: Mapping[
         lag_median=_finite(window.lags.quantile(0.5)),
         lag_p95=_finite(window.lags.quantile(0.95)),
         calibration=calibration,
+        calibration_noise=figures.noise(overall.sums),
         reliability=reliability,
         missing=figures.missing(window),
+        unknown_labels=window.unknown.labels,
+        unknown_predictions=window.unknown.predictions,
     )
 
 
@@ -129,7 +134,9 @@ def _state(asked: Asked, window: AgedWindow) -> State:
         return State.NO_DATA
     if not window.overall.labels:
         return State.NO_LABELS
-    return State.JUDGED if window.overall.labels >= least else State.INSUFFICIENT_LABELS
+    if window.overall.labels - window.unknown.labels >= least:
+        return State.JUDGED
+    return State.UNKNOWN_CLASS if window.unknown.labels else State.INSUFFICIENT_LABELS
 
 
 def _estimated(
@@ -142,31 +149,47 @@ def _estimated(
     if known is None or known.profile.labels is None:
         said = "an estimate needs a reference profile with labels"
         return Estimated(window, start, end, State.NO_REFERENCE, said)
-    if latest.predicted is None:
-        return Estimated(window, start, end, State.NO_DATA, "no predictions in the window")
-    found = known.estimate(latest.predicted)
-    rows = int(latest.predicted.counts.sum())
-    numbers = metrics(found)
-    if not any(each.value is not None for each in numbers.values()):
-        why = next((each.reason for each in numbers.values()), "")
-        said = f"nothing can be estimated: {why}"
-        return Estimated(window, start, end, State.UNSUPPORTED, said, rows, numbers)
-    blind = "blind to changes of P(y | x): it neither ends nor holds back a verdict on performance"
-    compared, until = _compared(known.estimate, judged)
-    return Estimated(window, start, end, State.JUDGED, blind, rows, numbers, compared, until)
+    found = {} if latest.predicted is None else known.estimate(latest.predicted)
+    rows = 0 if latest.predicted is None else round(latest.predicted.counts.sum().item())
+    state, said = _estimate_state(found, rows)
+    compared, within = _compared(known.estimate, judged)
+    until = judged.end if compared else None
+    return Estimated(window, start, end, state, said, rows, metrics(found), compared, within, until)
 
 
-def _compared(estimate: Estimator, judged: AgedWindow) -> tuple[dict[str, tuple[float, float]], float | None]:
-    """Of the window that has its labels: what is estimated for it, and what came true."""
-    if judged.predicted is None or judged.overall.sums is None:
-        return {}, None
+def _estimate_state(found: Metrics, rows: int) -> tuple[State, str]:
+    if not rows:
+        return State.NO_DATA, "no predictions in the window"
+    if not any(each.value is not None for each in found.values()):
+        why = next(
+            (str(each.reason) for each in found.values()), "the reference's labels are of another kind"
+        )
+        return State.UNSUPPORTED, f"nothing can be estimated: {why}"
+    return (
+        State.JUDGED,
+        "blind to changes of P(y | x): it neither ends nor holds back a verdict on performance",
+    )
+
+
+def _compared(
+    estimate: Estimator, judged: AgedWindow
+) -> tuple[dict[str, tuple[float, float]], dict[str, bool]]:
+    """Of the labelled rows of the judged window: what is estimated of them and what came true; and whether
+    that lies in the estimate's interval.
+    """
+    if judged.answered is None or judged.overall.sums is None:
+        return {}, {}
     realised = figures.measured(judged.overall.sums)
-    pairs = {
-        spec_name(name): (each.value, true.value)
-        for name, each in estimate(judged.predicted).items()
-        if each.value is not None and (true := realised.get(name)) is not None and true.value is not None
-    }
-    return pairs, judged.end
+    pairs: dict[str, tuple[float, float]] = {}
+    within: dict[str, bool] = {}
+    for name, each in estimate(judged.answered).items():
+        true = realised.get(name)
+        if true is None or each.value is None or true.value is None:
+            continue
+        pairs[spec_name(name)] = each.value, true.value
+        if (inside := estimate_error(each, true).within) is not None:
+            within[spec_name(name)] = inside
+    return pairs, within
 
 
 def _concept(
@@ -225,18 +248,28 @@ def _replay(asked: Asked, reference: MeanSums | None, gathered: Gathered, detect
     )
 
 
-def _fairness(asked: Asked, judged: AgedWindow) -> tuple[dict[str, SegmentFairness], Found | None]:
+def _fairness(asked: Asked, windows: Sequence[AgedWindow]) -> tuple[dict[str, SegmentFairness], Found | None]:
+    """`windows`: disjoint, ascending by end; the newest is what the figures are of."""
     wanted = asked.spec.fairness
     if wanted is None:
         return {}, None
-    overall = judged.overall.sums
-    whole = overall if isinstance(overall, BinarySums) else None
-    compared: dict[str, Fairness] = {}
-    for segment, parts in judged.segments.items():
-        groups = verdicts.groups({value: part.sums for value, part in parts.items()})
-        compared[segment] = compared_groups(groups, whole, wanted.min_group)
-    said = {segment: _segment(each) for segment, each in compared.items()}
-    return said, verdicts.fairness(wanted.thresholds, compared, wanted.min_group)
+    segments = asked.spec.schema.segments
+    together = max(1, len(segments) * len(fairness_thresholds(wanted.thresholds)))
+    past = [
+        Compared(
+            each.start,
+            each.end,
+            {
+                name: compared_groups(
+                    verdicts.groups(each, name), verdicts.everyone(each), wanted.min_group, together
+                )
+                for name in segments
+            },
+        )
+        for each in windows
+    ]
+    said = {segment: _segment(each) for segment, each in past[-1].segments.items()}
+    return said, verdicts.fairness(wanted, past)
 
 
 def _segment(found: Fairness) -> SegmentFairness:
@@ -250,7 +283,10 @@ def _segment(found: Fairness) -> SegmentFairness:
         for value, group in found.groups.items()
     }
     state = State.JUDGED if len(rates) > 1 else State.TOO_FEW_GROUPS
-    return SegmentFairness(state, rates, dict(found.left_out), metrics(found.metrics))
+    if not found.groups and not found.left_out:
+        state = State.NO_DATA
+    small = dict(nlargest(MOST_LEFT_OUT, found.left_out.items(), key=lambda each: each[1]))
+    return SegmentFairness(state, rates, small, len(found.left_out), metrics(found.metrics))
 
 
 def _false_positive_rate(of: Metrics) -> Metric:

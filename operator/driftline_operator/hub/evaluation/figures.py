@@ -18,10 +18,17 @@ from driftline.performance.aggregates import (
     RegressionSums,
 )
 from driftline.performance.binary import Metrics, binary_performance
-from driftline.performance.calibration import recalibration, reliability
+from driftline.performance.bins import ScoreBins
+from driftline.performance.calibration import calibration_noise, recalibration, reliability
 from driftline.performance.estimated import Calibrator, estimated_loss, estimated_performance
 from driftline.performance.lag import coverage
-from driftline.performance.missing import missingness, post_stratified, worst_case
+from driftline.performance.missing import (
+    ScoreStratum,
+    missingness,
+    post_stratified,
+    weighted_coverage,
+    worst_case,
+)
 from driftline.performance.multiclass import multiclass_performance
 from driftline.performance.outcomes import approval, kpi_metrics
 from driftline.performance.ranking import ranking_metrics
@@ -29,6 +36,7 @@ from driftline.performance.regression import regression_metrics
 from driftline.performance.report import (
     FeedbackFigures,
     KpiFigures,
+    LabelledShare,
     Metric,
     Missing,
     ReliabilityRow,
@@ -66,13 +74,15 @@ def sliced(part: Part, reference: Mapping[str, float] | None = None) -> Slice:
             part.labels,
             metrics(performance.metrics, reference),
             performance.auc_bound,
+            covered(part),
             _whole(sums.confusion()),
             ["negative", "positive"],
         )
     said = metrics(measured(sums), reference)
     if isinstance(sums, MulticlassSums):
-        return Slice(part.predictions, part.labels, said, None, _whole(sums.confusion), list(sums.classes))
-    return Slice(part.predictions, part.labels, said)
+        confusion, classes = _whole(sums.confusion), list(sums.classes)
+        return Slice(part.predictions, part.labels, said, None, covered(part), confusion, classes)
+    return Slice(part.predictions, part.labels, said, coverage=covered(part))
 
 
 def _whole(confusion: Counts) -> list[list[int]]:
@@ -87,7 +97,13 @@ def calibrated(sums: Sums | None) -> tuple[dict[str, Metric], list[ReliabilityRo
     rows = [
         ReliabilityRow(row.score, Metric.of(row.share), row.rows) for row in reliability(sums) if row.rows
     ]
-    return {"slope": Metric.of(fitted.slope), "intercept": Metric.of(fitted.intercept)}, rows
+    said = {name: Metric.of(getattr(fitted, name)) for name in ("slope", "intercept", "in_the_large")}
+    return said, rows
+
+
+def noise(sums: Sums | None) -> float | None:
+    """What the calibration error of perfect probabilities would be; None where there are none."""
+    return calibration_noise(sums) if isinstance(sums, BinarySums) else None
 
 
 def missing(window: AgedWindow) -> Missing:
@@ -96,14 +112,26 @@ def missing(window: AgedWindow) -> Missing:
     if counts is None:
         return Missing(reason="NoData")
     found = missingness(counts)
+    by_score = [_labelled_share(counts.bins, each) for each in found.strata]
     if not isinstance(sums, BinarySums):
-        return Missing(found.psi)
+        return Missing(found.psi, psi_expected=found.psi_expected, by_score=by_score)
     bounds = {} if window.predicted is None else worst_case(sums, window.predicted)
+    if window.predicted is not None and window.predicted.counts.dtype.kind == "f":
+        counts = weighted_coverage(sums, window.predicted)
     return Missing(
         found.psi,
+        psi_expected=found.psi_expected,
+        by_score=by_score,
         post_stratified=metrics(post_stratified(sums, counts).metrics),
         bounds={name: (each.low, each.high) for name, each in bounds.items()},
     )
+
+
+def _labelled_share(bins: ScoreBins, of: ScoreStratum) -> LabelledShare:
+    edges = bins.edges
+    low = float(edges[of.first - 1]) if of.first else None
+    high = float(edges[of.last]) if of.last < len(edges) else None
+    return LabelledShare(low, high, of.predictions, Metric.of(of.probability))
 
 
 def covered(part: Part) -> Metric:
@@ -143,7 +171,13 @@ def kpi_figures(variants: Mapping[str, KpiSums], seconds: float) -> dict[str, Kp
     for variant, sums in variants.items():
         said = kpi_metrics(sums, seconds)
         found[variant] = KpiFigures(
-            round(sums.values.rows), sums.values.total, Metric.of(said["mean"]), Metric.of(said["rate"])
+            round(sums.values.rows),
+            sums.values.total,
+            Metric.of(said["mean"]),
+            Metric.of(said["rate"]),
+            Metric.of(said["count"]),
+            Metric.of(said["sum"]),
+            Metric.of(said["per_second"]),
         )
     return found
 

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeVar
 
-from driftline.performance.aggregates import ErrorBucket, FeedbackCounts, KpiSums
+from driftline.performance.aggregates import (
+    BinarySums,
+    ErrorBucket,
+    FeedbackCounts,
+    KpiSums,
+    PredictionCounts,
+    RegressionSums,
+)
 from driftline.performance.lag import LagCounts, watermark
 from sqlalchemy.engine import Connection
 
@@ -54,19 +61,46 @@ def _aged(connection: Connection, monitor: int, asked: Asked, now: float, age: f
     with open_window(connection, monitor, start, end, asked.bins, numeric=asked.numeric) as window:
         by = By(age=age)
         cells = _parts(window, asked, by)
-        segments = {
-            name: _by(_parts(window, asked, by._replace(segment=name)), "value")
-            for name in asked.spec.schema.segments
-        }
+        whole = _whole(cells)
         return AgedWindow(
             start,
             end,
-            _whole(cells),
+            whole,
             _by(cells, "version"),
-            segments,
+            _segments(window, asked, by),
             total(outcomes.lags(window, By()).values()) or LagCounts(),
-            total(sums.predicted(window, By(), asked.positive).values()),
+            total(sums.predicted(window, By(), asked.classes).values()),
+            _answered(window, asked, by, whole.sums),
+            _said(window, asked) if age == float(asked.judged_age) else {},
+            outcomes.unknown(window, asked.classes, age),
         )
+
+
+def _segments(window: Window, asked: Asked, by: By) -> dict[str, dict[str, Part]]:
+    names = asked.spec.schema.segments
+    return {name: _by(_parts(window, asked, by._replace(segment=name)), "value") for name in names}
+
+
+def _said(window: Window, asked: Asked) -> dict[str, dict[str, PredictionCounts]]:
+    """What was predicted of each group, labelled or not."""
+    if asked.spec.fairness is None:
+        return {}
+    found: dict[str, dict[str, PredictionCounts]] = {}
+    for name in asked.spec.schema.segments:
+        groups = found.setdefault(name, {})
+        for cell, counts in sums.predicted(window, By(segment=name), asked.classes).items():
+            value = str(cell.value)
+            groups[value] = groups[value] + counts if value in groups else counts
+    return found
+
+
+def _answered(window: Window, asked: Asked, by: By, labelled: Sums | None) -> PredictionCounts | None:
+    """The predictions that have a label, as an estimate reads them."""
+    if isinstance(labelled, BinarySums):
+        return PredictionCounts(labelled.bins, labelled.counts.sum(axis=1))
+    if not isinstance(labelled, RegressionSums):
+        return None
+    return total(sums.predicted(window, by, asked.classes, labelled=True).values())
 
 
 def _parts(window: Window, asked: Asked, by: By) -> dict[Cell, Part]:
@@ -91,15 +125,22 @@ def _whole(cells: Mapping[Cell, Part]) -> Part:
     )
 
 
-def _before(connection: Connection, monitor: int, asked: Asked, end: float) -> list[Sums | None]:
+def _before(connection: Connection, monitor: int, asked: Asked, end: float) -> list[AgedWindow]:
     """The disjoint windows before the newest one that has reached the judged age."""
-    performance = asked.spec.performance
-    more = 0 if performance is None else performance.sustain.of - 1
-    found: list[Sums | None] = []
-    for _ in range(more):
+    performance, fairness = asked.spec.performance, asked.spec.fairness
+    of = max(each.sustain.of for each in (performance, fairness) if each) if performance or fairness else 1
+    by = By(age=float(asked.judged_age))
+    found: list[AgedWindow] = []
+    for _ in range(of - 1):
         start = end - float(asked.window)
         with open_window(connection, monitor, start, end, asked.bins, numeric=asked.numeric) as window:
-            found.append(total(measured(window, asked.measure, By(age=float(asked.judged_age))).values()))
+            whole = Part(total(measured(window, asked.measure, by).values()))
+            segments = {} if fairness is None else _segments(window, asked, by)
+            predicted = None
+            if fairness is not None:
+                predicted = total(sums.predicted(window, By(), asked.classes).values())
+            said = _said(window, asked)
+            found.append(AgedWindow(start, end, whole, segments=segments, predicted=predicted, said=said))
         end = start
     return found
 
@@ -111,7 +152,7 @@ def _latest(
     start = end - float(asked.window)
     with open_window(connection, monitor, start, end, asked.bins, numeric=asked.numeric) as window:
         coverage = total(outcomes.coverage(window, By()).values())
-        predicted = total(sums.predicted(window, By(), asked.positive).values())
+        predicted = total(sums.predicted(window, By(), asked.classes).values())
         kpis = {each.name: _variants(outcomes.kpi(window, each.name, By())) for each in asked.spec.kpis}
         feedback = _variants(outcomes.feedback(window, By()))
     return AgedWindow(start, end, Part(None, coverage), predicted=predicted), kpis, feedback

@@ -4,34 +4,47 @@ modelmonitor_performance{metric,age,segment,value}     a metric; segment and val
 modelmonitor_performance_low{metric,age}               its interval's lower end, over all
 modelmonitor_performance_high{metric,age}
 modelmonitor_performance_reference{metric}             the same of the reference's labels
-modelmonitor_performance_auc_bound{age}                by how much binning can have moved the AUC
+modelmonitor_performance_auc_bound{age,segment,value}  by how much binning can have moved the AUC
 modelmonitor_performance_predictions{age}              predictions in the window
 modelmonitor_performance_state{age,state}              1 for the state that holds: Judged, NoLabels, …
-modelmonitor_performance_calibration{age,of}           slope and intercept
+modelmonitor_performance_calibration{age,of}           slope, intercept and in_the_large
+modelmonitor_performance_calibration_noise{age}        the calibration error of perfect probabilities
 modelmonitor_performance_version{metric,age,version}   a metric by model version
 modelmonitor_estimated_performance{metric}             before labels; blind to changes of P(y given x)
 modelmonitor_estimated_performance_low{metric}
 modelmonitor_estimated_performance_high{metric}
-modelmonitor_estimated_performance_error{metric}       estimated less realised, where labels are in
+modelmonitor_estimated_performance_error{metric}       estimated less realised, of labelled rows
+modelmonitor_estimated_performance_within{metric}      1 where the realised lies in the estimate's interval
 modelmonitor_estimated_performance_state{state}
 modelmonitor_label_coverage{age}                       share of predictions with a label
 modelmonitor_label_count{age}                          labels in the window
 modelmonitor_label_lag_seconds{quantile}               from prediction to label: 0.5, 0.95
 modelmonitor_label_missing_psi{age}                    scores with label against those without
+modelmonitor_label_missing_psi_expected{age}           its mean where labels are missing at random
+modelmonitor_label_unknown_class{age}                  labels of no class that the monitor knows: left out
+modelmonitor_prediction_unknown_class{age}             predictions of none: left out
 modelmonitor_label_post_stratified{metric,age}         if labels are missing at random within scores
 modelmonitor_concept_drift_detected                    1 where the detector and the window's test agree
+modelmonitor_concept_state{state}                      1 for the state that holds; Judged: there is a verdict
 modelmonitor_concept_error                             mean error of the judged window
 modelmonitor_concept_error_difference                  from the reference's
 modelmonitor_fairness{metric,segment}                  differences and ratios between groups
 modelmonitor_fairness_group{rate,segment,value}        a group's rates
 modelmonitor_fairness_left_out{segment}                groups too small to be compared
+modelmonitor_fairness_state{segment,state}             1 for the state that holds
 modelmonitor_kpi_events{kpi,variant}                   in the window
+modelmonitor_kpi_events_low{kpi,variant}               95 % interval of what is behind them
+modelmonitor_kpi_events_high{kpi,variant}
 modelmonitor_kpi_sum{kpi,variant}
+modelmonitor_kpi_sum_low{kpi,variant}
+modelmonitor_kpi_sum_high{kpi,variant}
+modelmonitor_kpi_per_second{kpi,variant}               events
 modelmonitor_kpi_mean{kpi,variant}
 modelmonitor_kpi_rate{kpi,variant}                     predictions with an event
 modelmonitor_feedback_up{variant}
 modelmonitor_feedback_down{variant}
 modelmonitor_feedback_approval{variant}
+modelmonitor_hub_verdict{aspect,status}                of a condition: True, False or Unknown
 modelmonitor_hub_evaluated_timestamp_seconds           when
 modelmonitor_hub_series_cut                            series beyond the monitor's metrics.maxSeries
 
@@ -44,7 +57,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, NamedTuple
 
-from driftline.performance.report import AtAge, HubReport, Metric, State
+from driftline.performance.report import AtAge, ConceptChange, HubReport, Metric, State
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
@@ -98,12 +111,14 @@ class HubSeries(Collector):
 def samples(report: HubReport) -> Iterator[Sample]:
     """Of one report, the most important first: what is beyond the limit is cut."""
     yield Sample("hub_evaluated_timestamp_seconds", (), report.at)
+    for condition in report.found:
+        for status in ("True", "False", "Unknown"):
+            holds = float(status == condition.status)
+            yield Sample("hub_verdict", (condition.aspect, status), holds)
     for each in report.ages:
         yield from _overall(each)
     if report.concept is not None:
-        yield Sample("concept_drift_detected", (), float(report.concept.drifted))
-        yield from _value("concept_error", (), report.concept.error)
-        yield from _value("concept_error_difference", (), report.concept.difference)
+        yield from _concept(report.concept)
     yield from _estimated(report)
     yield from _fairness(report)
     yield from _outcomes(report)
@@ -111,9 +126,25 @@ def samples(report: HubReport) -> Iterator[Sample]:
         yield from _parts(each)
 
 
+def _concept(found: ConceptChange) -> Iterator[Sample]:
+    """Without a verdict there is no `detected`: 0 would be one."""
+    for state in State:
+        yield Sample("concept_state", (state.value,), float(state is found.state))
+    if found.state is State.JUDGED:
+        yield Sample("concept_drift_detected", (), float(found.drifted))
+    yield from _value("concept_error", (), found.error)
+    yield from _value("concept_error_difference", (), found.difference)
+
+
 def _value(name: str, labels: tuple[str, ...], metric: Metric) -> Iterator[Sample]:
     if metric.value is not None:
         yield Sample(name, labels, metric.value)
+
+
+def _ends(name: str, labels: tuple[str, ...], metric: Metric) -> Iterator[Sample]:
+    for end, bound in (("low", metric.low), ("high", metric.high)):
+        if bound is not None:
+            yield Sample(f"{name}_{end}", labels, bound)
 
 
 def _overall(each: AtAge) -> Iterator[Sample]:
@@ -125,16 +156,19 @@ def _overall(each: AtAge) -> Iterator[Sample]:
     yield from _value("label_coverage", (age,), each.coverage)
     for name, metric in each.overall.metrics.items():
         yield from _value("performance", (name, age, "", ""), metric)
-        for end in ("low", "high"):
-            bound = getattr(metric, end)
-            if bound is not None:
-                yield Sample(f"performance_{end}", (name, age), bound)
+        yield from _ends("performance", (name, age), metric)
     if each.overall.auc_bound is not None:
-        yield Sample("performance_auc_bound", (age,), each.overall.auc_bound)
+        yield Sample("performance_auc_bound", (age, "", ""), each.overall.auc_bound)
+    if each.calibration_noise is not None:
+        yield Sample("performance_calibration_noise", (age,), each.calibration_noise)
+    yield Sample("label_unknown_class", (age,), each.unknown_labels)
+    yield Sample("prediction_unknown_class", (age,), each.unknown_predictions)
     for name, metric in each.calibration.items():
         yield from _value("performance_calibration", (age, name), metric)
     if each.missing.psi is not None:
         yield Sample("label_missing_psi", (age,), each.missing.psi)
+    if each.missing.psi_expected is not None:
+        yield Sample("label_missing_psi_expected", (age,), each.missing.psi_expected)
     for name, metric in each.missing.post_stratified.items():
         yield from _value("label_post_stratified", (name, age), metric)
 
@@ -145,6 +179,8 @@ def _parts(each: AtAge) -> Iterator[Sample]:
             yield from _value("performance_version", (name, each.age, version), metric)
     for segment, values in each.segments.items():
         for value, part in values.items():
+            if part.auc_bound is not None:
+                yield Sample("performance_auc_bound", (each.age, segment, value), part.auc_bound)
             for name, metric in part.metrics.items():
                 yield from _value("performance", (name, each.age, segment, value), metric)
 
@@ -157,17 +193,18 @@ def _estimated(report: HubReport) -> Iterator[Sample]:
         yield Sample("estimated_performance_state", (state.value,), float(state is found.state))
     for name, metric in found.metrics.items():
         yield from _value("estimated_performance", (name,), metric)
-        for end in ("low", "high"):
-            bound = getattr(metric, end)
-            if bound is not None:
-                yield Sample(f"estimated_performance_{end}", (name,), bound)
+        yield from _ends("estimated_performance", (name,), metric)
     for name, (estimate, realised) in found.compared.items():
         yield Sample("estimated_performance_error", (name,), estimate - realised)
+    for name, inside in found.within.items():
+        yield Sample("estimated_performance_within", (name,), float(inside))
 
 
 def _fairness(report: HubReport) -> Iterator[Sample]:
     for segment, found in report.fairness.items():
-        yield Sample("fairness_left_out", (segment,), len(found.left_out))
+        for state in State:
+            yield Sample("fairness_state", (segment, state.value), float(state is found.state))
+        yield Sample("fairness_left_out", (segment,), found.left_out_groups)
         for name, metric in found.differences.items():
             yield from _value("fairness", (name, segment), metric)
         for value, group in found.groups.items():
@@ -193,6 +230,9 @@ def _outcomes(report: HubReport) -> Iterator[Sample]:
         for variant, figures in variants.items():
             yield Sample("kpi_events", (kpi, variant), figures.events)
             yield Sample("kpi_sum", (kpi, variant), figures.sum)
+            yield from _ends("kpi_events", (kpi, variant), figures.count)
+            yield from _ends("kpi_sum", (kpi, variant), figures.total)
+            yield from _value("kpi_per_second", (kpi, variant), figures.per_second)
             yield from _value("kpi_mean", (kpi, variant), figures.mean)
             yield from _value("kpi_rate", (kpi, variant), figures.rate)
     for variant, said in report.feedback.items():

@@ -18,6 +18,7 @@ from driftline.performance.aggregates import (
 from driftline.performance.lag import LagCounts
 
 from driftline_operator.hub.aggregates.measure import Sums
+from driftline_operator.hub.aggregates.outcomes import NONE_UNKNOWN, Unknown
 
 _S = TypeVar("_S")
 
@@ -53,6 +54,11 @@ class AgedWindow:
     segments: Mapping[str, Mapping[str, Part]] = field(default_factory=dict)
     lags: LagCounts = field(default_factory=LagCounts)
     predicted: PredictionCounts | None = None
+    answered: PredictionCounts | None = None
+    """Of `predicted` those that have a label: what an estimate is compared by."""
+    said: Mapping[str, Mapping[str, PredictionCounts]] = field(default_factory=dict)
+    """Of each segment, by its value: `predicted`, where fairness is asked for."""
+    unknown: Unknown = NONE_UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -61,8 +67,8 @@ class Gathered:
 
     ages: Mapping[float, AgedWindow]
     """By label age, seconds: the newest window of that age."""
-    before: tuple[Sums | None, ...]
-    """At the judged age: the disjoint windows before the newest, newest first."""
+    before: tuple[AgedWindow, ...]
+    """At the judged age: the disjoint windows before the newest, newest first, with what is judged."""
     latest: AgedWindow
     """The newest window whatever the labels: what estimates, feedback and KPIs are about."""
     errors: tuple[ErrorBucket, ...] = ()

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 import sqlalchemy as sa
-from driftline.errors import DriftlineError
 from driftline.performance.report import HubReport
+from msgspec.structs import replace
 
 from driftline_operator.hub import registry
 from driftline_operator.hub.database import Database
@@ -23,13 +23,16 @@ from driftline_operator.hub.registry import Known, Name
 _log = logging.getLogger(__name__)
 
 HOLD_SECONDS: Final = 300.0
-"""How long an evaluation is this replica's: after that another takes it to have died."""
+"""How long an evaluation is this replica's at least: after that another takes it to have died."""
 SHARE: Final = 10
 """An evaluation is due again after so many times its own cost at the earliest."""
 
 
 class Turns:
-    """`interval`: seconds between two evaluations of a monitor. `clock`: unix seconds."""
+    """`interval`: seconds between two evaluations of a monitor. `clock`: unix seconds.
+
+    `failed` is told whose evaluation failed.
+    """
 
     def __init__(
         self,
@@ -37,11 +40,13 @@ class Turns:
         interval: float,
         clock: Callable[[], float],
         timer: Callable[[], float] = time.monotonic,
+        failed: Callable[[Name], None] = lambda _: None,
     ) -> None:
+        self._failed = failed
         self._database, self._interval = database, interval
         self._clock, self._timer = clock, timer
         self._references: dict[int, tuple[str | None, Reference | None]] = {}
-        self._seen = 0.0
+        self._seen = 0
         self.reports: dict[Name, HubReport] = {}
         """The newest of each monitor, whichever replica made it."""
 
@@ -54,23 +59,32 @@ class Turns:
     def _one(self, known: Known) -> bool:
         try:
             now = self._clock()
+            until = now + self._hold(known)
             with self._database.writing() as connection:
-                if not store.claim(connection, known.id, now, now + HOLD_SECONDS):
+                if not store.claim(connection, known.id, now, until):
                     return False
             began = self._timer()
             report = self._report(known, now)
             if report is None:
                 return False
-            wait = max(self._interval, SHARE * (self._timer() - began))
+            due = now + max(self._interval, SHARE * (self._timer() - began))
             with self._database.writing() as connection:
-                store.keep(connection, known.id, report, now + wait)
-        except (sa.exc.SQLAlchemyError, DriftlineError, ValueError) as error:
-            _log.error("%s/%s could not be evaluated: %s", *known.name, str(error)[:500])
+                kept = store.keep(connection, known.id, replace(report, due=due), until, due)
+        except Exception as error:  # noqa: BLE001 - whatever one monitor's rows do: the others are judged
+            _log.exception("%s/%s could not be evaluated: %s", *known.name, str(error)[:500])
+            self._failed(known.name)
             return False
-        return True
+        if not kept:
+            _log.warning("%s/%s took more than %g s: another replica has it now", *known.name, until - now)
+        return kept
+
+    def _hold(self, known: Known) -> float:
+        """As long as ten of its last one."""
+        last = self.reports.get(known.name)
+        return HOLD_SECONDS if last is None else max(HOLD_SECONDS, (last.due or 0.0) - last.at)
 
     def _report(self, known: Known, now: float) -> HubReport | None:
-        with self._database.reading() as connection:
+        with self._database.reading(HOLD_SECONDS) as connection:
             reference = self._reference(connection, known)
             wanted = asked(known.monitor.spec, None if reference is None else reference.profile)
             if wanted is None:
@@ -95,8 +109,8 @@ class Turns:
         except sa.exc.SQLAlchemyError as error:
             _log.warning("reports could not be read: %s", str(error)[:300])
             return
-        for report in fresh:
-            self._seen = max(self._seen, report.at)
+        self._seen = fresh.revision
+        for report in fresh.reports:
             self.reports[report.namespace, report.monitor] = report
         for name in [name for name in self.reports if name not in monitors]:
             del self.reports[name]

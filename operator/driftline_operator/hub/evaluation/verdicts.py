@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
-from driftline.performance.aggregates import BinarySums, MeanSums, RegressionSums
-from driftline.performance.binary import Metrics
+from driftline.performance.aggregates import BinarySums, MeanSums, RankingSums, RegressionSums
 from driftline.performance.concept import ComparedWindow, ConceptReason, ConceptVerdict, Replay
-from driftline.performance.fairness import Fairness
+from driftline.performance.estimate import Estimate, Undefined, undefined
+from driftline.performance.fairness import Fairness, GroupSums
 from driftline.performance.judgement import (
     JudgedWindow,
     Judgement,
@@ -25,10 +25,12 @@ from driftline.performance.judgement import (
     sustained,
 )
 from driftline.performance.report import Found, spec_name
-from driftline.spec import FairnessThresholds, Performance
+from driftline.spec import Fairness as FairnessSpec
+from driftline.spec import Performance
 
 from driftline_operator.conditions import Aspect, HubReason, Status
 from driftline_operator.hub.aggregates import Sums
+from driftline_operator.hub.aggregates.outcomes import NONE_UNKNOWN, Unknown
 from driftline_operator.hub.evaluation.figures import measured
 from driftline_operator.hub.evaluation.sums import AgedWindow
 
@@ -36,6 +38,8 @@ _WHY: Final = {
     Reason.INSUFFICIENT_LABELS: HubReason.INSUFFICIENT_LABELS,
     Reason.NO_REFERENCE: HubReason.NO_REFERENCE,
     Reason.UNCERTAIN: HubReason.UNCERTAIN,
+    Undefined.UNKNOWN_CLASS: HubReason.UNKNOWN_CLASS,
+    Undefined.TOO_FEW_GROUPS: HubReason.TOO_FEW_GROUPS,
 }
 
 
@@ -45,6 +49,35 @@ class Past(NamedTuple):
     start: float
     end: float
     sums: Sums | None
+    unknown: Unknown = NONE_UNKNOWN
+    """Names of classes that nobody knows, among its labels and predictions."""
+
+    @property
+    def labels(self) -> float:
+        """Rows with a label that can be used, or ranked lists; as they count by their weights."""
+        sums = self.sums
+        if sums is None:
+            return 0
+        if isinstance(sums, BinarySums):
+            return sums.rows
+        if isinstance(sums, RankingSums):
+            return sums.ndcg.rows + sums.without_relevant
+        return errors_of(sums).rows
+
+    def estimate(self, metric: str) -> Estimate:
+        """A metric of it; a window that lacks the metric is undefined, and not passed over."""
+        found = measured(self.sums).get(metric) or undefined(Undefined.NO_ROWS)
+        if found.value is None and self.unknown:
+            return undefined(Undefined.UNKNOWN_CLASS, found.n)
+        return found
+
+
+class Compared(NamedTuple):
+    """The groups of one disjoint window, by segment. `start`, `end`: of prediction time, unix seconds."""
+
+    start: float
+    end: float
+    segments: Mapping[str, Fairness]
 
 
 def performance(
@@ -57,18 +90,21 @@ def performance(
         said = f"not one of {newest.overall.predictions:,} predictions has its label"
         return _unknown(Aspect.PERFORMANCE, HubReason.NO_LABELS, said)
     wanted = [Threshold.of(each) for each in asked.thresholds]
+    if newest.unknown.labels and not past[-1].labels:
+        said = f"no label can be used{_strange(newest.unknown)}"
+        return _unknown(Aspect.PERFORMANCE, HubReason.UNKNOWN_CLASS, said)
     if not wanted:
         said = f"{newest.overall.labels:,} labels; performance.thresholds sets no limit"
         return _unknown(Aspect.PERFORMANCE, HubReason.NO_THRESHOLDS, said)
-    figures = [(each, measured(each.sums)) for each in past]
-    verdicts = [_verdict(asked, threshold, figures, reference) for threshold in wanted]
+    verdicts = [_verdict(asked, threshold, past, reference) for threshold in wanted]
     bad = [each for each in verdicts if each.state is State.DEGRADED]
     if bad:
         said = "; ".join(map(_lasting, bad))
         return Found(Aspect.PERFORMANCE, Status.FALSE, HubReason.THRESHOLD_CROSSED, said)
     open_ = [each for each in verdicts if each.state is State.INSUFFICIENT_DATA]
     if open_:
-        return _unknown(Aspect.PERFORMANCE, _why(open_[0]), "; ".join(map(_open, open_)))
+        said = "; ".join(map(_open, open_)) + _strange(newest.unknown)
+        return _unknown(Aspect.PERFORMANCE, _why(open_[0]), said)
     said = "; ".join(_number(each.newest) for each in verdicts if each.newest is not None)
     return Found(Aspect.PERFORMANCE, Status.TRUE, HubReason.WITHIN_THRESHOLDS, said)
 
@@ -76,20 +112,28 @@ def performance(
 def _verdict(
     asked: Performance,
     threshold: Threshold,
-    figures: Sequence[tuple[Past, Metrics]],
+    past: Sequence[Past],
     reference: Mapping[str, float],
 ) -> Verdict:
-    known = reference.get(threshold.metric)
+    metric, known = threshold.metric, reference.get(threshold.metric)
     windows = [
         JudgedWindow(
             window.start,
             window.end,
-            judge(threshold, found[threshold.metric], known, asked.min_labels),
+            judge(threshold, window.estimate(metric), known, asked.min_labels, window.labels),
         )
-        for window, found in figures
-        if threshold.metric in found
+        for window in past
     ]
     return sustained(windows, asked.sustain)
+
+
+def _strange(unknown: Unknown) -> str:
+    if not unknown:
+        return ""
+    return (
+        f"; {unknown.labels:,} labels and {unknown.predictions:,} predictions name a class that the monitor "
+        f"doesn't know, such as {unknown.example[:40]!r}: see schema.prediction.positive and classes"
+    )
 
 
 def _why(verdict: Verdict) -> HubReason:
@@ -157,28 +201,48 @@ def not_asked() -> Found:
     return _unknown(Aspect.CONCEPT_DRIFT, HubReason.NOT_ASKED, "the spec has no performance to be judged")
 
 
-def fairness(asked: FairnessThresholds, segments: Mapping[str, Fairness], least: int) -> Found:
-    """Over all segments; a difference counts with its whole interval beyond the threshold."""
-    wanted = fairness_thresholds(asked)
+def fairness(asked: FairnessSpec, past: Sequence[Compared]) -> Found:
+    """`past`: disjoint windows, ascending by end. A difference counts with its whole interval beyond the
+    threshold, and where it lasts.
+    """
+    wanted = fairness_thresholds(asked.thresholds)
+    newest = past[-1].segments
     if not wanted:
         return _unknown(Aspect.FAIRNESS, HubReason.NO_THRESHOLDS, "fairness.thresholds sets no limit")
-    judged = [
-        (segment, judge(threshold, found.metrics[threshold.metric], least_labels=least))
-        for segment, found in segments.items()
-        for threshold in wanted
-    ]
+    judged = [(name, _lasting_difference(asked, each, past, name)) for name in newest for each in wanted]
+    small = _left_out(newest)
     bad = [each for each in judged if each[1].state is State.DEGRADED]
     if bad:
-        said = "; ".join(f"{segment}: {_number(each)}" for segment, each in bad)
-        return Found(Aspect.FAIRNESS, Status.FALSE, HubReason.THRESHOLD_CROSSED, said + _left_out(segments))
+        said = "; ".join(f"{segment}: {_lasting(each)}" for segment, each in bad)
+        return Found(Aspect.FAIRNESS, Status.FALSE, HubReason.THRESHOLD_CROSSED, said + small)
     open_ = [each for each in judged if each[1].state is State.INSUFFICIENT_DATA]
-    if open_ or not judged:
-        said = "; ".join(f"{segment}: {spec_name(each.metric)}: {each.reason}" for segment, each in open_)
-        few = any(each.reason == "TooFewGroups" for _, each in open_) or not judged
-        reason = HubReason.TOO_FEW_GROUPS if few else HubReason.UNCERTAIN
-        return _unknown(Aspect.FAIRNESS, reason, (said or "no group has labels") + _left_out(segments))
-    said = "; ".join(f"{segment}: {_number(each)}" for segment, each in judged)
-    return Found(Aspect.FAIRNESS, Status.TRUE, HubReason.WITHIN_THRESHOLDS, said + _left_out(segments))
+    if open_:
+        said = "; ".join(f"{segment}: {_open(each)}" for segment, each in open_)
+        return _unknown(Aspect.FAIRNESS, _why_open([each for _, each in open_]), said + small)
+    said = "; ".join(f"{segment}: {_number(each.newest)}" for segment, each in judged if each.newest)
+    return Found(Aspect.FAIRNESS, Status.TRUE, HubReason.WITHIN_THRESHOLDS, said + small)
+
+
+def _lasting_difference(
+    asked: FairnessSpec, threshold: Threshold, past: Sequence[Compared], segment: str
+) -> Verdict:
+    windows = [
+        JudgedWindow(
+            each.start,
+            each.end,
+            judge(threshold, each.segments[segment].metrics[threshold.metric], least_labels=asked.min_group),
+        )
+        for each in past
+    ]
+    return sustained(windows, asked.sustain)
+
+
+def _why_open(verdicts: Sequence[Verdict]) -> HubReason:
+    """The gravest: a segment of which there are no rows at all says least."""
+    reasons = {str(each.reason) for each in verdicts}
+    if Undefined.NO_ROWS.value in reasons:
+        return HubReason.NO_DATA
+    return _why(verdicts[0])
 
 
 def _left_out(segments: Mapping[str, Fairness]) -> str:
@@ -195,6 +259,20 @@ def _unknown(aspect: Aspect, reason: HubReason, message: str) -> Found:
     return Found(aspect, Status.UNKNOWN, reason, message)
 
 
-def groups(parts: Mapping[str, Sums | None]) -> dict[str, BinarySums]:
-    """Those that are a binary classifier's."""
-    return {name: sums for name, sums in parts.items() if isinstance(sums, BinarySums)}
+def groups(window: AgedWindow, segment: str) -> dict[str, GroupSums]:
+    """The groups of a segment, those without labels too."""
+    parts, said = window.segments.get(segment, {}), window.said.get(segment, {})
+    return {
+        value: GroupSums(_binary(parts[value].sums if value in parts else None), said.get(value))
+        for value in sorted({*parts, *said})
+    }
+
+
+def everyone(window: AgedWindow) -> GroupSums | None:
+    """All rows of a window; None without any."""
+    labelled = _binary(window.overall.sums)
+    return None if labelled is None and window.predicted is None else GroupSums(labelled, window.predicted)
+
+
+def _binary(sums: Sums | None) -> BinarySums | None:
+    return sums if isinstance(sums, BinarySums) else None

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from driftline.categories import clip
 from driftline.columns import Batch, CategoricalColumn, Column
-from driftline.events import Prediction
+from driftline.events import MOST_WEIGHT, Prediction
 from driftline.jsonpath import Segment, parse_path
 from driftline.prediction_ids import id_problem, key_of, row_id, text_of
 from driftline.spec import Labels, MonitorSpec
@@ -95,7 +95,7 @@ class RowReader:
                             row=row,
                             prediction=predictions[index],
                             score=scores[index],  # type: ignore[arg-type]  # a numeric column's
-                            weight=1.0 / exchange.probability,
+                            weight=min(1.0 / exchange.probability, MOST_WEIGHT),
                             version=self._version,
                             variant=variant,
                             segments=segments[index],  # type: ignore[arg-type]  # categorical columns'

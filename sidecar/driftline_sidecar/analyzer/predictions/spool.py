@@ -13,7 +13,7 @@ from collections import deque
 from pathlib import Path
 from typing import Final
 
-from driftline_sidecar.analyzer.predictions.packet import Packet
+from driftline_sidecar.analyzer.predictions.packet import MOST_ROWS, Packet
 
 MEMORY_BYTES: Final = 8 << 20
 """Of all monitors' packets in memory: 60,000 rows or so, some minutes of a busy model."""
@@ -187,7 +187,7 @@ class Spool:
         rows = 0
         for path in sorted(self._directory.iterdir()):
             said = _NAME.fullmatch(path.name)
-            if said is None:
+            if said is None or not 1 <= int(said[2]) <= MOST_ROWS:  # a name says what anyone wrote
                 self.garbage.append(path)
                 continue
             entry = Entry(int(said[2]), int(said[3]), None, path)
