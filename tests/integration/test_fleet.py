@@ -144,6 +144,14 @@ async def rows(api: Api, namespace: str) -> int:
     return int((found.get("status") or {}).get("rows") or 0)
 
 
+async def settled(api: Api, namespace: str) -> dict[str, Any] | None:
+    """The condition Ready, once it has stood for two seconds."""
+    before = (await conditions(api, namespace))["Ready"]
+    await asyncio.sleep(2)
+    after = (await conditions(api, namespace))["Ready"]
+    return after if before["lastTransitionTime"] == after["lastTransitionTime"] else None
+
+
 @pytest.mark.timeout(240)
 async def test_a_fleet_from_capture_to_failover(
     api: Api, plane: ControlPlane, own: str, namespace: str, tmp_path: Path, kubelets: list[Kubelet]
@@ -206,7 +214,7 @@ async def test_a_fleet_from_capture_to_failover(
         )
         end.enter_context(child(second, tmp_path / "second.log"))
         await eventually(lambda: asyncio.to_thread(listens, metrics))
-        stood = (await conditions(api, namespace))["Ready"]
+        stood = await eventually(lambda: settled(api, namespace), 30)  # from the pod that went
         os.kill(running.pids[0], signal.SIGKILL)
         at_its_end = await rows(api, namespace)
 
