@@ -19,7 +19,7 @@ from typing import Final
 
 import yaml
 
-from e2e.cluster import pki
+from e2e.cluster import pki, pod_networks
 from e2e.cluster.build import binary
 from e2e.cluster.processes import Processes, run
 from e2e.cluster.report import ClusterError, say, step
@@ -218,6 +218,7 @@ def down() -> None:
         _end_shims(node)
         _unmount(node.directory)
         _remove_cgroups()
+        pod_networks.remove(NAMESPACE)
         run("ip", "link", "del", "dl-e2e-host", check=False)
         run("ip", "netns", "del", NAMESPACE, check=False)
         with contextlib.suppress(OSError, ValueError):
@@ -372,7 +373,7 @@ def _proxy(directory: Path) -> dict[str, object]:
 def _cni(directory: Path) -> dict[str, object]:
     return {
         "cniVersion": "1.0.0",
-        "name": "driftline-e2e",
+        "name": NAMESPACE,
         "plugins": [
             {
                 "type": "bridge",
