@@ -13,7 +13,6 @@ from driftline_operator import names
 from driftline_operator.cluster.api import Api
 from driftline_operator.cluster.resources import (
     CONFIG_MAPS,
-    DAEMON_SETS,
     DEPLOYMENTS,
     LIMIT_RANGES,
     NAMESPACES,
@@ -25,8 +24,8 @@ from driftline_operator.cluster.resources import (
     SECRETS,
     SERVICES,
     SHADOW_DEPLOYMENTS,
-    STATEFUL_SETS,
     WEBHOOKS,
+    WORKLOADS,
     Object,
     Resource,
 )
@@ -112,8 +111,7 @@ class Watches:
         self._limit_ranges = self._group(LIMIT_RANGES, trim=trim_plain)
         self._replica_sets = self._group(REPLICA_SETS, metadata_only=True, trim=trim_plain)
         self._workloads = {
-            each.kind: self._group(each, trim=trim_workload(each.kind))
-            for each in (DEPLOYMENTS, STATEFUL_SETS, DAEMON_SETS)
+            each.kind: self._group(each, trim=trim_workload(each.kind)) for each in WORKLOADS.values()
         }
         self._shadows = self._group(SHADOW_DEPLOYMENTS, trim=trim_plain)
         self.config_maps = self._group(CONFIG_MAPS, metadata_only=True, trim=trim_plain)

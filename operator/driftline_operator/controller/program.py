@@ -383,23 +383,24 @@ class Controller:
                 began = time.monotonic()
                 for turn in (self._rounds.turn, self._shadow_rounds.turn):
                     if self._acts:
-                        await self._turn(turn)
+                        await self._turn("round over the pods", turn)
                 spent = time.monotonic() - began
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(max(0.5, self._settings.pull_interval - spent)):
                         await self._round_due.wait()
                 self._round_due.clear()
 
-    async def _turn(self, turn: Callable[[], Awaitable[None]]) -> None:
+    async def _turn(self, what: str, turn: Callable[[], Awaitable[None]]) -> None:
+        """One of those that come again: what goes wrong is logged, and the next one comes."""
         try:
             async with asyncio.timeout(max(60.0, 4 * self._settings.pull_interval)):
                 await turn()
         except NotLeading:
             pass
         except (ApiError, TimeoutError) as error:
-            _log.warning("round over the pods: %s", str(error) or "not ended in time")
-        except Exception:  # noqa: BLE001 - logged with its trace; the next round comes
-            _log.exception("round over the pods")
+            _log.warning("%s: %s", what, str(error) or "not ended in time")
+        except Exception:  # noqa: BLE001 - logged with its trace; the next turn comes
+            _log.exception("%s", what)
 
     async def _follow_hub(self) -> None:
         """Tell the hub of monitors, and the monitors what it says, while this replica acts."""
@@ -409,23 +410,15 @@ class Controller:
             while True:
                 began = time.monotonic()
                 if self._acts:
-                    await self._ask_hub()
+                    await self._turn("hub", self._ask_hub)
                 await asyncio.sleep(max(0.5, self._settings.pull_interval - (time.monotonic() - began)))
 
     async def _ask_hub(self) -> None:
-        try:
-            async with asyncio.timeout(max(60.0, 4 * self._settings.pull_interval)):
-                await self._hub_access.ensure()
-                for namespace in sorted(await self._hub.turn()):
-                    await apart((namespace, ""), self._reconciler.statuses(namespace))
-                if self._shadow_labels is not None:
-                    await self._shadow_labels.turn()
-        except NotLeading:
-            pass
-        except (ApiError, TimeoutError) as error:
-            _log.warning("hub: %s", str(error) or "not ended in time")
-        except Exception:  # noqa: BLE001 - logged with its trace; the next turn comes
-            _log.exception("hub")
+        await self._hub_access.ensure()
+        for namespace in sorted(await self._hub.turn()):
+            await apart((namespace, ""), self._reconciler.statuses(namespace))
+        if self._shadow_labels is not None:
+            await self._shadow_labels.turn()
 
     async def _serve_intake(self) -> None:
         """As soon as there is a certificate, in every replica: who doesn't act says so."""

@@ -12,12 +12,10 @@ from driftline_operator import names
 from driftline_operator.cluster.api import ApiError
 from driftline_operator.cluster.resources import (
     CONFIG_MAPS,
-    DAEMON_SETS,
-    DEPLOYMENTS,
     EVENTS,
     MODEL_MONITORS,
-    STATEFUL_SETS,
     WEBHOOKS,
+    WORKLOADS,
 )
 from driftline_operator.conditions import Aspect, DriftReason, Finding, HubReason, ReferenceReason, Status
 from driftline_operator.controller.apply import Applier
@@ -42,7 +40,6 @@ from driftline_operator.controller.tokens import Tokens
 
 _log = logging.getLogger(__name__)
 
-_WORKLOADS: Final = {each.kind: each for each in (DEPLOYMENTS, STATEFUL_SETS, DAEMON_SETS)}
 _PATIENCE: Final = dt.timedelta(seconds=90)
 """For so long after a takeover what the other controller said stands, until pods and hub have been asked."""
 _VERDICTS: Final = (Aspect.DATA_DRIFT, Aspect.PREDICTION_DRIFT, Aspect.DATA_QUALITY)
@@ -264,7 +261,7 @@ class Reconciler:
     async def _restart(self, namespace: str, made: Plan) -> None:
         for each in made.restarts:
             _log.info("restarting %s %s/%s: %s", each.kind, namespace, each.name, each.why)
-            await self._applier.patch(_WORKLOADS[each.kind], namespace, each.name, each.patch)
+            await self._applier.patch(WORKLOADS[each.kind], namespace, each.name, each.patch)
 
     def _forget(self, namespace: str, monitors: Sequence[Observed]) -> None:
         present = {each.name for each in monitors}

@@ -19,13 +19,11 @@ from driftline_operator import names
 from driftline_operator.cluster.api import JSON_PATCH, Api, ApiError
 from driftline_operator.cluster.resources import (
     CONFIG_MAPS,
-    DAEMON_SETS,
-    DEPLOYMENTS,
     EVENTS,
     MODEL_MONITORS,
     SHADOW_BINDINGS,
     SHADOW_DEPLOYMENTS,
-    STATEFUL_SETS,
+    WORKLOADS,
 )
 from driftline_operator.controller.apply import Applier
 from driftline_operator.controller.observed import NamespaceState
@@ -43,7 +41,6 @@ from driftline_operator.shadow.status import status, worth
 
 _log = logging.getLogger(__name__)
 
-WORKLOADS: Final = {each.kind: each for each in (DEPLOYMENTS, STATEFUL_SETS, DAEMON_SETS)}
 KEEP_SECONDS: Final = 60.0
 _REFUSALS: Final = (400, 403, 422)
 _GUARDED_SECONDS: Final = 60.0

@@ -6,7 +6,7 @@ import base64
 import logging
 import ssl
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 import aiohttp
 import msgspec
@@ -21,6 +21,8 @@ from driftline_operator.fleet.pull import bounded
 from driftline_operator.shadow.course import Course
 
 _log = logging.getLogger(__name__)
+
+_Answer = TypeVar("_Answer")
 
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=20, sock_connect=3)
 _MOST_BYTES: Final = 8 << 20
@@ -96,23 +98,12 @@ class HubClient:
 
     async def monitors(self) -> set[Key] | Away:
         """Those that the hub knows."""
-        got = await self._ask("GET", "/v1/monitors")
-        if isinstance(got, Away):
-            return got
-        try:
-            return {(each.namespace, each.name) for each in _MONITORS.decode(got).monitors}
-        except msgspec.DecodeError as error:
-            return Away(HubReason.UNREACHABLE, f"the hub's list of monitors can't be read: {error}")
+        got = await self._read("list of monitors", _MONITORS, "/v1/monitors")
+        return got if isinstance(got, Away) else {(each.namespace, each.name) for each in got.monitors}
 
     async def report(self, key: Key) -> HubReport | Away:
         """What it says of one monitor."""
-        got = await self._ask("GET", "/v1/report", query={"namespace": key[0], "monitor": key[1]})
-        if isinstance(got, Away):
-            return got
-        try:
-            return _REPORT.decode(got)
-        except msgspec.DecodeError as error:
-            return Away(HubReason.UNREACHABLE, f"the hub's report can't be read: {error}")
+        return await self._read("report", _REPORT, "/v1/report", {"namespace": key[0], "monitor": key[1]})
 
     async def labelled(self, key: Key, course: Course, before: float | None) -> Labelled | Away:
         """What labels say of a shadow's pairs; `before`: only of predictions made earlier, unix seconds."""
@@ -122,13 +113,7 @@ class HubClient:
             "clip": clip, "before": before,
         }  # fmt: skip
         query = {name: str(value) for name, value in asked.items() if value is not None}
-        got = await self._ask("GET", "/v1/shadow", query=query)
-        if isinstance(got, Away):
-            return got
-        try:
-            return _LABELLED.decode(got)
-        except msgspec.DecodeError as error:
-            return Away(HubReason.UNREACHABLE, f"the hub's labelled pairs can't be read: {error}")
+        return await self._read("labelled pairs", _LABELLED, "/v1/shadow", query)
 
     async def put_panes(self, key: Key, profile: str, panes: Sequence[SentPane]) -> Away | None:
         """Give panes of one reference to the hub; None once it has them."""
@@ -144,16 +129,28 @@ class HubClient:
         while begin is not None:
             query = {"profile": profile, "seconds": str(length), "start": str(begin), "end": str(end)}
             path = f"/v1/panes/{key[0]}/{key[1]}"
-            got = await self._ask("GET", path, query=query, most=_MOST_PANE_BYTES)
-            if isinstance(got, Away):
-                return got
-            try:
-                page = _PANES.decode(got)
-            except msgspec.DecodeError as error:
-                return Away(HubReason.UNREACHABLE, f"the hub's panes can't be read: {error}")
+            page = await self._read("panes", _PANES, path, query, _MOST_PANE_BYTES)
+            if isinstance(page, Away):
+                return page
             found += page.panes
             begin = page.next
         return found
+
+    async def _read(
+        self,
+        what: str,
+        decoder: msgspec.json.Decoder[_Answer],
+        path: str,
+        query: Mapping[str, str] | None = None,
+        most: int = _MOST_BYTES,
+    ) -> _Answer | Away:
+        got = await self._ask("GET", path, query=query, most=most)
+        if isinstance(got, Away):
+            return got
+        try:
+            return decoder.decode(got)
+        except msgspec.DecodeError as error:
+            return Away(HubReason.UNREACHABLE, f"the hub's {what} can't be read: {error}")
 
     async def _ask(
         self,
