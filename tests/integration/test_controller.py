@@ -21,6 +21,7 @@ from driftline_operator.cluster.resources import (
     PODS,
     RESOURCE_QUOTAS,
     SECRETS,
+    SHADOW_BINDINGS,
     WEBHOOKS,
     Resource,
 )
@@ -34,10 +35,6 @@ Json = dict[str, Any]
 POLICIES = Resource(
     "admissionregistration.k8s.io", "v1", "validatingadmissionpolicies", "ValidatingAdmissionPolicy",
     namespaced=False,
-)  # fmt: skip
-BINDINGS = Resource(
-    "admissionregistration.k8s.io", "v1", "validatingadmissionpolicybindings",
-    "ValidatingAdmissionPolicyBinding", namespaced=False,
 )  # fmt: skip
 
 
@@ -339,7 +336,7 @@ async def test_pods_that_a_policy_refuses_start_without_sidecar(
     await api.create(POLICIES, None, {"metadata": {"name": namespace}, "spec": spec})
     place = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}}
     binding = {"policyName": namespace, "validationActions": ["Deny"], "matchResources": place}
-    await api.create(BINDINGS, None, {"metadata": {"name": namespace}, "spec": binding})
+    await api.create(SHADOW_BINDINGS, None, {"metadata": {"name": namespace}, "spec": binding})
     await api.create(MODEL_MONITORS, namespace, monitor())
     await eventually(lambda: entries(api, namespace))
     await asyncio.sleep(2)
@@ -348,7 +345,7 @@ async def test_pods_that_a_policy_refuses_start_without_sidecar(
     assert "container driftline-proxy is not of our registry" in found["message"]
     await eventually(lambda: has_pods(api, namespace, 2), 60)
     assert not any(is_injected(each) for each in await pods_of(api, namespace))
-    await api.delete(BINDINGS, None, namespace)
+    await api.delete(SHADOW_BINDINGS, None, namespace)
     await api.delete(POLICIES, None, namespace)
 
 

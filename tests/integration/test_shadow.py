@@ -32,6 +32,7 @@ from driftline_operator.cluster.resources import (
     MODEL_MONITORS,
     PODS,
     SERVICES,
+    SHADOW_BINDINGS,
     SHADOW_DEPLOYMENTS,
     STATEFUL_SETS,
     Resource,
@@ -41,7 +42,6 @@ from driftline_operator.shadow.book import ShadowBook
 
 from e2e.cluster.control_plane import ControlPlane
 from tests.integration.test_controller import (
-    BINDINGS,
     POLICIES,
     deployment,
     entries,
@@ -602,15 +602,15 @@ async def test_who_asks_must_be_allowed_to_do_it(api: Api, namespace: str, kubec
 @pytest.fixture
 async def policies(api: Api) -> AsyncIterator[None]:
     """The chart's admission policies, which come into force a moment later, and none for the next test."""
-    found = [each for each in documents({}) if each["kind"].startswith("ValidatingAdmissionPolicy")]
+    kinds = {each.kind: each for each in (POLICIES, SHADOW_BINDINGS)}
+    found = [(kinds[each["kind"]], each) for each in documents({}) if each["kind"] in kinds]
     if not await api.serves(POLICIES):
         assert found == []
         pytest.skip("this Kubernetes has no ValidatingAdmissionPolicy (1.30)")
-    for each in found:
-        await api.apply(POLICIES if each["kind"] == POLICIES.kind else BINDINGS, None, each)
+    for resource, each in found:
+        await api.apply(resource, None, each)
     yield
-    for each in found:
-        resource = POLICIES if each["kind"] == POLICIES.kind else BINDINGS
+    for resource, each in found:
         await api.delete(resource, None, each["metadata"]["name"])
 
 
