@@ -315,6 +315,16 @@ class TestBounds:
             assert running.account.dropped == {Drop.NOT_READY: 1}
         assert other.asked == []
 
+    async def test_after_the_end_nothing_goes_though_nobody_says_so(self) -> None:
+        over = mirror_config("", until=time.time() - 0.5)
+        async with candidate(agrees) as other:
+            async with mirroring(msgspec.structs.replace(over, url=other.url)) as running:
+                running.offer([predicted(1)])
+                assert running.account.eligible == 0
+            async with mirroring(mirror_config(other.url, until=time.time() + 60)) as running:
+                running.offer([predicted(1)])
+                assert (await running.settled()).account.paired == 1
+
 
 class TestItsOwnFaults:
     async def test_one_request_that_breaks_it_is_lost_and_the_others_go_on(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -23,6 +24,7 @@ CONFIG = MirrorConfig(
     began=1000.0,
     url="http://next.ml.svc:8080",
     live="http://127.0.0.1:8080",
+    until=5000.0,
     key=bytes(range(32)),
     traffic=Traffic(sample=0.5, timeout=Duration(90), budget=12.5, paths=("/v1/*",)),
     aa=Aa(share=0.05),
@@ -48,6 +50,7 @@ plan: {sort: class, classes: ["no", "yes"], segments: {sex: [f, m]}}
     assert found.traffic.max_concurrent == 3
     assert found.plan.segments == (("sex", ("f", "m")),)
     assert found.ready
+    assert found.until == math.inf
 
 
 @pytest.mark.parametrize(

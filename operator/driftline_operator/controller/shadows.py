@@ -71,6 +71,8 @@ class Running(msgspec.Struct):
     """What the hub said of them."""
     missed: dict[str, int] = {}
     """Pods whose pairs couldn't be had, by the reason."""
+    complaint: str = ""
+    """What the API server said of its status the last time; empty: it took it."""
 
     def take(self, part: Part) -> None:
         """Count what a pod tells, while it is compared.
@@ -280,10 +282,12 @@ class Shadows:
                 return  # deleted meanwhile, or another of the same name: its own event comes
             if error.status not in _REFUSALS:
                 raise
-            # Tried again at each look; the namespace's monitors are not held up by it.
-            _log.error("shadow %s/%s: its status is refused: %s", *known.observed.key, error)
+            # Tried again at each look, told once; the namespace's monitors are not held up by it.
+            if known.complaint != str(error):
+                known.complaint = str(error)
+                _log.error("shadow %s/%s: its status is refused: %s", *known.observed.key, error)
             return
-        known.written = now.timestamp()
+        known.complaint, known.written = "", now.timestamp()
         known.observed = known.observed._replace(body=written)
         for each in changed:
             _log.info("shadow %s/%s: %s is %s: %s: %s", *known.observed.key, *each)

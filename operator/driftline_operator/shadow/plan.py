@@ -203,6 +203,7 @@ class _Planning(NamedTuple):
             began=course.began,
             url=found.url,
             live=f"http://127.0.0.1:{port}",
+            until=course.began + float(spec.duration),
             ready=candidate.ready,
             logged=asks_for_labels(spec.gate),
             plan=course.plan,

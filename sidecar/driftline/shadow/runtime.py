@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any, Final
 
@@ -57,6 +58,7 @@ class _Form(
     url: str
     plan: _PlanForm
     live: str = ""
+    until: float | None = None
     ready: bool = True
     key: str = ""
     logged: bool = False
@@ -66,7 +68,8 @@ class _Form(
 
 
 class MirrorConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """`began`: unix seconds, from which days count. `url`, `live`: scheme, host and port, no path.
+    """`began`: unix seconds, from which days count; `until`: when the comparison is over, whoever forgets to
+    say so. `url`, `live`: scheme, host and port, no path.
 
     `ready`: whether the candidate's answers count yet. `key`: of the marker, where there is no token; empty:
     one of the process. `logged`: send the candidate's answers to the hub, which joins them with labels.
@@ -77,6 +80,7 @@ class MirrorConfig(msgspec.Struct, frozen=True, kw_only=True):
     url: str
     plan: ComparisonPlan
     live: str = ""
+    until: float = math.inf
     ready: bool = True
     key: bytes = b""
     logged: bool = False
@@ -112,6 +116,7 @@ def encode_mirror(config: MirrorConfig) -> str:
         began=config.began,
         url=config.url,
         live=config.live,
+        until=config.until if math.isfinite(config.until) else None,
         ready=config.ready,
         key=config.key.hex(),
         logged=config.logged,
@@ -144,6 +149,7 @@ def _built(form: _Form) -> MirrorConfig:
         began=form.began,
         url=_origin("url", form.url),
         live=_origin("live", form.live) if form.live else "",
+        until=math.inf if form.until is None else form.until,
         ready=form.ready,
         key=key,
         logged=form.logged,

@@ -251,6 +251,7 @@ def test_what_the_mirrors_are_told() -> None:
     assert not config.ready  # there is no ready pod: requests are dropped as NotReady
     assert config.traffic.budget == 12.5  # of four pods
     assert config.shadow.uid == "uid-v4"
+    assert config.until == config.began + 14 * 24 * 3600  # though nobody may be there to tell them
 
 
 def test_of_a_swapped_port_the_live_models_own_is_told() -> None:

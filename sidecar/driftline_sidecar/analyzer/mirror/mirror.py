@@ -111,8 +111,13 @@ class Mirror:
         self.setting = setting
 
     def offer(self, exchanges: Iterable[Exchange], now: float) -> None:
-        """Take what is eligible, as far as there is room; `now` in unix seconds. Never waits."""
+        """Take what is eligible, as far as there is room; `now` in unix seconds. Never waits.
+
+        After the comparison's end nothing is eligible: the controller that ends it may be gone for good.
+        """
         config = self.setting.config
+        if now >= config.until:
+            return
         day, any_taken = config.day(now), False
         for exchange in exchanges:
             if is_eligible(config, exchange):
