@@ -8,6 +8,7 @@ from driftline.events import Label, Prediction
 from driftline.performance.bins import ScoreBins
 from driftline.shadow.performance import Labelled, of_classes, of_numbers, of_scores
 from driftline.shadow.runtime import ShadowId
+from driftline.shadow.values import Values
 from driftline_operator.hub.aggregates import By, Classes, open_window, sums
 from driftline_operator.hub.aggregates.pairs import labelled
 from driftline_operator.hub.database import Database
@@ -21,9 +22,9 @@ SHADOW = ShadowId(uid="0f1e-2d3c", name="next", generation=2)
 ROWS = 1_500
 
 
-def told(store: Store, variant: str, before: float | None = None, clip: float | None = None) -> Labelled:
+def told(store: Store, variant: str, before: float | None = None, kind: Classes | float = YES) -> Labelled:
     with store.database.reading() as connection:
-        return labelled(connection, store.monitor, variant, before, clip, "yes")
+        return labelled(connection, store.monitor, variant, before, kind)
 
 
 def classified(store: Store) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -98,11 +99,43 @@ def test_numbers_are_compared_within_the_clip(database: Database) -> None:
         ]
         store.predict(*sent, boot=boot)
     store.label(*(Label(id=f"id{n}", label=value) for n, value in enumerate(truth)))
-    found = told(store, SHADOW.variant, clip=4.0).performance().error
+    found = told(store, SHADOW.variant, kind=4.0).performance().error
     wanted = of_numbers(np.arange(3), np.array(truth), np.array(live), np.array(other), 4.0).error
     assert found is not None
     assert wanted is not None
     assert (found.counts.tolist(), found.sums.tolist()) == (wanted.counts.tolist(), wanted.sums.tolist())
+
+
+@pytest.mark.parametrize(
+    ("classes", "live", "candidate", "labels", "rows", "losses"),
+    [
+        # The label feed says true where the models say 1: the same class, as in the model's own accuracy.
+        (Classes.of("1"), "1100", "1010", ("true", "false", "true", "false"), 4, (0, -1, -1, 0)),
+        (Classes.of("y"), "ynny", "ynxy", ("y", "n", "n", "n"), 4, (0, 0, 0, 0)),  # n and x are "not y"
+        (Classes.of("y", ("y", "n", "x")), "ynny", "ynxy", ("y", "n", "n", "n"), 4, (0, 0, 1, 0)),
+        (Classes.of(None, ("a", "b")), "abab", "abzz", ("a", "b", "?", "b"), 3, (0, 0, 1)),  # ? is no class
+    ],
+)  # fmt: skip
+def test_names_mean_what_they_mean_in_the_models_own_figures(
+    store: Store,
+    classes: Classes,
+    live: str,
+    candidate: str,
+    labels: tuple[str, ...],
+    rows: int,
+    losses: tuple[int, ...],
+) -> None:
+    for variant, boot, names in (("", "live", live), (SHADOW.variant, "candidate", candidate)):
+        made = [
+            Prediction(id=f"id{n}", at=NOW, sequence=n, prediction=name, variant=variant)
+            for n, name in enumerate(names)
+        ]
+        store.predict(*made, boot=boot)
+    store.label(*(Label(id=f"id{n}", label=label) for n, label in enumerate(labels)))
+    found = told(store, SHADOW.variant, kind=classes)
+    wanted = Values.of(np.array(losses, float), 1.0, signed=True)
+    assert found.rows == rows
+    assert found.accuracy.counts == wanted.counts.tolist()
 
 
 async def test_over_http(api: Api) -> None:

@@ -26,7 +26,7 @@ from driftline_operator.hub import reading, registry
 from driftline_operator.hub.aggregates import By, Cell, Sums, measured, open_window, outcomes, pairs, sums
 from driftline_operator.hub.answers import CellIs, Cells, Confusion, Erased, Mean
 from driftline_operator.hub.evaluation import figures
-from driftline_operator.hub.evaluation.asked import bins_of, measure_of, positive_class
+from driftline_operator.hub.evaluation.asked import bins_of, classes_of, measure_of
 from driftline_operator.hub.evaluation.sums import Part
 from driftline_operator.hub.hub import Hub
 from driftline_operator.hub.reading import FoundId
@@ -109,10 +109,8 @@ async def shadow(hub: Hub, request: web.Request, grant: Grant) -> Labelled:
     classifies = spec.model.type == "classification"
     if not classifies and clip is None:
         raise Refusal(400, "of a regression's differences the largest must be named", field="clip", value="")
-    clip, positive = (None, positive_class(spec)) if classifies else (clip, None)
-    return await hub.ask(
-        lambda connection: pairs.labelled(connection, known.id, variant, before, clip, positive)
-    )
+    kind = clip if clip is not None and not classifies else classes_of(spec)
+    return await hub.ask(lambda connection: pairs.labelled(connection, known.id, variant, before, kind))
 
 
 def _span(hub: Hub, request: web.Request, known: Known) -> tuple[float, float, By]:

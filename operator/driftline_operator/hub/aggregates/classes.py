@@ -11,6 +11,9 @@ WORDS: Final = ("0", "1", "false", "true")
 """Names that say themselves whether they are positive."""
 _ALIKE: Final = {"1": ("1", "true"), "true": ("true", "1"), "0": ("0", "false"), "false": ("false", "0")}
 
+_OTHER: Final = ""
+"""What is not the positive class, where only that one is known."""
+
 
 class Classes(NamedTuple):
     """Names that aren't known are counted and left out: they are never negative."""
@@ -37,3 +40,12 @@ class Classes(NamedTuple):
         """`POSITIVE` or `NEGATIVE`; NULL for NULL and for a name that isn't known."""
         known = (name.in_(self.known), NEGATIVE) if self.known else (name.is_not(None), NEGATIVE)
         return sa.case((name.in_(self.positive), POSITIVE), known, else_=None)
+
+    def meant(self, name: str | None) -> str | None:
+        """The class that a name means: names of one class give the same; None for one that isn't known."""
+        if name in self.positive:
+            return self.positive[0]
+        if name is None or (self.known and name not in self.known):
+            return None
+        two = bool(self.positive) and self.known in ((), WORDS)
+        return _OTHER if two else name

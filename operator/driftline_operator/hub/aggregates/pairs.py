@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import sqlalchemy as sa
@@ -11,10 +11,27 @@ from driftline.shadow.performance import Labelled, Performance, of_classes, of_n
 from sqlalchemy.engine import Connection
 
 from driftline_operator.hub import schema
+from driftline_operator.hub.aggregates.classes import Classes
 from driftline_operator.hub.aggregates.window import of_candidates
 
 MOST_ROWS: Final = 300_000
 """Labelled predictions that are looked at, those whose labels came first: more would change no verdict."""
+
+
+class _Row(NamedTuple):
+    """A labelled prediction of both sides, as `_query` selects it."""
+
+    source: int
+    sequence: int
+    live: str | None
+    candidate: str | None
+    label: str | None
+    live_value: float | None
+    value: float | None
+    truth: float | None
+    live_score: float | None
+    score: float | None
+
 
 _LIVE, _CANDIDATE = schema.predictions, schema.predictions.alias("candidate")
 
@@ -24,16 +41,19 @@ def labelled(
     monitor: int,
     variant: str,
     before: float | None,
-    clip: float | None,
-    positive: str | None,
+    kind: Classes | float,
 ) -> Labelled:
     """The candidate's predictions of that variant beside the live ones to the same rows, and their labels.
 
-    `before`: only of predictions made earlier (unix seconds); `clip`: of a regression's differences, None for
-    a classifier; `positive`: the class whose scores make an AUC.
+    `before`: only of predictions made earlier (unix seconds); `kind`: a classifier's classes, as its own
+    figures have them, or the largest difference that counts of a regression.
     """
-    rows = connection.execute(_query(monitor, variant, before)).all()
-    return Labelled.of(len(rows), _performance(rows, clip, positive))
+    rows = [_Row(*row) for row in connection.execute(_query(monitor, variant, before))]
+    if isinstance(kind, Classes):
+        rows = [row for row in rows if kind.meant(row.label) is not None]
+        return Labelled.of(len(rows), _of_classes(rows, kind) if rows else Performance())
+    rows = [row for row in rows if None not in (row.live_value, row.value, row.truth)]
+    return Labelled.of(len(rows), _of_numbers(rows, kind) if rows else Performance())
 
 
 def _query(monitor: int, variant: str, before: float | None) -> sa.Select[Any]:
@@ -65,33 +85,38 @@ def _query(monitor: int, variant: str, before: float | None) -> sa.Select[Any]:
     )  # fmt: skip
 
 
-def _performance(rows: Sequence[sa.Row[Any]], clip: float | None, positive: str | None) -> Performance:
-    if not rows:
-        return Performance()
-    source, sequence, live, candidate, label, live_value, value, truth, live_score, score = zip(
-        *rows, strict=True
-    )
-    request = np.unique(np.array([source, sequence]), axis=1, return_inverse=True)[1].reshape(-1)
-    if clip is not None:
-        numbers = _floats(live_value), _floats(value), _floats(truth)
-        known = np.isfinite(np.array(numbers)).all(axis=0)
-        if not known.any():
-            return Performance()
-        first, second, true = (each[known] for each in numbers)
-        return of_numbers(_dense(request[known]), true, first, second, clip)
-    right = [np.array([a == b for a, b in zip(side, label, strict=True)]) for side in (live, candidate)]
-    found = of_classes(request, *right)
-    if positive is None:
+def _of_classes(rows: Sequence[_Row], classes: Classes) -> Performance:
+    """A name that isn't known is no class, and so never right; rows whose label is one have gone."""
+    labels = [classes.meant(row.label) for row in rows]
+    right = [
+        np.array([classes.meant(name) == label for name, label in zip(names, labels, strict=True)])
+        for names in ([row.live for row in rows], [row.candidate for row in rows])
+    ]
+    found = of_classes(_requests(rows), *right)
+    if not classes.positive:
         return found
-    scores = _floats(live_score), _floats(score)
-    known = np.isfinite(np.array(scores)).all(axis=0)
-    is_positive = np.array([each == positive for each in label])
-    return found + of_scores(is_positive[known], scores[0][known], scores[1][known])
+    scores = np.array([_floats([row.live_score for row in rows]), _floats([row.score for row in rows])])
+    known = np.isfinite(scores).all(axis=0)
+    positive = np.array([label == classes.positive[0] for label in labels])
+    return found + of_scores(positive[known], *scores[:, known])
 
 
-def _dense(request: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """From 0, none left out."""
-    return np.unique(request, return_inverse=True)[1].reshape(-1)
+def _of_numbers(rows: Sequence[_Row], clip: float) -> Performance:
+    truth, live, candidate = (
+        _floats(values)
+        for values in (
+            [row.truth for row in rows],
+            [row.live_value for row in rows],
+            [row.value for row in rows],
+        )
+    )
+    return of_numbers(_requests(rows), truth, live, candidate, clip)
+
+
+def _requests(rows: Sequence[_Row]) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Numbers of the rows' requests, from 0, none left out."""
+    names = np.array([(row.source, row.sequence) for row in rows])
+    return np.unique(names, axis=0, return_inverse=True)[1].reshape(-1)
 
 
 def _floats(values: Sequence[float | None]) -> np.ndarray[Any, np.dtype[np.float64]]:
