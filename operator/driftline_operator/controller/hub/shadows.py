@@ -15,7 +15,7 @@ from driftline.spec.shadow import ShadowSpec
 from driftline_operator.controller.hub.client import HubClient
 from driftline_operator.controller.hub.opinions import Away
 from driftline_operator.controller.shadows import Running
-from driftline_operator.shadow.book import Labels, whole_days
+from driftline_operator.shadow.book import Labels, days_of
 
 _log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ class ShadowLabels:
 
     async def _ask(self, known: Running, spec: ShadowSpec, began: float) -> None:
         now = self._now()
-        whole = whole_days(known.course.elapsed(now), spec)
+        _, whole = days_of(known.course.elapsed(now), spec)
         every = await self._performance(known, spec, None)
         of_days = await self._performance(known, spec, began + whole * DAY) if whole else None
         if every is not None and (of_days is not None or not whole):
