@@ -108,8 +108,8 @@ class Gate(Part, frozen=True, kw_only=True):
         Duration,
         Meta(
             description="Time without which nothing is promoted: disagreement has hours of the day and days "
-            "of the week. Verdicts are read at the ends of whole periods of it, in days; before, only what is "
-            "beyond three times a limit rejects. Default 168h."
+            "of the week. Verdicts are read at the ends of whole periods of it, in days; before, only what "
+            "is beyond three times a limit rejects. Default 168h."
         ),
     ] = Duration(7 * _DAY)
     allow_under_a_day: Annotated[
