@@ -19,7 +19,8 @@ from driftline.shadow.plan import ComparisonPlan
 from driftline.shadow.runtime import MirrorConfig, ShadowId
 from driftline.spec import Capture, Feature, MonitorSpec, Prediction
 from driftline_sidecar.analyzer.mirror.book import Book
-from driftline_sidecar.analyzer.mirror.mirror import Mirror, Setting
+from driftline_sidecar.analyzer.mirror.errand import Setting
+from driftline_sidecar.analyzer.mirror.mirror import Mirror
 from driftline_sidecar.analyzer.mirror.reading import PairReader
 from driftline_sidecar.analyzer.mirror.shelf import Shelf, unpacked
 from driftline_sidecar.exchange import Exchange

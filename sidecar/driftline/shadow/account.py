@@ -46,7 +46,11 @@ class Failure(StrEnum):
     ERROR_RESPONSE = "ErrorResponse"
     """The candidate answered with a status other than 2xx."""
     ANSWER_TOO_LARGE = "AnswerTooLarge"
-    """The candidate's answer is longer than `capture.maxBodyBytes`, or than all answers together may be."""
+    """The candidate's answer is longer than `capture.maxBodyBytes`, and the live one is not. That is its
+    failure, as one that can't be read is: a monitor that it got past would see nothing of it.
+    """
+    NO_ROOM = "NoRoom"
+    """All answers together were longer than the mirror may hold: its own failure, not the candidate's."""
     LIVE_FAILED = "LiveFailed"
     """The live model gave no whole answer: there is nothing to compare with."""
     UNDECODABLE = "Undecodable"

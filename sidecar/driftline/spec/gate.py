@@ -76,9 +76,9 @@ class Gate(Part, frozen=True, kw_only=True):
         Share,
         Meta(
             description="Largest rise of the share of requests that fail: the candidate's share less the "
-            "live model's, whichever requests they are. Always a rule: default 0.01. A candidate that is refused, "
-            "times out or answers no 2xx fails; to pass, what it was spared while it was not ready or kept "
-            "failing counts as failed too."
+            "live model's, whichever requests they are. Always a rule: default 0.01. A candidate that is "
+            "refused, times out or answers no 2xx fails; to pass, what it was spared while it was not ready "
+            "or kept failing counts as failed too."
         ),
     ] = 0.01
     output_drift: Annotated[

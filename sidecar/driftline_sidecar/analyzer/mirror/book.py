@@ -9,6 +9,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Final, Literal
 
 from driftline.shadow.account import Account, Drop, Failure
 from driftline.shadow.codec import Part
@@ -18,6 +19,10 @@ from driftline.shadow.tally import Tally
 from driftline_sidecar.analyzer.mirror.counting import tally_of
 from driftline_sidecar.analyzer.mirror.reading import Outcome
 
+LOST: Final = "lost"
+Result = Outcome | Drop | Literal["lost"] | None
+"""What came of a request that was taken to be sent. None: nobody says."""
+
 
 @dataclass(slots=True)
 class _Day:
@@ -25,6 +30,8 @@ class _Day:
     eligible: int = 0
     waiting: int = 0
     lost: int = 0
+    mirrored: int = 0
+    """Of those that came back: by their number, not by what is known of them, so that one can be missed."""
     paired: int = 0
     dropped: Counter[Drop] = field(default_factory=Counter)
     failed: Counter[Failure] = field(default_factory=Counter)
@@ -36,7 +43,7 @@ class _Day:
     def account(self) -> Account:
         return Account(
             eligible=self.eligible,
-            mirrored=self.paired + self.failed.total(),
+            mirrored=self.mirrored,
             paired=self.paired,
             lost=self.lost,
             waiting=self.waiting,
@@ -86,18 +93,22 @@ class Book:
                 found.waiting -= 1
                 found.lost += 1
 
-    def settle(self, day: int, outcomes: Sequence[Outcome]) -> None:
-        """What became of mirrored ones."""
+    def settle(self, day: int, results: Sequence[Result]) -> None:
+        """Those that were taken to be sent and have come back. One of which nothing is said was mirrored, and
+        is neither paired nor failed: the account no longer adds up.
+        """
+        outcomes = [result for result in results if isinstance(result, Outcome)]
         tally = tally_of(self._plan, outcomes)
         with self._lock:
             found = self._day(day)
             found.tally += tally
-            found.waiting -= len(outcomes)
-            for outcome in outcomes:
-                if outcome.failure is None:
-                    found.paired += 1
-                else:
-                    found.failed[outcome.failure] += 1
+            found.waiting -= len(results)
+            found.dropped.update(result for result in results if isinstance(result, Drop))
+            lost = sum(result == LOST for result in results)
+            found.lost += lost
+            found.mirrored += len(results) - lost - sum(isinstance(result, Drop) for result in results)
+            found.failed.update(outcome.failure for outcome in outcomes if outcome.failure is not None)
+            found.paired += sum(outcome.failure is None for outcome in outcomes)
 
     def parts(self) -> list[Part]:
         """Of each day in which something has changed since the last call."""

@@ -23,11 +23,12 @@ _ROWS_SHOWN = 5
 def tally_of(plan: ComparisonPlan, outcomes: Sequence[Outcome]) -> Tally:
     """What those requests add."""
     pairs = [outcome.pair for outcome in outcomes if outcome.pair is not None]
+    told = [outcome for outcome in outcomes if outcome.candidate_failed is not None]
     tally = replace(
         Tally.empty(plan),
         errors=error_counts(
-            np.array([outcome.live_failed for outcome in outcomes], bool),
-            np.array([outcome.candidate_failed for outcome in outcomes], bool),
+            np.array([outcome.live_failed for outcome in told], bool),
+            np.array([outcome.candidate_failed for outcome in told], bool),
         ),
         live_latency=latency_counts(_seconds(outcome.live_seconds for outcome in outcomes)),
         candidate_latency=latency_counts(_seconds(outcome.candidate_seconds for outcome in outcomes)),

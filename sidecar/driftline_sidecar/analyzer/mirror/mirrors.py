@@ -18,9 +18,10 @@ from driftline.shadow.runtime import MIRROR_FILE, MirrorConfig, decode_mirror
 
 from driftline_sidecar.admin import BadCursor
 from driftline_sidecar.analyzer.mirror.book import Book
+from driftline_sidecar.analyzer.mirror.errand import Setting
 from driftline_sidecar.analyzer.mirror.labelled import CandidateRows
 from driftline_sidecar.analyzer.mirror.marker import HEADER, Mark, key_of_token, read
-from driftline_sidecar.analyzer.mirror.mirror import Mirror, Setting
+from driftline_sidecar.analyzer.mirror.mirror import Mirror
 from driftline_sidecar.analyzer.mirror.reading import PairReader
 from driftline_sidecar.analyzer.mirror.shelf import Shelf
 from driftline_sidecar.analyzer.monitor import Analysis

@@ -79,7 +79,7 @@ class Sender:
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(total=patience),
             ) as response:
-                body = await self._read(response)
+                found = await self._read(response)
         except TimeoutError:
             return Missed(Failure.TIMEOUT, time.monotonic() - began)
         except (aiohttp.ClientConnectorError, aiohttp.InvalidURL):
@@ -87,12 +87,12 @@ class Sender:
         except (aiohttp.ClientError, OSError, ValueError):
             return Missed(Failure.RESET, time.monotonic() - began)
         seconds = time.monotonic() - began
-        if body is None:
-            return Missed(Failure.ANSWER_TOO_LARGE, seconds)
-        return Answer(response.status, _head(response), body, seconds)
+        if isinstance(found, Failure):
+            return Missed(found, seconds)
+        return Answer(response.status, _head(response), found, seconds)
 
-    async def _read(self, response: aiohttp.ClientResponse) -> bytes | None:
-        """The body; None where it is too large, and the connection is not used again."""
+    async def _read(self, response: aiohttp.ClientResponse) -> bytes | Failure:
+        """The body, or why it was not read to its end; the connection is not used again then."""
         parts: list[bytes] = []
         size = 0
         try:
@@ -102,7 +102,7 @@ class Sender:
                 parts.append(part)
                 if size > self.most or self._held > MOST_ANSWER_BYTES:
                     response.close()
-                    return None
+                    return Failure.ANSWER_TOO_LARGE if size > self.most else Failure.NO_ROOM
             return b"".join(parts)
         finally:
             self._held -= size
