@@ -56,7 +56,8 @@ def kinds(draw: st.DrawFn, plan: ComparisonPlan, number: int) -> Outcome:
         return Outcome(draw(st.booleans()), failed, draw(st.sampled_from(Failure)))
     rows = 1 if plan.sort == "body" else draw(st.integers(1, 3))
     live, candidate = draw(sides(plan, rows)), draw(sides(plan, rows))
-    repeat = Repeat((live, candidate), (live, candidate)) if draw(st.booleans()) else None
+    alike = (True, draw(st.booleans()), False, True) if plan.sort == "body" else ()
+    repeat = Repeat((live, candidate), (live, candidate), alike) if draw(st.booleans()) else None
     codes = {name: draw(st.lists(st.integers(0, len(values)), min_size=rows, max_size=rows))
              for name, values in plan.segments}  # fmt: skip
     body = st.fixed_dictionaries({"a": st.integers(0, 1), "b": st.sampled_from(["x", "y"])})
