@@ -8,7 +8,7 @@ import random
 import socket
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -17,11 +17,13 @@ import numpy as np
 import pytest
 from aiohttp import web
 from driftline.quantity import Duration, Size
-from driftline.shadow.account import Drop, Failure
+from driftline.shadow.account import Account, Drop, Failure
+from driftline.shadow.codec import WARMING
 from driftline.shadow.gate import judge
 from driftline.shadow.latency import EDGES
 from driftline.shadow.plan import ComparisonPlan
 from driftline.shadow.rules import Reason
+from driftline.shadow.tally import Tally
 from driftline.spec import Capture
 from driftline.spec.gate import Gate
 from driftline.spec.shadow import Aa, Compare, Traffic
@@ -45,8 +47,10 @@ from tests.support.mirrors import (
     mirror_config,
     mirroring,
     monitor_spec,
+    parts_of,
     predicted,
 )
+from tests.support.shadows import same
 
 ROOM = Traffic(queue=10_000, timeout=Duration(5))
 HEADERS = b"Authorization: Bearer secret\r\nCookie: a=b\r\nX-Tenant: t\r\nContent-Type: application/json\r\n"
@@ -437,6 +441,42 @@ class TestBounds:
                 assert (await running.settled()).account.paired == 1
 
 
+class TestWarmUp:
+    async def test_copies_are_sent_and_nothing_is_counted(self) -> None:
+        async with candidate(agrees) as other:
+            config = mirror_config(other.url, traffic=ROOM, warming=True)
+            async with mirroring(config) as running:
+                running.offer([predicted(n) for n in range(20)])
+                await until(lambda: len(other.asked) == 20)
+                await asyncio.sleep(0.5)
+                assert running.account == Account()
+            (part,) = parts_of(running.shelf.since(0)[0])
+        assert (part.day, part.account) == (WARMING, Account())
+        assert same(part.tally, Tally.empty(config.plan))
+
+    async def test_within_the_same_bounds(self) -> None:
+        traffic = Traffic(max_concurrent=2, queue=3, budget=5.0, timeout=Duration(1))
+        async with (
+            candidate(hangs) as other,
+            mirroring(mirror_config(other.url, traffic=traffic, warming=True)) as running,
+        ):
+            running.offer([predicted(n) for n in range(100)])
+            await until(lambda: len(other.asked) == 2)
+            await asyncio.sleep(0.3)
+            assert len(other.asked) == 2
+            await until(lambda: len(other.asked) == 3)
+            await asyncio.sleep(1.5)
+            assert len(other.asked) == 3
+            assert running.account == Account()
+
+    async def test_not_to_a_candidate_that_is_not_ready(self) -> None:
+        async with candidate(agrees) as other:
+            async with mirroring(mirror_config(other.url, ready=False, warming=True)) as running:
+                running.offer([predicted(1)])
+                await asyncio.sleep(0.3)
+            assert other.asked == []
+
+
 class TestItsOwnFaults:
     async def test_one_request_that_breaks_it_is_lost_and_the_others_go_on(
         self, monkeypatch: pytest.MonkeyPatch
@@ -467,10 +507,7 @@ class TestItsOwnFaults:
         monkeypatch.setattr(Mirror, "_mirror", forgets)
         async with candidate(agrees) as other, mirroring(mirror_config(other.url)) as running:
             running.offer([predicted(n) for n in range(10)])
-            deadline = time.monotonic() + 20
-            while running.book.total()[0].waiting:
-                assert time.monotonic() < deadline
-                await asyncio.sleep(0.02)
+            await until(lambda: not running.book.total()[0].waiting)
             found = running.snapshot()
         assert [*found.account.problems()] == ["mirrored 10 is not paired 9 + failed 0"]
         assert judge(Gate(agreement=0.5), 1, 1e9, found, found).reason is Reason.UNBALANCED
@@ -504,6 +541,13 @@ class TestItsOwnFaults:
                 await asyncio.sleep(0.3)
             found = running.snapshot().account
         assert (found.eligible, found.lost, found.waiting) == (20, 20, 0)
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.02)
 
 
 def _with_answer(exchange: Exchange, body: bytes) -> Exchange:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from driftline.shadow.account import Account, Drop, Failure
-from driftline.shadow.codec import Part
+from driftline.shadow.codec import WARMING, Part
 from driftline.shadow.runtime import MirrorConfig
 from driftline.shadow.tally import Tally
 
@@ -55,6 +55,9 @@ class _Day:
 class Book:
     """Of one configuration's life in one run of the analyzer. `boot` names it for good."""
 
+    FIRST = 0
+    """The day of which there is a part from the beginning."""
+
     def __init__(self, config: MirrorConfig, pod: str, boot: str) -> None:
         self._shadow = config.shadow
         self._plan = config.plan
@@ -65,7 +68,7 @@ class Book:
         self._days: dict[int, _Day] = {}
         self._lock = threading.Lock()
         with self._lock:
-            self._day(0)  # what is counted survives a kill from the first moment on
+            self._day(self.FIRST)  # what is counted survives a kill from the first moment on
 
     def offer(self, day: int, dropped: Drop | None) -> None:
         """An eligible request: it waits, or was dropped at once."""
@@ -147,3 +150,28 @@ class Book:
             found = self._days[day] = _Day(Tally.empty(self._plan))
         found.told = False
         return found
+
+
+class WarmingBook(Book):
+    """Of a mirror that only warms a candidate up. It counts nothing, and tells that it runs: by an empty part
+    of the day before the first.
+    """
+
+    FIRST = WARMING
+
+    def offer(self, day: int, dropped: Drop | None) -> None:
+        """Not eligible."""
+
+    def drop(self, day: int, reason: Drop) -> None:
+        """It never counted."""
+
+    def lose(self, days: Iterable[int]) -> None:
+        """Nor did these."""
+
+    def settle(self, day: int, results: Sequence[Result]) -> None:
+        """Whatever the candidate answered."""
+
+
+def book_of(config: MirrorConfig, pod: str, boot: str) -> Book:
+    """What that life is counted in."""
+    return (WarmingBook if config.warming else Book)(config, pod, boot)
