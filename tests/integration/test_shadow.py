@@ -227,7 +227,11 @@ async def test_from_a_candidate_to_its_verdict_over_a_failover(
         made = await api.get(DEPLOYMENTS, namespace, CANDIDATE)
         template = made["spec"]["template"]
         assert [each["image"] for each in template["spec"]["containers"]] == ["census:4"]
-        assert set(template["metadata"]["labels"]) == {names.SHADOW_LABEL, names.INJECT_LABEL}
+        assert set(template["metadata"]["labels"]) == {
+            names.SHADOW_LABEL,
+            names.CANDIDATE_LABEL,
+            names.INJECT_LABEL,
+        }
         assert made["metadata"]["ownerReferences"][0]["kind"] == "ShadowDeployment"
         candidate = (await is_candidate(api, namespace))[0]
         assert not candidate["spec"].get("initContainers")
@@ -442,6 +446,48 @@ async def promotable(
     config = await begun(api, namespace)
     sidecars[0].parts = [part(config, pods[0]["metadata"]["uid"], 400)]
     await says(api, namespace, "Promotable", "True", "AllRulesHold")
+
+
+@pytest.mark.timeout(180)
+async def test_an_older_candidates_pods_never_answer_for_a_newer_one(
+    api: Api, plane: ControlPlane, own: str, namespace: str, tmp_path: Path, sidecars: list[FakeSidecar]
+) -> None:
+    with operator(plane, own, namespace, tmp_path, UNGUARDED):
+        await promotable(api, namespace, sidecars)
+        (older,) = await is_candidate(api, namespace)
+        # No kubelet will ever say that a pod of this one is ready: its image can't be pulled.
+        other = {"spec": {"candidate": {"patch": {"image": "census:none"}}}}
+        await api.patch(SHADOW_DEPLOYMENTS, namespace, "v4", other)
+        await says(api, namespace, "CandidateReady", "False", "Starting")
+
+        async def newer() -> list[Json]:
+            found = await is_candidate(api, namespace)
+            return [each for each in found if each["spec"]["containers"][0]["image"] == "census:none"]
+
+        (pod,) = await eventually(newer)
+        assert [each["metadata"]["uid"] for each in await is_candidate(api, namespace)] == [
+            pod["metadata"]["uid"]
+        ], "the older one's has ended"
+        await asyncio.sleep(4)  # twice the gate's minimum time
+        found = await status(api, namespace)
+        assert (found["observedGeneration"], found["verdict"]) == (2, "Inconclusive")
+        assert "started" not in found
+        assert await mirror(api, namespace) is None
+        meant = (await api.get(SERVICES, namespace, CANDIDATE))["spec"]["selector"].items()
+        assert meant <= pod["metadata"]["labels"].items()
+        assert not meant <= older["metadata"]["labels"].items()
+        await says(api, namespace, "CandidateReady", "False", "Starting")
+
+        await runs(api, namespace, pod, "127.0.0.1")
+        await says(api, namespace, "CandidateReady", "True", "Ready")
+        config = await eventually(lambda: mirror_of(api, namespace, 2))
+        assert config.ready
+        # The same candidate on other terms goes on with its pods.
+        await api.patch(SHADOW_DEPLOYMENTS, namespace, "v4", {"spec": {"minPairs": 200}})
+        await eventually(lambda: mirror_of(api, namespace, 3))
+        assert [each["metadata"]["uid"] for each in await is_candidate(api, namespace)] == [
+            pod["metadata"]["uid"]
+        ]
 
 
 async def image(api: Api, namespace: str, kind: Resource = DEPLOYMENTS) -> str:

@@ -111,7 +111,7 @@ class _Planning(NamedTuple):
             self._check_allowed(spec)
         except Refused as error:
             return self._refused(error)
-        health_ = self._health(spec)
+        health_ = self._health(spec, found.mark)
         seen = Seen(
             ready=health_.ready,
             live=fingerprint(found.live["spec"]["template"]),
@@ -173,11 +173,18 @@ class _Planning(NamedTuple):
         given = spec.candidate.model_version
         return "" if given in (None, monitor.spec.model.version) else str(given)
 
-    def _health(self, spec: ShadowSpec) -> Found:
+    def _health(self, spec: ShadowSpec, mark: str) -> Found:
         if spec.candidate.service is not None:
             return Found(ready=True, reason=Health.READY, message=f"Service {spec.candidate.service.name}")
-        deployment = self.state.workloads.get(("Deployment", names.candidate(self.observed.name)))
-        return health(deployment, self.state.pods, self.observed.uid)
+        name = names.candidate(self.observed.name)
+        deployment = self.state.workloads.get(("Deployment", name))
+        service = next((each for each in self.state.services if each["metadata"]["name"] == name), None)
+        return health(
+            deployment,
+            service,
+            self.state.pods,
+            {names.SHADOW_LABEL: self.observed.uid, names.CANDIDATE_LABEL: mark},
+        )
 
     def _comparison(self, spec: ShadowSpec, monitor: ModelMonitor) -> ComparisonPlan | None:
         """None while the monitor's reference is still to come: it says which answers are told apart."""

@@ -147,7 +147,10 @@ def test_no_candidate_can_get_live_traffic_or_a_sidecar(name: str) -> None:
     labels = deployment["spec"]["template"]["metadata"]["labels"]
     assert labels["driftline.io/inject"] == "false"
     assert "app" not in labels
-    assert own["spec"]["selector"] == {names.SHADOW_LABEL: "uid-v4"}
+    assert own["spec"]["selector"] == {
+        key: labels[key] for key in (names.SHADOW_LABEL, names.CANDIDATE_LABEL)
+    }
+    assert labels[names.SHADOW_LABEL] == "uid-v4"
     assert "hostPort" not in yaml.safe_dump(deployment)
 
 
@@ -240,6 +243,19 @@ def planned_comparison() -> Any:
     return plan_of(watched.spec, spec.compare, None)
 
 
+def running(body: Json, live: Json | None = None, **status: Any) -> NamespaceState:
+    """The state in which that candidate runs, one pod of it ready; `status`: of its Deployment."""
+    live = live or workload()
+    deployment, service = (copy.deepcopy(dict(each.body)) for each in planned(body, state(live)).objects)
+    deployment["metadata"] |= {"generation": 1, "uid": "uid-d"}
+    deployment |= {"status": {"observedGeneration": 1, **status}}
+    template = deployment["spec"]["template"]
+    ready = {"conditions": [{"type": "Ready", "status": "True"}]}
+    metadata = {**template["metadata"], "name": "candidate-1", "uid": "uid-c", "namespace": "ml"}
+    own = {"metadata": metadata, "spec": template["spec"], "status": ready}
+    return state(live, deployment, services=(service,), pods=(own,))
+
+
 def test_what_the_mirrors_are_told() -> None:
     made = planned(shadow(traffic={"budget": 50}), told=comparing())
     assert made.mirror is not None
@@ -271,10 +287,7 @@ def test_of_a_swapped_port_the_live_models_own_is_told() -> None:
     ],
 )
 def test_mirroring_is_said_once_a_pod_has_begun_to(asked: Asked, wanted: str) -> None:
-    running = workload(name=names.candidate("v4"), shadow="x")
-    running["metadata"]["ownerReferences"] = [{"uid": "uid-v4"}]
-    running["status"] = {"readyReplicas": 1}
-    made = planned(shadow(), state(workload(), running), told=comparing()._replace(asked=asked))
+    made = planned(shadow(), running(shadow()), told=comparing()._replace(asked=asked))
     assert reason(made, "Mirroring") == wanted
 
 
