@@ -46,6 +46,8 @@ class Wanted(NamedTuple):
     """The live model's own, in its pods."""
     model: str
     """The container that it is in."""
+    note: str = ""
+    """What a person should know of it."""
     mark: str = ""
     """Of the candidate's pod template: what its pods and its Service's selector carry. Empty: none is run."""
 
@@ -84,14 +86,14 @@ def wanted(
     port, model = entry.number, pods.containers(template_pod(live))[entry.container]["name"]
     if spec.candidate.service is not None:
         return Wanted((), _service_url(spec.candidate.service, state), live, port, model)
-    made, target = _template(observed, spec, monitor, live, model)
+    made, target, note = _template(observed, spec, monitor, live, model)
     _check_labels(made["metadata"]["labels"], observed, state)
     _check_names(observed, state)
     name, mark = names.candidate(observed.name), _mark(made)
     made["metadata"]["labels"][names.CANDIDATE_LABEL] = mark
     url = f"http://{name}.{observed.namespace}.svc:{target}"
     objects = _deployment(observed, spec, name, made), _service(observed, name, target, mark)
-    return Wanted(objects, url, live, port, model, mark)
+    return Wanted(objects, url, live, port, model, note, mark)
 
 
 def _mark(made: Mapping[str, Any]) -> str:
@@ -101,11 +103,12 @@ def _mark(made: Mapping[str, Any]) -> str:
 
 def _template(
     observed: ObservedShadow, spec: ShadowSpec, monitor: ModelMonitor, live: Object, model: str
-) -> tuple[dict[str, Any], int]:
-    """The pod template, and the port at which it answers."""
+) -> tuple[dict[str, Any], int, str]:
+    """The pod template, the port at which it answers, and what is worth a word about it."""
     try:
         made = templates.template(live["spec"]["template"], spec.candidate, model, observed.uid)
-        return made, _port(made, monitor).number
+        note = templates.note(live["spec"]["template"], spec.candidate, model)
+        return made, _port(made, monitor).number, note
     except BadPatch as error:
         raise Refused(Refusal.PATCH_INVALID, str(error)) from error
     except (AttributeError, KeyError, TypeError, ValueError) as error:

@@ -21,6 +21,10 @@ class Found(NamedTuple):
     reason: str
     message: str
 
+    def noting(self, note: str) -> Found:
+        """The same, with that in its message."""
+        return self._replace(message=f"{self.message}; {note}") if note else self
+
 
 def health(
     deployment: Object | None, service: Object | None, every: Iterable[Object], marks: Mapping[str, str]

@@ -111,7 +111,7 @@ class _Planning(NamedTuple):
             self._check_allowed(spec)
         except Refused as error:
             return self._refused(error)
-        health_ = self._health(spec, found.mark)
+        health_ = self._health(spec, found.mark).noting(found.note)
         seen = Seen(
             ready=health_.ready,
             live=fingerprint(found.live["spec"]["template"]),

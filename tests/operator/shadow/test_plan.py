@@ -211,6 +211,54 @@ def test_what_is_no_template_stops_nothing_else(template: Json, kind: str) -> No
     assert made.objects == () or reason(made) == "Starting"
 
 
+def ready(made: ShadowPlan) -> str:
+    return next(each.message for each in made.findings if each.aspect == "CandidateReady")
+
+
+@pytest.mark.parametrize(
+    ("patch", "said"),
+    [
+        (
+            {"container": "modle", "image": "census:4"},
+            'candidate.patch.container: the live pods have no container "modle" (there are: model, helper)',
+        ),
+        (
+            {"template": {"spec": {"containers": [{"name": "modle", "image": "census:4"}]}}},
+            'candidate.patch.template: the live pods have no container "modle" (there are: model, helper)',
+        ),
+    ],
+)
+def test_a_misspelt_container_is_none_that_is_added(patch: Json, said: str) -> None:
+    """The live image would answer, and be found equal to itself; a promotion would add the other one."""
+    made = planned(shadow(candidate={"patch": patch}))
+    assert reason(made) == "PatchInvalid"
+    assert ready(made).startswith(said)
+    assert made.objects == ()
+
+
+def test_a_container_more_is_run_beside_one_that_changes_and_told() -> None:
+    sidecar = {"spec": {"containers": [{"name": "cache", "image": "cache:1"}]}}
+    made = planned(shadow(candidate={"patch": {"image": "census:4", "template": sidecar}}))
+    containers = made.objects[0].body["spec"]["template"]["spec"]["containers"]
+    assert [each["name"] for each in containers] == ["model", "cache", "helper"]
+    assert ready(made).endswith("beside the live pods' containers they run cache")
+
+
+@pytest.mark.parametrize(
+    ("patch", "is_so"),
+    [
+        ({"image": "census:3"}, True),
+        ({"template": {"metadata": {"annotations": {"a": "b"}}}}, True),
+        ({"image": "census:4"}, False),
+        ({"env": [{"name": "A", "value": "1"}]}, False),
+    ],
+)
+def test_a_candidate_that_is_the_live_model_says_so(patch: Json, is_so: bool) -> None:
+    made = planned(shadow(candidate={"patch": patch}))
+    assert reason(made) == "Starting"
+    assert ("compared with itself (A/A)" in ready(made)) == is_so
+
+
 def test_one_shadow_a_monitor_at_a_time() -> None:
     pair = [observe_shadow(shadow("younger", 2)), observe_shadow(shadow("older", 1))]
     told = {each.uid: Told(Course(uid=each.uid, generation=1)) for each in pair}
