@@ -491,6 +491,29 @@ async def test_an_older_candidates_pods_never_answer_for_a_newer_one(
         ]
 
 
+@pytest.mark.timeout(120)
+async def test_a_refused_request_promotes_nothing_later(
+    api: Api, plane: ControlPlane, own: str, namespace: str, tmp_path: Path, sidecars: list[FakeSidecar]
+) -> None:
+    with operator(plane, own, namespace, tmp_path, UNGUARDED):
+        pods = await live(api, namespace, sidecars)
+        await api.create(SHADOW_DEPLOYMENTS, namespace, shadow())
+        config = await begun(api, namespace)
+        marked: Json = {"metadata": {"annotations": {names.PROMOTE_ANNOTATION: "1"}}}
+        await api.patch(SHADOW_DEPLOYMENTS, namespace, "v4", marked)
+        await says(api, namespace, "Promoted", "False", "NotPromotable")
+        sidecars[0].parts = [part(config, pods[0]["metadata"]["uid"], 400)]
+        await says(api, namespace, "Promotable", "True", "AllRulesHold")
+        await asyncio.sleep(3)
+        met = await says(api, namespace, "Promoted", "False", "NotPromotable")
+        assert await image(api, namespace) != "census:4"
+        again = "driftline.io/promote=1/AGAIN"
+        assert again in met["message"]
+        marked["metadata"]["annotations"][names.PROMOTE_ANNOTATION] = again.partition("=")[2]
+        await api.patch(SHADOW_DEPLOYMENTS, namespace, "v4", marked)
+        await eventually(lambda: _is(api, namespace, DEPLOYMENTS, "census:4"))
+
+
 async def image(api: Api, namespace: str, kind: Resource = DEPLOYMENTS) -> str:
     found = await api.get(kind, namespace, "census")
     return str(found["spec"]["template"]["spec"]["containers"][0]["image"])

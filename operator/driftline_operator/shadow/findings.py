@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from driftline.spec.shadow import ShadowSpec
 
+from driftline_operator import names
 from driftline_operator.conditions import Finding, ShadowAspect, Status
 from driftline_operator.shadow.course import Course, Seen
 from driftline_operator.shadow.health import Found
@@ -113,7 +114,7 @@ def _promotable(seen: Seen | None) -> Finding:
 
 
 _NOT_PROMOTED = {
-    Promotion.NOT_PROMOTABLE: "it was asked for, and the verdict isn't Promotable",
+    Promotion.NOT_PROMOTABLE: "it was asked for, and the verdict wasn't Promotable then",
     Promotion.OLD_GENERATION: "the annotation driftline.io/promote names another generation of the spec",
     Promotion.NO_FORM: "a Service has no form that could be promoted",
     Promotion.LIVE_CHANGED: "the live workload isn't the one that was compared any more",
@@ -123,12 +124,21 @@ _NOT_PROMOTED = {
 def promoted(course: Course, refused: Promotion | None = None) -> Finding:
     """How far a promotion has come."""
     rollout = course.rollout
+    if course.declined is not None:
+        refused = course.declined.reason
     if rollout is None and refused is not None:
-        return Finding(ShadowAspect.PROMOTED, Status.FALSE, refused, _NOT_PROMOTED[refused])
+        message = _NOT_PROMOTED[refused]
+        if refused in (Promotion.NOT_PROMOTABLE, Promotion.OLD_GENERATION):
+            message += f"; to ask again: `driftline shadow promote`, or {_again(course)}"
+        return Finding(ShadowAspect.PROMOTED, Status.FALSE, refused, message)
     if rollout is None:
         return Finding(ShadowAspect.PROMOTED, Status.FALSE, Promotion.NOT_ASKED, "nobody has asked for it")
     status = Status.TRUE if rollout.state is Promotion.PROMOTED else Status.FALSE
     return Finding(ShadowAspect.PROMOTED, status, rollout.state, rollout.message)
+
+
+def _again(course: Course) -> str:
+    return f"{names.PROMOTE_ANNOTATION}={course.generation}/AGAIN (after the slash another word each time)"
 
 
 def _finished(course: Course) -> Finding:

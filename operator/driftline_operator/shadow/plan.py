@@ -23,12 +23,12 @@ from driftline_operator.controller.plan.objects import Desired
 from driftline_operator.controller.references import Loaded
 from driftline_operator.shadow import findings
 from driftline_operator.shadow.candidate import Refused, Wanted, owned, wanted
-from driftline_operator.shadow.course import Course, Seen, advanced, fingerprint
+from driftline_operator.shadow.course import Course, Seen, advanced, fingerprint, refusing
 from driftline_operator.shadow.findings import Asked
 from driftline_operator.shadow.health import Found, health
 from driftline_operator.shadow.observed import ObservedShadow
 from driftline_operator.shadow.promotion import patch_text, promoted
-from driftline_operator.shadow.reasons import Ending, Health, Refusal
+from driftline_operator.shadow.reasons import Ending, Health, Promotion, Refusal
 
 
 class Facts(NamedTuple):
@@ -138,8 +138,9 @@ class _Planning(NamedTuple):
         )
 
     def _refused(self, error: Refused) -> ShadowPlan:
-        said = findings.refused(self.told.course, error.reason, str(error))
-        return ShadowPlan(self.observed, self.told.course, (), tuple(self._present()), None, said)
+        course = refusing(self.told.course, self.observed.asked, Promotion.NOT_PROMOTABLE)
+        said = findings.refused(course, error.reason, str(error))
+        return ShadowPlan(self.observed, course, (), tuple(self._present()), None, said)
 
     def _monitor(self, spec: ShadowSpec, busy: Mapping[str, str]) -> ModelMonitor:
         name = spec.monitor_ref.name
