@@ -444,9 +444,14 @@ async def promotable(
     pods = await live(api, namespace, sidecars, kind)
     await api.create(SHADOW_DEPLOYMENTS, namespace, shadow(**spec))
     config = await begun(api, namespace)
-    for sidecar, pod, pairs in zip(sidecars, pods, (400, 0), strict=False):
-        sidecar.parts = [part(config, pod["metadata"]["uid"], pairs)]
+    paired(sidecars, pods, config)
     await says(api, namespace, "Promotable", "True", "AllRulesHold")
+
+
+def paired(sidecars: list[FakeSidecar], pods: list[Json], config: MirrorConfig) -> None:
+    """Both pods mirror, and tell of a candidate that is as the live model."""
+    for sidecar, pod, pairs in zip(sidecars, pods, (400, 0), strict=True):
+        sidecar.parts = [part(config, pod["metadata"]["uid"], pairs)]
 
 
 @pytest.mark.timeout(180)
@@ -502,7 +507,7 @@ async def test_a_refused_request_promotes_nothing_later(
         marked: Json = {"metadata": {"annotations": {names.PROMOTE_ANNOTATION: "1"}}}
         await api.patch(SHADOW_DEPLOYMENTS, namespace, "v4", marked)
         await says(api, namespace, "Promoted", "False", "NotPromotable")
-        sidecars[0].parts = [part(config, pods[0]["metadata"]["uid"], 400)]
+        paired(sidecars, pods, config)
         await says(api, namespace, "Promotable", "True", "AllRulesHold")
         await asyncio.sleep(3)
         met = await says(api, namespace, "Promoted", "False", "NotPromotable")
