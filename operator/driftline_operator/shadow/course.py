@@ -75,7 +75,7 @@ class Course(msgspec.Struct, frozen=True, kw_only=True):
         return self.ended is None or (self.ended is Ending.REJECTED and spec.on_fail == "Report")
 
 
-def heard(course: Course, asked: str) -> Course:
+def reopened(course: Course, asked: str) -> Course:
     """A refusal is of one request: what is asked now, the annotation's value, may be another, or none."""
     if course.declined is None or course.declined.asked == asked:
         return course
@@ -84,7 +84,7 @@ def heard(course: Course, asked: str) -> Course:
 
 def refusing(course: Course, asked: str, reason: Promotion) -> Course:
     """What is asked now is refused, and stays so; the same where nobody asks, or it was answered before."""
-    course = heard(course, asked)
+    course = reopened(course, asked)
     if not asked or course.rollout is not None or course.declined is not None:
         return course
     return msgspec.structs.replace(course, declined=Declined(asked, reason))

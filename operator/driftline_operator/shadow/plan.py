@@ -202,7 +202,7 @@ class _Planning(NamedTuple):
         if not course.is_mirroring() or course.began is None or course.plan is None:
             return None
         budget = spec.traffic.budget
-        shared = None if budget is None else budget / max(1, self.told.asked.pods)
+        shared = None if budget is None else budget / max(1, self.told.asked.pods or 0)
         injection = monitor.spec.injection
         swapped = injection.mode == "PortSwap" and injection.app is not None
         port = injection.app.port if swapped and injection.app is not None else found.port

@@ -21,7 +21,7 @@ from driftline_operator.cluster.resources import Object
 from driftline_operator.controller.plan.workloads import desired_pods, is_settled
 from driftline_operator.injection.pod import Json
 from driftline_operator.shadow import template as templates
-from driftline_operator.shadow.course import Course, Rollout, fingerprint, heard, refusing
+from driftline_operator.shadow.course import Course, Rollout, fingerprint, refusing, reopened
 from driftline_operator.shadow.merging import BadPatch
 from driftline_operator.shadow.observed import ObservedShadow
 from driftline_operator.shadow.reasons import Ending, Promotion
@@ -62,7 +62,7 @@ def promoted(
 
 
 def _asked(observed: ObservedShadow, spec: ShadowSpec, course: Course, live: Object, now: float) -> Step:
-    course = heard(course, observed.asked)
+    course = reopened(course, observed.asked)
     by_itself = spec.on_pass == "Promote" and course.verdict == "Promotable"  # noqa: S105 - no password
     if not by_itself and (not observed.asked or course.declined is not None):
         return Step(course, refused=None if course.declined is None else course.declined.reason)

@@ -330,7 +330,8 @@ def test_of_a_swapped_port_the_live_models_own_is_told() -> None:
 @pytest.mark.parametrize(
     ("asked", "wanted"),
     [
-        (Asked(), "NoLivePods"),
+        (Asked(), "NotAskedYet"),
+        (Asked(pods=0), "NoLivePods"),
         (Asked(pods=2), "NoAnswer"),
         (Asked(pods=2, answered=2), "NotBegun"),
         (Asked(pods=2, answered=2, mirroring=1), "Mirroring"),
