@@ -175,6 +175,7 @@ class Shadows:
                 known.book.restore(base64.b64decode(data))
         except (DataError, binascii.Error) as error:
             _log.error("%s/%s: its pairs begin anew: %s", *observed.key, error)
+        known.mirroring = known.book.told  # or a pod that can't be asked just now would count as silent
         self.judge(known)
         return known
 
