@@ -12,6 +12,7 @@ from driftline.columns import Floats
 from driftline.shadow.plan import ComparisonPlan
 
 Codes = NDArray[np.int64]
+Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,7 @@ class Rows:
 
     `differ` float64 (rows,): 1 where the sides disagree. `live`, `candidate`: output bins of the plan, None
     for bodies. `delta` float64 (rows,): candidate less live, finite; None where nothing numeric is compared.
+    `beyond` bool (rows,): where it is more than the plan's clip, which it was counted as.
     `segments`: by feature the plan's value codes, the last of them `other`.
     """
 
@@ -28,6 +30,7 @@ class Rows:
     live: Codes | None = None
     candidate: Codes | None = None
     delta: Floats | None = None
+    beyond: Flags | None = None
     segments: Mapping[str, Codes] = field(default_factory=dict)
 
     @property
@@ -52,13 +55,14 @@ def class_rows(
 ) -> Rows:
     """Rows of a classifier. `scores`: (live, candidate), float64 (rows,), where the model gives them."""
     differ = np.array([a != b for a, b in zip(live, candidate, strict=True)], np.float64)
-    delta = None if scores is None else deltas(*scores, plan.clip or 1.0)
+    delta, beyond = _deltas(scores, plan.clip)
     return Rows(
         request,
         differ,
         plan.class_codes(list(live)),
         plan.class_codes(list(candidate)),
         delta,
+        beyond,
         segments or {},
     )
 
@@ -76,10 +80,9 @@ def number_rows(
         near = np.abs(candidate - live) <= tolerance.absolute + tolerance.relative * np.abs(live)
     same = (live == candidate) | (np.isnan(live) & np.isnan(candidate))
     agree = same | (near & np.isfinite(live) & np.isfinite(candidate))
-    delta = None if plan.clip is None else deltas(live, candidate, plan.clip)
-    return Rows(
-        request, (~agree).astype(np.float64), plan.bins(live), plan.bins(candidate), delta, segments or {}
-    )
+    delta, beyond = _deltas((live, candidate), plan.clip)
+    bins = plan.bins(live), plan.bins(candidate)
+    return Rows(request, (~agree).astype(np.float64), *bins, delta, beyond, segments or {})
 
 
 def deltas(live: Floats, candidate: Floats, clip: float) -> Floats:
@@ -91,3 +94,10 @@ def deltas(live: Floats, candidate: Floats, clip: float) -> Floats:
     with np.errstate(invalid="ignore"):
         found = np.where(same, 0.0, candidate - live)
     return np.clip(np.where(np.isnan(found), clip, found), -clip, clip)
+
+
+def _deltas(sides: tuple[Floats, Floats] | None, clip: float | None) -> tuple[Floats | None, Flags | None]:
+    """Within the clip, and where they would not be; None where there are none, or they have no clip."""
+    if sides is None or clip is None:
+        return None, None
+    return deltas(*sides, clip), np.abs(deltas(*sides, np.inf)) > clip
