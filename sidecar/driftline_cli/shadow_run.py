@@ -16,6 +16,7 @@ from driftline.errors import DataError
 from driftline.profile import Profile
 from driftline.quantity import Duration
 from driftline.shadow.codec import decode_part
+from driftline.shadow.comparison import comparison, listed
 from driftline.shadow.gate import Judgement, judge
 from driftline.shadow.ledger import Ledger
 from driftline.shadow.planning import plan_of
@@ -28,7 +29,7 @@ from driftline_sidecar.analyzer.mirror.shelf import unpacked
 
 from driftline_cli.exits import DRIFT, EX_OK, NO_VERDICT
 from driftline_cli.gateway import Gateway
-from driftline_cli.shadow_view import table
+from driftline_cli.shadow_view import last_words, table
 
 SHOW_SECONDS = 2.0
 LINE_SECONDS = 30.0
@@ -112,10 +113,16 @@ class Comparison:
         """The last word on stderr, and as JSON in a file; the exit code that says it."""
         judgement = self.judgement(time.time())
         self._clear()
-        print(f"driftline: shadow\n{table(judgement)}", file=sys.stderr, flush=True)
+        found = comparison(judgement.snapshot)
+        print(f"driftline: shadow\n{last_words(judgement, found)}", file=sys.stderr, flush=True)
         if path is not None:
             status = msgspec.to_builtins(shadow_status(judgement, 1), enc_hook=str)
-            path.write_bytes(msgspec.json.encode({"verdict": judgement.verdict, **status}))
+            report = {
+                "verdict": judgement.verdict,
+                **status,
+                "comparison": msgspec.Raw(listed(found).encode()),
+            }
+            path.write_bytes(msgspec.json.encode(report))
         return _CODES[judgement.verdict]
 
     def _draw(self, now: float) -> None:
