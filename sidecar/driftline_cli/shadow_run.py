@@ -19,7 +19,7 @@ from driftline.shadow.codec import decode_part
 from driftline.shadow.comparison import comparison, listed
 from driftline.shadow.gate import Judgement, judge, read_days, whole_days
 from driftline.shadow.ledger import Ledger
-from driftline.shadow.planning import plan_of
+from driftline.shadow.planning import plan_of, untold
 from driftline.shadow.runtime import MirrorConfig, ShadowId, encode_mirror
 from driftline.shadow.status import shadow_status
 from driftline.spec import ModelMonitor
@@ -62,6 +62,8 @@ class Comparison:
         self.gate = hurried(_DEFAULT_GATE if spec is None else spec.gate, less_than_a_day=less_than_a_day)
         self.min_pairs = 1000 if spec is None else spec.min_pairs
         self.config = _config(monitor, profile, candidate, live, spec, began)
+        self.untold = untold(monitor.spec, self.config.compare, self.config.plan)
+        """Segments that are not told apart, each with the reason."""
         self._ledger = Ledger(self.config.shadow.uid, self.config.shadow.generation, self.config.plan)
         self._cursor = ""
         self._drawn = 0
