@@ -56,7 +56,7 @@ def _noise(noise: Noise) -> Iterator[str]:
         f"{'noise':<14}the live model differs from itself in {noise.live:.2%} of rows, the candidate in "
         f"{noise.candidate:.2%} ({noise.requests:,} requests went twice)"
     )
-    yield f"{'':<14}beside it {_interval(noise.systematic)}"
+    yield f"{'':<14}difference that noise doesn't explain {_interval(noise.systematic)}"
 
 
 def _outputs(outputs: Sequence[Output]) -> Iterator[str]:
