@@ -37,7 +37,7 @@ from driftline_operator.shadow.findings import Asked
 from driftline_operator.shadow.keeping import kept
 from driftline_operator.shadow.observed import ObservedShadow, observe_shadow
 from driftline_operator.shadow.plan import Facts, ShadowPlan, Told, plan_shadows
-from driftline_operator.shadow.status import status, worth
+from driftline_operator.shadow.status import events_of, status, worth
 
 _log = logging.getLogger(__name__)
 
@@ -58,7 +58,8 @@ class Running(msgspec.Struct):
     refused: str = ""
     cursors: dict[str, str] = {}
     """By pod's UID."""
-    pods: int = 0
+    pods: int | None = None
+    """Live ones that can be asked; None: no round has come yet."""
     answered: int = 0
     mirroring: set[str] = set()
     """Pods, by UID, that have told of a mirror of this shadow; of those that are there."""
@@ -179,6 +180,7 @@ class Shadows:
                 known.book.restore(base64.b64decode(data))
         except (DataError, binascii.Error) as error:
             _log.error("%s/%s: its pairs begin anew: %s", *observed.key, error)
+        known.mirroring = known.book.told  # or a pod that can't be asked just now would count as silent
         self.judge(known)
         return known
 
@@ -283,7 +285,7 @@ class Shadows:
         rested = now.timestamp() - known.written >= self._status_interval
         if not found.changed or not (found.urgent or rested):
             return
-        changed = statuses.transitions(known.observed, made.findings)
+        changed = events_of(known.observed, made.findings)
         try:
             written = await self._applier.status(SHADOW_DEPLOYMENTS, statuses.body(known.observed, wanted))
         except ApiError as error:
