@@ -95,6 +95,7 @@ def _template(
     """The pod template, and the port at which it answers."""
     try:
         made = templates.template(live["spec"]["template"], spec.candidate, model, observed.uid)
+        templates.promotion_patch(live["spec"]["template"], spec.candidate, model)  # or it could never be
         return made, _port(made, monitor).number
     except BadPatch as error:
         raise Refused(Refusal.PATCH_INVALID, str(error)) from error

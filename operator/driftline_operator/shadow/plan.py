@@ -119,7 +119,7 @@ class _Planning(NamedTuple):
             judgement=self.told.judgement,
         )
         course = advanced(course, spec, seen, self.now)
-        step = promoted(self.observed, spec, course, found.live, found.model, self.now)
+        step = promoted(self.observed, spec, course, found, self.state.services, self.now)
         version = self._version(spec, monitor, step.course)
         course = course if version else step.course
         runs = course.runs_candidate(spec)
@@ -132,7 +132,7 @@ class _Planning(NamedTuple):
         said = findings.found_of(course, spec, health_, self.told.asked, seen, step.refused)
         kept = {each.key for each in objects}
         removed = tuple(each for each in self._present() if each.key not in kept)
-        text = patch_text(spec, found.model)
+        text = patch_text(spec, found)
         return ShadowPlan(
             self.observed, course, objects, removed, mirror, said, found, step.patch, text, version
         )

@@ -87,6 +87,8 @@ class Promotion(StrEnum):
     """A Service has no form that could be promoted."""
     LIVE_CHANGED = "LiveChanged"
     """The live workload isn't the one that was compared any more."""
+    PORT_LOST = "ServicePortLost"
+    """A Service of the live pods would lead to a port that they don't have any more."""
     ROLLING_OUT = "RollingOut"
     PROMOTED = "Promoted"
     ROLLING_BACK = "RollingBack"

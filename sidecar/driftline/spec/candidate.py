@@ -46,7 +46,10 @@ class Patch(Part, frozen=True, kw_only=True):
     ] = None
     template: Annotated[
         Fragment | None,
-        Meta(description="Any other strategic merge patch of the pod template (`metadata`, `spec`)."),
+        Meta(
+            description="Any other strategic merge patch of the pod template (`metadata`, `spec`). Labels are "
+            "the candidate's: a promotion changes none of the live pods'."
+        ),
     ] = None
 
     RULES: ClassVar = (
@@ -103,7 +106,7 @@ class Candidate(Part, frozen=True, kw_only=True):
         Fragment | None,
         Meta(
             description="A whole pod template (`metadata`, `spec`), as a Deployment has it. Who writes it "
-            "must be allowed to create Deployments."
+            "must be allowed to create Deployments. A promotion takes all but its labels."
         ),
     ] = None
     service: Annotated[
