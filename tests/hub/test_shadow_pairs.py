@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 from driftline.events import Label, Prediction
 from driftline.performance.bins import ScoreBins
 from driftline.shadow.performance import Labelled, of_classes, of_numbers, of_scores
-from driftline.shadow.runtime import ShadowId
+from driftline.shadow.runtime import LIVE_UNANSWERED, ShadowId
 from driftline.shadow.values import Values
 from driftline_operator.hub.aggregates import By, Classes, open_window, sums
 from driftline_operator.hub.aggregates.pairs import labelled
@@ -104,6 +105,58 @@ def test_numbers_are_compared_within_the_clip(database: Database) -> None:
     assert found is not None
     assert wanted is not None
     assert (found.counts.tolist(), found.sums.tolist()) == (wanted.counts.tolist(), wanted.sums.tolist())
+
+
+def test_rows_that_one_side_leaves_out_count_against_it(database: Database) -> None:
+    """The live model's own log keeps predictions only: the candidate's rows say that it gave none."""
+    store = Store(database, "taxi", "regression")
+    live, other = [1.0, 1.0, None, None, 1.0], [1.0, None, 1.0, None, None]
+    for n, (mine, theirs) in enumerate(zip(live, other, strict=True)):
+        sent = Prediction(id=f"id{n}", at=NOW, sequence=n, prediction=mine)
+        if mine is not None:
+            store.predict(sent, boot="live")
+        version = LIVE_UNANSWERED if mine is None else ""
+        sent = msgspec.structs.replace(sent, prediction=theirs, variant=SHADOW.variant, version=version)
+        store.predict(sent, boot="candidate")
+    # A live prediction that has yet to come is no missing answer.
+    store.predict(Prediction(id="id9", at=NOW, sequence=9, variant=SHADOW.variant), boot="candidate")
+    store.label(*(Label(id=f"id{n}", label=1.5) for n in range(10)))
+    found = told(store, SHADOW.variant, kind=4.0)
+    assert (found.rows, found.unanswered) == (4, 1)
+    error = found.performance().error
+    assert error is not None
+    assert (
+        error.counts.tolist() == Values.of(np.array([0.0, 4.0, -4.0, 4.0]), 4.0, signed=True).counts.tolist()
+    )
+    assert told(store, SHADOW.variant, NOW, 4.0).rows == 0
+
+
+def test_classes_and_scores_that_one_side_leaves_out(store: Store) -> None:
+    rng = np.random.default_rng(7)
+    truth = rng.random(ROWS) < 0.4
+    scores = np.clip(truth * 0.4 + rng.random(ROWS) * 0.6, 0, 1)
+    hard = (scores > 0.5) != truth
+    for variant, boot in (("", "live"), (SHADOW.variant, "candidate")):
+        store.predict(
+            *(
+                Prediction(
+                    id=f"id{n}", at=NOW + n, sequence=n, variant=variant,
+                    prediction=None if left else "yes" if scores[n] > 0.5 else "no",
+                    score=None if left else float(scores[n]),
+                )
+                for n in range(ROWS)
+                for left in [bool(variant) and bool(hard[n])]
+            ),
+            boot=boot,
+        )  # fmt: skip
+    store.label(*(Label(id=f"id{n}", label="yes" if truth[n] else "no", at=NOW) for n in range(ROWS)))
+    found = told(store, SHADOW.variant)
+    assert (found.rows, found.unanswered) == (ROWS, 0)
+    wanted = of_scores(truth, scores, np.where(hard, np.nan, scores)).auc
+    assert found.auc == pytest.approx(tuple(wanted))
+    assert wanted.total < 0
+    accuracy = found.performance().accuracy
+    assert (accuracy.count, float(accuracy.points @ accuracy.weights)) == (ROWS, 0.0)  # wrong either way
 
 
 @pytest.mark.parametrize(

@@ -47,8 +47,8 @@ class Patch(Part, frozen=True, kw_only=True):
     template: Annotated[
         Fragment | None,
         Meta(
-            description="Any other strategic merge patch of the pod template (`metadata`, `spec`). Labels are "
-            "the candidate's: a promotion changes none of the live pods'."
+            description="Any other strategic merge patch of the pod template (`metadata`, `spec`). Labels "
+            "are the candidate's: a promotion changes none of the live pods'."
         ),
     ] = None
 

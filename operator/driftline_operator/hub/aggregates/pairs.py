@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import sqlalchemy as sa
 from driftline.shadow.performance import Labelled, Performance, of_classes, of_numbers, of_scores
+from driftline.shadow.runtime import LIVE_UNANSWERED
 from sqlalchemy.engine import Connection
 
 from driftline_operator.hub import schema
@@ -51,14 +52,19 @@ def labelled(
     rows = [_Row(*row) for row in connection.execute(_query(monitor, variant, before))]
     if isinstance(kind, Classes):
         rows = [row for row in rows if kind.meant(row.label) is not None]
-        return Labelled.of(len(rows), _of_classes(rows, kind) if rows else Performance())
-    rows = [row for row in rows if None not in (row.live_value, row.value, row.truth)]
-    return Labelled.of(len(rows), _of_numbers(rows, kind) if rows else Performance())
+        told = [row for row in rows if row.live is not None or row.candidate is not None]
+        found = _of_classes(told, kind) if told else Performance()
+    else:
+        rows = [row for row in rows if row.truth is not None]
+        told = [row for row in rows if row.live_value is not None or row.value is not None]
+        found = _of_numbers(told, kind) if told else Performance()
+    return Labelled.of(len(told), found, unanswered=len(rows) - len(told))
 
 
 def _query(monitor: int, variant: str, before: float | None) -> sa.Select[Any]:
     live, candidate, strata, labels = _LIVE.c, _CANDIDATE.c, schema.strata.c, schema.labels.c
     own = sa.select(strata.id).where(strata.monitor_id == monitor, strata.variant == variant)
+    alone = candidate.stratum_id.in_(own.where(strata.version == LIVE_UNANSWERED))
     same = sa.and_(
         live.monitor_id == monitor,
         live.id == candidate.id,
@@ -74,11 +80,12 @@ def _query(monitor: int, variant: str, before: float | None) -> sa.Select[Any]:
             live.value, candidate.value, labels.value,
             live.score, candidate.score,
         )
-        .select_from(_CANDIDATE.join(_LIVE, same).join(schema.labels, known))
+        .select_from(_CANDIDATE.outerjoin(_LIVE, same).join(schema.labels, known))
         .where(
             candidate.monitor_id == monitor,
             candidate.stratum_id.in_(own),
-            sa.true() if before is None else live.at < before,
+            sa.or_(live.id.is_not(None), alone),
+            sa.true() if before is None else sa.func.coalesce(live.at, candidate.at) < before,
         )
         .order_by(labels.received, candidate.source_id, candidate.sequence, candidate.place)
         .limit(MOST_ROWS)
@@ -96,9 +103,8 @@ def _of_classes(rows: Sequence[_Row], classes: Classes) -> Performance:
     if not classes.positive:
         return found
     scores = np.array([_floats([row.live_score for row in rows]), _floats([row.score for row in rows])])
-    known = np.isfinite(scores).all(axis=0)
     positive = np.array([label == classes.positive[0] for label in labels])
-    return found + of_scores(positive[known], *scores[:, known])
+    return found + of_scores(positive, *scores)
 
 
 def _of_numbers(rows: Sequence[_Row], clip: float) -> Performance:
@@ -114,7 +120,7 @@ def _of_numbers(rows: Sequence[_Row], clip: float) -> Performance:
 
 
 def _requests(rows: Sequence[_Row]) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Numbers of the rows' requests, from 0, none left out."""
+    """Numbers of the rows' requests, from 0."""
     names = np.array([(row.source, row.sequence) for row in rows])
     return np.unique(names, axis=0, return_inverse=True)[1].reshape(-1)
 
