@@ -20,6 +20,8 @@ from driftline_sidecar.exchange import Exchange
 REDACTED = "[redacted]"
 """What stands in a redacted value's place."""
 
+_CREDENTIALS = Capture().redact_headers
+"""Hidden whatever a monitor names: who may write monitors may not thereby have clients' credentials."""
 _CODED = (b"content-encoding", b"content-length")
 
 
@@ -33,7 +35,8 @@ class Redactor:
         )
         self._width = len(features)
         self._paths = tuple(parse_path(path) for path in capture.redact)
-        self._headers = frozenset(name.lower().encode("latin-1") for name in capture.redact_headers)
+        headers = (*capture.redact_headers, *_CREDENTIALS)
+        self._headers = frozenset(name.lower().encode("latin-1") for name in headers)
 
     def __call__(self, exchange: Exchange) -> Exchange:
         """A copy without the redacted values.

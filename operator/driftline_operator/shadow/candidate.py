@@ -116,6 +116,9 @@ def _service_url(given: CandidateService, state: NamespaceState) -> str:
     for service in state.services:
         if service["metadata"]["name"] != given.name:
             continue
+        if service["spec"].get("type") == "ExternalName":
+            why = f"Service {given.name} is an ExternalName: requests would leave the cluster"
+            raise Refused(Refusal.EXTERNAL_SERVICE, why)
         for entry in service["spec"].get("ports") or []:
             if given.port in (entry["port"], entry.get("name")):
                 return f"http://{given.name}.{state.name}.svc:{entry['port']}"

@@ -154,18 +154,22 @@ class _Planning(NamedTuple):
         return observed.monitor
 
     def _check_allowed(self, spec: ShadowSpec) -> None:
-        if spec.candidate.service is not None:
-            return
-        if not self.facts.allowed:
+        runs, sensitive = spec.candidate.service is None, spec.traffic.allow_sensitive
+        if runs and not self.facts.allowed:
             raise Refused(Refusal.NOT_ALLOWED, "this installation runs no candidates: use candidate.service")
-        if not self.facts.guarded:
-            raise Refused(
-                Refusal.UNGUARDED,
-                f"ValidatingAdmissionPolicyBinding {names.SHADOW_POLICY} is not there (Kubernetes 1.30 or "
-                "newer): "
-                "without it anybody who may create ShadowDeployments could run any pod; "
-                "use candidate.service, or shadow.requirePolicy=false",
-            )
+        if self.facts.guarded or not (runs or sensitive):
+            return
+        what, instead = (
+            ("run any pod", "use candidate.service")
+            if runs
+            else ("be sent clients' credentials", "use traffic.allowSensitive: false")
+        )
+        raise Refused(
+            Refusal.UNGUARDED,
+            f"ValidatingAdmissionPolicyBinding {names.SHADOW_POLICY} is not there (Kubernetes 1.30 or "
+            f"newer): without it anybody who may create ShadowDeployments could {what}; {instead}, or "
+            "shadow.requirePolicy=false",
+        )
 
     def _version(self, spec: ShadowSpec, monitor: ModelMonitor, course: Course) -> str:
         if course.ended is not Ending.PROMOTED or self.told.course.ended is Ending.PROMOTED:

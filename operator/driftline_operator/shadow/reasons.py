@@ -26,8 +26,11 @@ class Refusal(StrEnum):
     NAME_TAKEN = "NameTaken"
     """Somebody else's object has the name of the candidate's."""
     SERVICE_NOT_FOUND = "ServiceNotFound"
+    EXTERNAL_SERVICE = "ExternalService"
+    """It is an ExternalName: an alias leads anywhere, and who may create Services makes one."""
     UNGUARDED = "Unguarded"
-    """The policy is not in force by which only who may create Deployments may ask for a candidate."""
+    """The policy is not in force by which only who may create Deployments may ask for a candidate, or for
+    what is redacted otherwise."""
     NOT_ALLOWED = "NotAllowed"
     """This installation runs no candidates."""
     API_REFUSED = "ApiRefused"

@@ -111,7 +111,7 @@ class Candidate(Part, frozen=True, kw_only=True):
     ] = None
     service: Annotated[
         CandidateService | None,
-        Meta(description="An existing Service; nothing is run, nothing promoted."),
+        Meta(description="An existing Service, no ExternalName; nothing is run, nothing promoted."),
     ] = None
     replicas: Annotated[
         Annotated[int, Meta(ge=1, le=1000)],

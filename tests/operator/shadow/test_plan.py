@@ -160,6 +160,12 @@ def selecting(*services: Json) -> NamespaceState:
 LABELLED = shadow(candidate={"patch": {"template": {"metadata": {"labels": {"track": "next"}}}}})
 TAKEN = workload(name=names.candidate("v4"), other="x")
 
+TO_SERVICE: Json = {"service": {"name": "v4", "port": 80}}
+ALIAS: Json = {
+    "metadata": {"name": "v4"},
+    "spec": {"type": "ExternalName", "externalName": "example.com", "ports": [{"port": 80}]},
+}
+
 REFUSED: dict[str, Callable[[], ShadowPlan]] = {
     "InvalidSpec": lambda: planned(shadow(traffic={"paths": ["/v1/*/predict"]})),
     "MonitorNotFound": lambda: planned(shadow(monitorRef={"name": "other"})),
@@ -174,10 +180,22 @@ REFUSED: dict[str, Callable[[], ShadowPlan]] = {
     "SelectedByService": lambda: planned(LABELLED, selecting(service("live", {"track": "next"}))),
     "SelectedByWorkload": lambda: planned(LABELLED, state(workload(), workload(name="b", track="next"))),
     "NameTaken": lambda: planned(shadow(), state(workload(), TAKEN)),
-    "ServiceNotFound": lambda: planned(shadow(candidate={"service": {"name": "v4", "port": 80}})),
+    "ServiceNotFound": lambda: planned(shadow(candidate=TO_SERVICE)),
+    "ExternalService": lambda: planned(shadow(candidate=TO_SERVICE), selecting(ALIAS)),
     "Unguarded": lambda: planned(shadow(), facts=Facts(guarded=False)),
     "NotAllowed": lambda: planned(shadow(), facts=Facts(allowed=False)),
 }
+
+
+@pytest.mark.parametrize("sensitive", [False, True])
+@pytest.mark.parametrize("allowed", [False, True])
+def test_what_is_redacted_is_only_sent_under_the_policy(sensitive: bool, allowed: bool) -> None:
+    """The right to ShadowDeployments alone must not bring clients' credentials to a Service of one's own."""
+    body = shadow(candidate=TO_SERVICE, traffic={"allowSensitive": sensitive})
+    led = selecting({"metadata": {"name": "v4"}, "spec": {"ports": [{"port": 80}]}})
+    made = planned(body, led, facts=Facts(allowed=allowed, guarded=False))
+    assert reason(made) == ("Unguarded" if sensitive else "Ready")
+    assert reason(planned(body, led, facts=Facts(allowed=allowed))) == "Ready"
 
 
 @pytest.mark.parametrize("word", REFUSED)
