@@ -553,10 +553,11 @@ async def test_a_promotion_that_doesnt_become_ready_is_taken_back(
         await api.patch(SHADOW_DEPLOYMENTS, namespace, "v4", {"spec": {"onPass": "Promote"}})
         # The spec is another generation: it begins anew, and promotes by itself once it may.
         found = await eventually(lambda: mirror_of(api, namespace, 2))
-        uid = sidecars[0].parts[0].pod
-        sidecars[0].parts = [part(found, uid, 400)]
+        for each in sidecars:
+            each.parts = [part(found, each.parts[0].pod, 400)]
         await eventually(lambda: renewed(api, namespace), 40)
-        await says(api, namespace, "Promoted", "False", "RolledBack", 40)
+        met = await says(api, namespace, "Promoted", "False", "RolledBack", 40)
+        assert "all its pods are ready" in met["message"]
         await says(api, namespace, "Finished", "True", "RolledBack")
         after = (await api.get(DEPLOYMENTS, namespace, "census"))["spec"]["template"]
         assert after == before

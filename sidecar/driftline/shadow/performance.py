@@ -107,15 +107,17 @@ class Labelled(msgspec.Struct, frozen=True, kw_only=True):
     """Blocks, the sum of their differences, the sum of those differences' variances."""
     unanswered: int = 0
     """Predictions with a label, on which neither side gave a class or number: they are left out."""
+    age: float = 0.0
+    """The predictions' age, in seconds, at which labels counted: younger predictions are in none of it."""
 
     @classmethod
-    def of(cls, rows: int, found: Performance, unanswered: int = 0) -> Labelled:
+    def of(cls, rows: int, found: Performance, unanswered: int = 0, age: float = 0.0) -> Labelled:
         """As it is sent."""
         error = None if found.error is None else _counted(found.error)
         blocks, total, variance = found.auc
         auc = blocks, total, variance
         counted = _counted(found.accuracy)
-        return cls(rows=rows, accuracy=counted, error=error, auc=auc, unanswered=unanswered)
+        return cls(rows=rows, accuracy=counted, error=error, auc=auc, unanswered=unanswered, age=age)
 
     def performance(self) -> Performance:
         """As it is judged. Raises DataError where it is of another grid."""

@@ -1,4 +1,9 @@
-"""Of a shadow's labelled pairs: how much worse the candidate is than the live model, as sums."""
+"""Of a shadow's labelled pairs: how much worse the candidate is than the live model, as sums.
+
+All predictions are looked at at the same age, with the label that was known then. Pairs cancel what is hard
+for both sides, not what comes late: where fraud is known within a day and its absence after a month, labels
+by now are mostly of fraud, and a candidate that is better there only would look better everywhere.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +21,7 @@ from driftline_operator.hub.aggregates.classes import Classes
 from driftline_operator.hub.aggregates.window import of_candidates
 
 MOST_ROWS: Final = 300_000
-"""Labelled predictions that are looked at, those whose labels came first: more would change no verdict."""
+"""Labelled predictions that are looked at, the first ones: more would change no verdict."""
 
 
 class _Row(NamedTuple):
@@ -41,15 +46,17 @@ def labelled(
     connection: Connection,
     monitor: int,
     variant: str,
-    before: float | None,
+    before: float,
+    age: float,
     kind: Classes | float,
 ) -> Labelled:
     """The candidate's predictions of that variant beside the live ones to the same rows, and their labels.
 
-    `before`: only of predictions made earlier (unix seconds); `kind`: a classifier's classes, as its own
+    `before`: only of predictions made earlier, unix seconds; `age`: labels as they were known so many seconds
+    after each prediction, so `before` should be as long ago; `kind`: a classifier's classes, as its own
     figures have them, or the largest difference that counts of a regression.
     """
-    rows = [_Row(*row) for row in connection.execute(_query(monitor, variant, before))]
+    rows = [_Row(*row) for row in connection.execute(_query(monitor, variant, before, age))]
     if isinstance(kind, Classes):
         rows = [row for row in rows if kind.meant(row.label) is not None]
         told = [row for row in rows if row.live is not None or row.candidate is not None]
@@ -58,10 +65,10 @@ def labelled(
         rows = [row for row in rows if row.truth is not None]
         told = [row for row in rows if row.live_value is not None or row.value is not None]
         found = _of_numbers(told, kind) if told else Performance()
-    return Labelled.of(len(told), found, unanswered=len(rows) - len(told))
+    return Labelled.of(len(told), found, unanswered=len(rows) - len(told), age=age)
 
 
-def _query(monitor: int, variant: str, before: float | None) -> sa.Select[Any]:
+def _query(monitor: int, variant: str, before: float, age: float) -> sa.Select[Any]:
     live, candidate, strata, labels = _LIVE.c, _CANDIDATE.c, schema.strata.c, schema.labels.c
     own = sa.select(strata.id).where(strata.monitor_id == monitor, strata.variant == variant)
     alone = candidate.stratum_id.in_(own.where(strata.version == LIVE_UNANSWERED))
@@ -72,7 +79,13 @@ def _query(monitor: int, variant: str, before: float | None) -> sa.Select[Any]:
         live.place == candidate.place,
         ~of_candidates(monitor),
     )
-    known = sa.and_(labels.monitor_id == monitor, labels.id == candidate.id, labels.until.is_(None))
+    at = sa.func.coalesce(live.at, candidate.at)
+    known = sa.and_(
+        labels.monitor_id == monitor,
+        labels.id == candidate.id,
+        labels.at - at <= age,
+        sa.or_(labels.until.is_(None), labels.until - at > age),
+    )
     return (
         sa.select(
             candidate.source_id, candidate.sequence,
@@ -85,9 +98,9 @@ def _query(monitor: int, variant: str, before: float | None) -> sa.Select[Any]:
             candidate.monitor_id == monitor,
             candidate.stratum_id.in_(own),
             sa.or_(live.id.is_not(None), alone),
-            sa.true() if before is None else sa.func.coalesce(live.at, candidate.at) < before,
+            at < before,
         )
-        .order_by(labels.received, candidate.source_id, candidate.sequence, candidate.place)
+        .order_by(at, candidate.source_id, candidate.sequence, candidate.place)
         .limit(MOST_ROWS)
     )  # fmt: skip
 
