@@ -19,7 +19,7 @@ from driftline.shadow.runtime import MIRROR_FILE, MirrorConfig, decode_mirror
 from driftline_sidecar.admin import BadCursor
 from driftline_sidecar.analyzer.mirror.book import Book
 from driftline_sidecar.analyzer.mirror.labelled import CandidateRows
-from driftline_sidecar.analyzer.mirror.marker import HEADER, Mark, key_of_token, read
+from driftline_sidecar.analyzer.mirror.marker import HEADER, Mark, Reader, key_of_token
 from driftline_sidecar.analyzer.mirror.mirror import Mirror, Setting
 from driftline_sidecar.analyzer.mirror.reading import PairReader
 from driftline_sidecar.analyzer.mirror.shelf import Shelf
@@ -46,6 +46,7 @@ class Mirrors:
         """Of cursors."""
         self._pod = pod
         self._own_key = secrets.token_bytes(32)
+        self._read_marker = Reader()
         self._watched: dict[str, Watched[MirrorConfig]] = {}
         self._configs: dict[str, MirrorConfig] = {}
         self._read_as: dict[str, tuple[object, ...]] = {}
@@ -63,7 +64,7 @@ class Mirrors:
             return exchanges
         key, kept = self.key, []
         for exchange in exchanges:
-            mark = read(key, exchange.request_head, now)
+            mark = self._read_marker(key, exchange.request_head, now)
             if mark is not Mark.NONE:
                 self.marks[mark] += 1
             if mark is not Mark.VALID:
