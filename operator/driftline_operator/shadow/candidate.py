@@ -72,17 +72,26 @@ def _is_meant(monitor: ModelMonitor, pod: Mapping[str, Any]) -> bool:
 
 
 def wanted(
-    observed: ObservedShadow, spec: ShadowSpec, monitor: ModelMonitor, state: NamespaceState
+    observed: ObservedShadow,
+    spec: ShadowSpec,
+    monitor: ModelMonitor,
+    state: NamespaceState,
+    *,
+    runs: bool = True,
 ) -> Wanted:
-    """The candidate of that monitor's live workload. Raises Refused."""
+    """The candidate of that monitor's live workload. Raises Refused.
+
+    `runs`: else no pods of it are wanted any more, so that nobody can select them.
+    """
     live = live_workload(monitor, state)
     entry = _port(template_pod(live), monitor)
     port, model = entry.number, pods.containers(template_pod(live))[entry.container]["name"]
     if spec.candidate.service is not None:
         return Wanted((), _service_url(spec.candidate.service, state), live, port, model)
     made, target = _template(observed, spec, monitor, live, model)
-    _check_labels(made["metadata"]["labels"], observed, state)
-    _check_names(observed, state)
+    if runs:
+        _check_labels(made["metadata"]["labels"], observed, state)
+        _check_names(observed, state)
     name = names.candidate(observed.name)
     url = f"http://{name}.{observed.namespace}.svc:{target}"
     objects = _deployment(observed, spec, name, made), _service(observed, name, target)

@@ -107,8 +107,11 @@ class _Planning(NamedTuple):
             return self._refused(Refused(Refusal.INVALID_SPEC, self.observed.problem))
         try:
             monitor = self._monitor(spec, busy)
-            found = wanted(self.observed, spec, monitor, self.state)
-            self._check_allowed(spec)
+            # A rollout goes on to its end, or back, whatever would forbid a candidate now.
+            rolls = course.rollout is not None and course.ended is None
+            found = wanted(self.observed, spec, monitor, self.state, runs=not rolls)
+            if not rolls:
+                self._check_allowed(spec)
         except Refused as error:
             return self._refused(error)
         health_ = self._health(spec)

@@ -19,10 +19,11 @@ from driftline_operator.conditions import ReferenceReason
 from driftline_operator.controller.observed import NamespaceState, Reference, observe
 from driftline_operator.controller.references import Loaded
 from driftline_operator.shadow.book import days_of
-from driftline_operator.shadow.course import Course, fingerprint
+from driftline_operator.shadow.course import Course, Rollout, fingerprint
 from driftline_operator.shadow.findings import Asked
 from driftline_operator.shadow.observed import observe_shadow
 from driftline_operator.shadow.plan import Facts, ShadowPlan, Told, plan_shadows
+from driftline_operator.shadow.reasons import Promotion
 
 from tests.support.pods import container, pod, port
 
@@ -185,6 +186,22 @@ REFUSED: dict[str, Callable[[], ShadowPlan]] = {
     "Unguarded": lambda: planned(shadow(), facts=Facts(guarded=False)),
     "NotAllowed": lambda: planned(shadow(), facts=Facts(allowed=False)),
 }
+
+
+@pytest.mark.parametrize("facts", [ALLOWED, Facts(guarded=False), Facts(allowed=False)])
+def test_a_rollout_is_watched_whatever_would_forbid_a_candidate_now(facts: Facts) -> None:
+    """Else live pods that never become ready would stay."""
+    live = workload()
+    before = msgspec.json.decode(msgspec.json.encode(live["spec"]["template"]))
+    live["spec"]["template"]["metadata"]["annotations"] = {names.PROMOTED_ANNOTATION: "uid-v4/1"}
+    rollout = Rollout(state=Promotion.ROLLING_OUT, since=NOW.timestamp() - 601, before=before)
+    course = Course(uid="uid-v4", generation=1, began=0.0, verdict="Promotable", rollout=rollout)
+    given = state(live, TAKEN, services=(service("wide", {"track": "next"}),))
+    made = planned(LABELLED, given, Told(course), facts)
+    assert reason(made, "Promoted") == "RollingBack"
+    back = planned(LABELLED, given, Told(made.course), facts)
+    assert back.patch[1]["value"] == before
+    assert back.objects == ()
 
 
 @pytest.mark.parametrize("sensitive", [False, True])
