@@ -119,14 +119,14 @@ class Sender:
             timeout=aiohttp.ClientTimeout(total=left),
             trace_request_ctx=used,
         ) as response:
-            body = await self._read(response)
+            found = await self._read(response)
         seconds = time.monotonic() - began
-        if body is None:
-            return Missed(Failure.ANSWER_TOO_LARGE, seconds)
-        return Answer(response.status, _head(response), body, seconds)
+        if isinstance(found, Failure):
+            return Missed(found, seconds)
+        return Answer(response.status, _head(response), found, seconds)
 
-    async def _read(self, response: aiohttp.ClientResponse) -> bytes | None:
-        """The body; None where it is too large, and the connection is not used again."""
+    async def _read(self, response: aiohttp.ClientResponse) -> bytes | Failure:
+        """The body, or why it was not read to its end; the connection is not used again then."""
         parts: list[bytes] = []
         size = 0
         try:
@@ -136,7 +136,7 @@ class Sender:
                 parts.append(part)
                 if size > self.most or self._held > MOST_ANSWER_BYTES:
                     response.close()
-                    return None
+                    return Failure.ANSWER_TOO_LARGE if size > self.most else Failure.NO_ROOM
             return b"".join(parts)
         finally:
             self._held -= size
