@@ -62,9 +62,8 @@ _FAMILIES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
 
 def _of_one(made: dict[str, GaugeMetricFamily], labels: Labels, known: Running) -> None:
     judgement = known.judgement
-    verdict = "Inconclusive" if judgement is None else judgement.verdict
     for each in _VERDICTS:
-        made["verdict"].add_metric([*labels, each], float(each == verdict))
+        made["verdict"].add_metric([*labels, each], float(each == known.verdict))
     for state, count in (("asked", known.pods), ("answered", known.answered)):
         made["pods"].add_metric([*labels, state], count)
     if judgement is not None:

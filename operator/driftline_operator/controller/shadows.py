@@ -37,7 +37,7 @@ from driftline_operator.shadow.findings import Asked
 from driftline_operator.shadow.keeping import kept
 from driftline_operator.shadow.observed import ObservedShadow, observe_shadow
 from driftline_operator.shadow.plan import Facts, ShadowPlan, Told, plan_shadows
-from driftline_operator.shadow.status import status, worth
+from driftline_operator.shadow.status import status, verdict_of, worth
 
 _log = logging.getLogger(__name__)
 
@@ -55,6 +55,8 @@ class Running(msgspec.Struct):
     course: Course
     book: ShadowBook | None = None
     judgement: Judgement | None = None
+    verdict: str = "Inconclusive"
+    """As the status has it: it can be taken back."""
     refused: str = ""
     cursors: dict[str, str] = {}
     """By pod's UID."""
@@ -271,6 +273,7 @@ class Shadows:
     async def _say(self, known: Running, made: ShadowPlan) -> None:
         """Write the status where it changed, and Events on transitions."""
         now = self._now()
+        known.verdict = verdict_of(made.findings)[0]
         wanted = status(known.observed, known.course, known.judgement, made.findings, now)
         found = worth(known.observed, wanted)
         rested = now.timestamp() - known.written >= self._status_interval

@@ -72,6 +72,8 @@ class Seen(NamedTuple):
     """Does the candidate answer?"""
     live: str
     """The live pods' fingerprint; empty: there is no one workload now."""
+    reading: str
+    """How the monitor reads bodies (`planning.reading_of`)."""
     plan: ComparisonPlan | None
     """What the comparison would be on; None: that isn't known yet."""
     judgement: Judgement | None
@@ -92,7 +94,12 @@ def advanced(course: Course, spec: ShadowSpec, seen: Seen, now: float) -> Course
     if verdict != course.verdict:
         course = msgspec.structs.replace(course, verdict=verdict, verdict_since=now)
     ending = _ending(course, spec, seen, now)
-    return course if ending is None else msgspec.structs.replace(course, ended=ending, ended_at=now)
+    if ending is None:
+        return course
+    course = msgspec.structs.replace(course, ended=ending, ended_at=now)
+    if ending.keeps_verdict or course.verdict == "Inconclusive":
+        return course
+    return msgspec.structs.replace(course, verdict="Inconclusive", verdict_since=now)
 
 
 def _starting(course: Course, spec: ShadowSpec, seen: Seen, now: float) -> Course:
@@ -108,6 +115,8 @@ def _ending(course: Course, spec: ShadowSpec, seen: Seen, now: float) -> Ending 
         return None  # it ends as the rollout does
     if seen.live and seen.live != course.live:
         return Ending.LIVE_CHANGED
+    if course.plan is not None and seen.reading != course.plan.reading:
+        return Ending.MONITOR_CHANGED
     if course.verdict == "Rejected":
         return Ending.REJECTED
     return Ending.DURATION_OVER if course.elapsed(now) >= spec.duration + _last_look(spec) else None

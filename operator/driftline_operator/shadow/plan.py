@@ -9,7 +9,7 @@ from typing import NamedTuple
 import msgspec
 from driftline.shadow.gate import Judgement
 from driftline.shadow.plan import ComparisonPlan
-from driftline.shadow.planning import plan_of
+from driftline.shadow.planning import plan_of, reading_of
 from driftline.shadow.rules import asks_for_labels
 from driftline.shadow.runtime import MirrorConfig, ShadowId, encode_mirror
 from driftline.spec import ModelMonitor
@@ -115,6 +115,7 @@ class _Planning(NamedTuple):
         seen = Seen(
             ready=health_.ready,
             live=fingerprint(found.live["spec"]["template"]),
+            reading=reading_of(monitor.spec),
             plan=course.plan or self._comparison(spec, monitor),
             judgement=self.told.judgement,
         )
@@ -138,7 +139,7 @@ class _Planning(NamedTuple):
         )
 
     def _refused(self, error: Refused) -> ShadowPlan:
-        said = findings.refused(self.told.course, error.reason, str(error))
+        said = findings.refused(self.told.course, error.reason, str(error), self.told.judgement)
         return ShadowPlan(self.observed, self.told.course, (), tuple(self._present()), None, said)
 
     def _monitor(self, spec: ShadowSpec, busy: Mapping[str, str]) -> ModelMonitor:

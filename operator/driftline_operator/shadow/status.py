@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 from driftline.shadow.gate import Judgement
 from driftline.shadow.status import shadow_status
-from driftline.spec.shadow_status import ShadowStatus
+from driftline.spec.shadow_status import ShadowStatus, Verdict
 
-from driftline_operator.conditions import Finding
+from driftline_operator.conditions import Finding, ShadowAspect, Status
 from driftline_operator.controller.plan.status import Worth, conditions_of
 from driftline_operator.shadow.course import Course
 from driftline_operator.shadow.observed import ObservedShadow
@@ -32,6 +32,9 @@ def status(
         made = ShadowStatus(observed_generation=observed.generation, reason="NoData", message=message)
     else:
         made = shadow_status(judgement, observed.generation)
+    verdict, reason, said = verdict_of(findings)
+    if (verdict, reason) != (made.verdict, made.reason):  # it was taken back
+        made = msgspec.structs.replace(made, verdict=verdict, reason=reason, message=said[:1024])
     made = msgspec.structs.replace(
         made,
         conditions=conditions_of(observed, findings, now),
@@ -39,6 +42,13 @@ def status(
         last_change=_time(course.verdict_since or None),
     )
     return _with_zeros(msgspec.to_builtins(made))
+
+
+def verdict_of(findings: Sequence[Finding]) -> tuple[Verdict, str, str]:
+    """The verdict that the conditions tell, with its reason and their words."""
+    found = next(each for each in findings if each.aspect is ShadowAspect.PROMOTABLE)
+    verdicts: dict[Status, Verdict] = {Status.TRUE: "Promotable", Status.FALSE: "Rejected"}
+    return verdicts.get(found.status, "Inconclusive"), found.reason, found.message
 
 
 def worth(observed: ObservedShadow, wanted: Mapping[str, Any]) -> Worth:

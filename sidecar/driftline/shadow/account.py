@@ -29,7 +29,7 @@ class Drop(StrEnum):
     UNREDACTABLE = "Unredactable"
     """What must be hidden can't be found in the body, so it is not sent on at all."""
     NOT_READY = "NotReady"
-    """The candidate was not ready, or warming up."""
+    """The candidate was not ready, or warming up; or the monitor has changed meanwhile."""
     BREAKER_OPEN = "BreakerOpen"
     """The candidate failed so often that the mirror let it rest."""
 

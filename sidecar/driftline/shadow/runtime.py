@@ -47,6 +47,7 @@ class _PlanForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     clip: float | None = None
     tolerance: Tolerance = Tolerance()
     segments: dict[str, tuple[str, ...]] = {}
+    reading: str = ""
 
 
 class _Form(
@@ -130,6 +131,7 @@ def encode_mirror(config: MirrorConfig) -> str:
             clip=plan.clip,
             tolerance=plan.tolerance,
             segments=dict(plan.segments),
+            reading=plan.reading,
         ),
     )
     return msgspec.json.encode(form, enc_hook=str).decode()
@@ -163,6 +165,7 @@ def _built(form: _Form) -> MirrorConfig:
             clip=plan.clip,
             tolerance=plan.tolerance,
             segments=tuple(plan.segments.items()),
+            reading=plan.reading,
         ),
     )
 

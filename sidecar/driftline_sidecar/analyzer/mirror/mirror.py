@@ -48,7 +48,9 @@ _JOIN_SECONDS: Final = DRAIN_SECONDS + 3.0
 
 
 class Setting(NamedTuple):
-    """What may change while a life goes on. `reader` None: features aren't known yet; `key`: the marker's."""
+    """What may change while a life goes on. `reader` None: features aren't known yet, or the monitor reads
+    otherwise than the comparison began with; `key`: the marker's.
+    """
 
     config: MirrorConfig
     reader: PairReader | None
@@ -247,21 +249,21 @@ class Mirror:
             self.book.lose([item.day])
             self._release(item)
             return
-        if outcome is None:
+        if isinstance(outcome, Drop):
             self._breaker = self._breaker.abandoned()
-            self.book.drop(item.day, Drop.UNREDACTABLE)
+            self.book.drop(item.day, outcome)
             self._release(item)
             return
         self._done.append((item, outcome))
 
-    async def _outcome(self, sender: Sender, item: _Item) -> Outcome | None:
-        """What came of it; None where it must not be sent."""
+    async def _outcome(self, sender: Sender, item: _Item) -> Outcome | Drop:
+        """What came of it, or why it must not be sent."""
         setting, exchange = self.setting, item.exchange
         if setting.reader is None:
-            return None
+            return Drop.NOT_READY
         copy = self._copy(setting, exchange)
         if copy is None:
-            return None
+            return Drop.UNREDACTABLE
         config, timeout = setting.config, float(setting.config.traffic.timeout)
         twice = bool(config.live) and goes_twice(config, exchange)
         rounds: list[tuple[Reply, Reply]] = []
