@@ -57,7 +57,9 @@ class Comparison:
     ) -> None:
         """`file`: a ShadowDeployment, of which traffic, compare, gate and aa are read; None: the defaults.
 
-        `source`: the monitor's file, which may change meanwhile. Raises DriftlineError where it can't be used.
+        `source`: the monitor's file, which may change meanwhile.
+
+        Raises DriftlineError where it can't be used.
         """
         found = None if file is None else read_shadow(file)
         spec = None if found is None else found.spec

@@ -47,6 +47,8 @@ class Course(msgspec.Struct, frozen=True, kw_only=True):
     verdict: str = ""
     verdict_since: float = 0.0
     rollout: Rollout | None = None
+    anew: bool = False
+    """What was kept before was not to be believed."""
 
     def elapsed(self, now: float) -> float:
         """Seconds that were compared in."""

@@ -19,11 +19,17 @@ _ENDINGS = {
     Ending.DURATION_OVER: "spec.duration has passed: the last verdict stands",
     Ending.LIVE_CHANGED: "the live workload's pods became others while they were compared: change the spec, "
     "or make the shadow anew, to begin again",
-    Ending.MONITOR_CHANGED: "the monitor reads bodies otherwise than when they were compared (schema, endpoint, "
-    "model.type, capture): change the spec, or make the shadow anew, to begin again",
+    Ending.MONITOR_CHANGED: "the monitor reads bodies otherwise than when they were compared (schema, "
+    "endpoint, model.type, capture): change the spec, or make the shadow anew, to begin again",
     Ending.PROMOTED: "the candidate has taken the live workload's place",
     Ending.ROLLED_BACK: "the promotion was taken back: the live workload didn't become ready",
+    Ending.NOT_AUTHENTIC: "what its ConfigMap held isn't signed with the namespace's token, or is older "
+    "than this status: look at the live workload; change the spec, or make the shadow anew, to begin again",
 }
+_ANEW = (
+    "what its ConfigMap held was gone, or not signed with the namespace's token: it was not believed, and "
+    "the comparison began anew"
+)
 
 
 class Asked(NamedTuple):
@@ -111,6 +117,8 @@ def _hindrance_of(asked: Asked) -> tuple[Mirroring, str]:
 def _taken_back(course: Course) -> tuple[Ending, str] | None:
     """Why the verdict counts no longer, in a word and a sentence; None: it does."""
     ended = course.ended
+    if ended is not None and course.anew:
+        return Ending.NOT_AUTHENTIC, _ENDINGS[Ending.NOT_AUTHENTIC]
     return None if ended is None or ended.keeps_verdict else (ended, _ENDINGS[ended])
 
 
@@ -147,5 +155,6 @@ def promoted(course: Course, refused: Promotion | None = None) -> Finding:
 
 def _finished(course: Course) -> Finding:
     if course.ended is None:
-        return Finding(ShadowAspect.FINISHED, Status.FALSE, "Running", "")
+        word, said = ("BegunAnew", _ANEW) if course.anew else ("Running", "")
+        return Finding(ShadowAspect.FINISHED, Status.FALSE, word, said)
     return Finding(ShadowAspect.FINISHED, Status.TRUE, course.ended, _ENDINGS[course.ended])

@@ -75,6 +75,8 @@ class Ending(StrEnum):
     """The monitor reads bodies otherwise: the pairs would be of two questions."""
     PROMOTED = "Promoted"
     ROLLED_BACK = "RolledBack"
+    NOT_AUTHENTIC = "NotAuthentic"
+    """It had ended, or was promoting, and what was kept of it is not what a controller wrote."""
 
     @property
     def keeps_verdict(self) -> bool:
