@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 from driftline.errors import DataError
-from driftline.shadow.codec import Part
+from driftline.shadow.codec import WARMING, Part
 from driftline.shadow.gate import Judgement, period_days
 from driftline.shadow.sample import listed
 
@@ -62,6 +62,8 @@ class Running(msgspec.Struct):
     answered: int = 0
     mirroring: set[str] = set()
     """Pods, by UID, that have told of a mirror of this shadow; of those that are there."""
+    warming: set[str] = set()
+    """Those of one that warms the candidate up."""
     saved: tuple[int, float] = (0, 0.0)
     """The book's `changes` as they were last kept, and when."""
     signed: bytes | None = None
@@ -81,10 +83,13 @@ class Running(msgspec.Struct):
 
         The last verdict stands: a mirror that hasn't heard of the end asks a candidate that is gone.
         """
-        if self.book is None or not self.course.is_mirroring():
+        ours = (part.shadow, part.generation) == (self.course.uid, self.course.generation)
+        if not ours or not self.course.is_mirroring():
             return
-        self.book.take(part)
-        if (part.shadow, part.generation) == (self.course.uid, self.course.generation):
+        if part.day == WARMING:
+            self.warming.add(part.pod)
+        elif self.book is not None:
+            self.book.take(part)
             self.mirroring.add(part.pod)
 
 
@@ -146,7 +151,7 @@ class Shadows:
                 del self._running[key]
 
     def _told(self, known: Running) -> Told:
-        asked = Asked(known.pods, known.answered, len(known.mirroring))
+        asked = Asked(known.pods, known.answered, len(known.mirroring), len(known.warming))
         return Told(known.course, known.judgement, known.refused, asked)
 
     async def _known(self, observed: ObservedShadow) -> Running:
@@ -180,7 +185,7 @@ class Shadows:
             why = "kept nothing, or what isn't signed with the namespace's token"
             word = "begins anew" if course.ended is None else "stays ended"
             _log.error("shadow %s/%s: ConfigMap %s %s: %s", *observed.key, name, why, word)
-        if course.plan is None:
+        if course.began is None or course.plan is None:
             return known
         known.book = ShadowBook(course.uid, course.generation, course.plan)
         try:
@@ -260,7 +265,9 @@ class Shadows:
 
     async def _step(self, known: Running, course: Course) -> None:
         """Kept first: whoever takes over goes on from there."""
-        if known.book is None and course.plan is not None:
+        if course.ready_since != known.course.ready_since:
+            known.warming = set()
+        if known.book is None and course.began is not None and course.plan is not None:
             known.book = ShadowBook(course.uid, course.generation, course.plan)
         spec, now = known.observed.spec, self._now().timestamp()
         if known.book is not None and spec is not None and known.course.is_mirroring():

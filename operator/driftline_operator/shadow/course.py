@@ -1,7 +1,8 @@
 """How far a shadow has come: what must outlive the controller. Pure; times are unix seconds, and given.
 
-Waiting for a candidate -> warming up -> comparing, since `began` -> ended, for one reason. Another
-generation of the spec begins anew. Every step is kept (`encode`) before anything is done about it.
+Waiting for a candidate -> warming up: copies are sent, and don't count -> comparing, since `began` -> ended,
+for one reason. Another generation of the spec begins anew. Every step is kept (`encode`) before anything is
+done about it.
 """
 
 from __future__ import annotations
@@ -37,7 +38,9 @@ class Course(msgspec.Struct, frozen=True, kw_only=True):
     uid: str
     generation: int
     ready_since: float | None = None
-    """Since when the candidate is ready, until the comparison begins."""
+    """Since when the candidate is ready to be warmed up."""
+    warm_since: float | None = None
+    """Since when a live pod sends it copies: without them nothing gets warm."""
     began: float | None = None
     plan: ComparisonPlan | None = None
     live: str = ""
@@ -57,8 +60,9 @@ class Course(msgspec.Struct, frozen=True, kw_only=True):
         return max(0.0, (now if self.ended is None else min(now, self.ended_at)) - self.began)
 
     def is_mirroring(self) -> bool:
-        """Is traffic to be mirrored?"""
-        return self.began is not None and self.ended is None and self.rollout is None
+        """Is traffic to be mirrored, be it to warm up?"""
+        begun = self.began is not None or self.ready_since is not None
+        return begun and self.ended is None and self.rollout is None
 
     def runs_candidate(self, spec: ShadowSpec) -> bool:
         """Is the candidate to run? After a rejection a person may want to look at it."""
@@ -79,6 +83,8 @@ class Seen(NamedTuple):
     plan: ComparisonPlan | None
     """What the comparison would be on; None: that isn't known yet."""
     judgement: Judgement | None
+    warms: bool = False
+    """Does a live pod send the candidate copies that don't count?"""
 
 
 def fingerprint(template: Mapping[str, Any]) -> str:
@@ -105,11 +111,18 @@ def advanced(course: Course, spec: ShadowSpec, seen: Seen, now: float) -> Course
 
 
 def _starting(course: Course, spec: ShadowSpec, seen: Seen, now: float) -> Course:
-    since = None if not seen.ready else now if course.ready_since is None else course.ready_since
-    course = msgspec.structs.replace(course, ready_since=since)
-    if since is None or seen.plan is None or not seen.live or now - since < spec.candidate.warm_up:
-        return course
-    return msgspec.structs.replace(course, began=now, plan=seen.plan, live=seen.live)
+    """Begin, or warm up before. Readiness that is lost, another live workload or reading start it over."""
+    if not seen.ready or seen.plan is None or not seen.live:
+        new = {"ready_since": None, "warm_since": None, "plan": None, "live": ""}
+        return msgspec.structs.replace(course, **new)
+    fixed = msgspec.structs.replace(course, plan=seen.plan, live=seen.live)
+    if not spec.candidate.warm_up:
+        return msgspec.structs.replace(fixed, began=now)
+    if course.ready_since is None or (course.live, course.plan) != (seen.live, seen.plan):
+        return msgspec.structs.replace(fixed, ready_since=now, warm_since=None)
+    since = now if course.warm_since is None and seen.warms else course.warm_since
+    is_warm = since is not None and now - since >= spec.candidate.warm_up
+    return msgspec.structs.replace(course, warm_since=since, began=now if is_warm else None)
 
 
 def _ending(course: Course, spec: ShadowSpec, seen: Seen, now: float) -> Ending | None:

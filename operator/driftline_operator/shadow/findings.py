@@ -40,6 +40,8 @@ class Asked(NamedTuple):
     answered: int = 0
     mirroring: int = 0
     """Those that have begun a mirror of this shadow: one tells its account from then on."""
+    warming: int = 0
+    """Those that send the candidate copies that don't count."""
 
 
 def found_of(
@@ -99,7 +101,8 @@ def _hindrance(
             "the monitor's reference isn't there yet: its condition ReferenceReady says why",
         )
     if course.began is None:
-        return Mirroring.WARMING_UP, f"for {spec.candidate.warm_up:g} s from when the candidate was ready"
+        sent = f"copies are sent for {spec.candidate.warm_up:g} s and don't count"
+        return Mirroring.WARMING_UP, f"{sent}: {_hindrance_of(asked._replace(mirroring=asked.warming))[1]}"
     return _hindrance_of(asked)
 
 

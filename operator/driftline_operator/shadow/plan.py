@@ -13,7 +13,7 @@ from driftline.shadow.planning import plan_of, reading_of
 from driftline.shadow.rules import asks_for_labels
 from driftline.shadow.runtime import MirrorConfig, ShadowId, encode_mirror
 from driftline.spec import ModelMonitor
-from driftline.spec.shadow import ShadowSpec
+from driftline.spec.shadow import Aa, ShadowSpec
 
 from driftline_operator import names
 from driftline_operator.cluster.resources import DEPLOYMENTS, SERVICES
@@ -112,12 +112,16 @@ class _Planning(NamedTuple):
         except Refused as error:
             return self._refused(error)
         health_ = self._health(spec)
+        reading, fixed = reading_of(monitor.spec), course.plan
+        if course.began is None and fixed is not None and fixed.reading != reading:
+            fixed = None
         seen = Seen(
             ready=health_.ready,
             live=fingerprint(found.live["spec"]["template"]),
-            reading=reading_of(monitor.spec),
-            plan=course.plan or self._comparison(spec, monitor),
+            reading=reading,
+            plan=fixed or self._comparison(spec, monitor),
             judgement=self.told.judgement,
+            warms=self.told.asked.warming > 0,
         )
         course = advanced(course, spec, seen, self.now)
         step = promoted(self.observed, spec, course, found.live, found.model, self.now)
@@ -192,7 +196,9 @@ class _Planning(NamedTuple):
     def _mirror(
         self, spec: ShadowSpec, monitor: ModelMonitor, course: Course, found: Wanted, candidate: Found
     ) -> tuple[str, str] | None:
-        if not course.is_mirroring() or course.began is None or course.plan is None:
+        warming = course.began is None
+        began = course.ready_since if course.began is None else course.began
+        if not course.is_mirroring() or began is None or course.plan is None:
             return None
         budget = spec.traffic.budget
         shared = None if budget is None else budget / max(1, self.told.asked.pods)
@@ -201,16 +207,17 @@ class _Planning(NamedTuple):
         port = injection.app.port if swapped and injection.app is not None else found.port
         config = MirrorConfig(
             shadow=ShadowId(uid=course.uid, name=self.observed.name, generation=course.generation),
-            began=course.began,
+            began=began,
             url=found.url,
             live=f"http://127.0.0.1:{port}",
-            until=course.began + float(spec.duration),
+            until=(course.warm_since or began) + (spec.candidate.warm_up if warming else 0.0) + spec.duration,
             ready=candidate.ready,
-            logged=asks_for_labels(spec.gate),
+            warming=warming,
+            logged=asks_for_labels(spec.gate) and not warming,
             plan=course.plan,
             traffic=msgspec.structs.replace(spec.traffic, budget=shared),
             compare=spec.compare,
-            aa=spec.aa,
+            aa=Aa() if warming else spec.aa,
         )
         return monitor.metadata.name, encode_mirror(config)
 

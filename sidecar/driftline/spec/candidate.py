@@ -124,8 +124,9 @@ class Candidate(Part, frozen=True, kw_only=True):
     warm_up: Annotated[
         Duration,
         Meta(
-            description="How long after the candidate is ready its answers don't count: caches fill, code is "
-            "compiled. Default 0s."
+            description="How long the ready candidate gets copies of requests that don't count, so that "
+            "caches fill and code is compiled; from when the first live pod sends them. A candidate that "
+            "stops being ready meanwhile starts over. Default 0s."
         ),
     ] = Duration(0)
 

@@ -256,6 +256,46 @@ def test_what_the_mirrors_are_told() -> None:
     assert config.until == config.began + 14 * 24 * 3600  # though nobody may be there to tell them
 
 
+def ready_candidate() -> NamespaceState:
+    running = workload(name=names.candidate("v4"), shadow="x")
+    running["metadata"]["ownerReferences"] = [{"uid": "uid-v4"}]
+    running["status"] = {"readyReplicas": 1}
+    return state(workload(), running)
+
+
+WARM = shadow(
+    candidate={"patch": {"image": "census:4"}, "warmUp": "2m"}, aa={"share": 0.5},
+    gate={"performance": {"accuracy": 0.01}},
+)  # fmt: skip
+
+
+def test_while_it_warms_up_mirrors_send_copies_that_do_not_count() -> None:
+    given = ready_candidate()
+    made = planned(WARM, given)
+    assert (made.course.ready_since, made.course.began) == (NOW.timestamp(), None)
+    assert made.mirror is not None
+    config = decode_mirror(made.mirror[1].encode())
+    assert config.ready
+    assert config.warming
+    assert (config.aa.share, config.logged) == (0, False), "the live model is warm, the hub has no use for it"
+    assert config.until == NOW.timestamp() + 120 + 14 * 24 * 3600
+    asked = Asked(pods=2, answered=2, warming=1)
+    later = planned(WARM, given, Told(made.course, asked=asked))
+    assert later.course.warm_since == NOW.timestamp()
+    for each in (made, later):
+        assert reason(each, "Mirroring") == "WarmingUp"
+    assert "1 of 2 live pods mirror" in next(f.message for f in later.findings if f.aspect == "Mirroring")
+    began = msgspec.structs.replace(later.course, warm_since=NOW.timestamp() - 120)
+    compared = planned(WARM, given, Told(began, asked=asked))
+    assert compared.course.began == NOW.timestamp()
+    assert compared.mirror is not None
+    told = decode_mirror(compared.mirror[1].encode())
+    assert not told.warming
+    assert (told.began, told.aa.share, told.logged) == (NOW.timestamp(), 0.5, True)
+    assert told.life != config.life
+    assert reason(compared, "Mirroring") == "NotBegun"
+
+
 def test_of_a_swapped_port_the_live_models_own_is_told() -> None:
     swapped = monitor(injection={"mode": "PortSwap", "app": {"port": 8081, "env": "PORT"}})
     made = planned(shadow(), state(monitors=(swapped,)), told=comparing())
@@ -273,10 +313,7 @@ def test_of_a_swapped_port_the_live_models_own_is_told() -> None:
     ],
 )
 def test_mirroring_is_said_once_a_pod_has_begun_to(asked: Asked, wanted: str) -> None:
-    running = workload(name=names.candidate("v4"), shadow="x")
-    running["metadata"]["ownerReferences"] = [{"uid": "uid-v4"}]
-    running["status"] = {"readyReplicas": 1}
-    made = planned(shadow(), state(workload(), running), told=comparing()._replace(asked=asked))
+    made = planned(shadow(), ready_candidate(), told=comparing()._replace(asked=asked))
     assert reason(made, "Mirroring") == wanted
 
 
