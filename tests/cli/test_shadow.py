@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import joblib
+import numpy as np
 import pytest
 
 from examples.flights import flights, train
@@ -103,8 +104,11 @@ def diffed(
     ports: tuple[int, int],
     bodies: list[str],
     options: tuple[str, ...],
+    edited: str = "",
 ) -> Compared:
-    """`driftline shadow diff` before two servers, while these bodies are sent."""
+    """`driftline shadow diff` before two servers, while these bodies are sent. `edited`: the monitor from the
+    middle on.
+    """
     (directory / "monitor.yaml").write_text(monitor)
     (directory / "shadow.yaml").write_text(shadow)
     report, log, listen, admin = directory / "verdict.json", directory / "run.log", free_port(), free_port()
@@ -114,7 +118,12 @@ def diffed(
     command += ["--shadow", f"http://127.0.0.1:{ports[1]}", "--shadow-file", str(directory / "shadow.yaml")]
     with child([*command, "--shadow-report", str(report), *options], log) as process:
         eventually(lambda: "driftline top" in log.read_text() or process.poll() is not None, 30)
-        failed = asked(listen, bodies)
+        half = len(bodies) // 2 if edited else 0
+        failed = asked(listen, bodies[:half])
+        if edited:
+            (directory / "monitor.yaml").write_text(edited)
+            eventually(lambda: "has changed: the comparison is over" in log.read_text(), 30)
+        failed += asked(listen, bodies[half:])
         eventually(lambda: count(scraped(admin), "exchanges_total") == len(bodies), 30)
         metrics = scraped(admin)
         os.kill(process.pid, signal.SIGINT)
@@ -161,6 +170,21 @@ def test_an_equal_candidate_is_promotable_for_whoever_says_less_than_a_day(tmp_p
     assert "modelmonitor_shadow_eligible_total" in found.metrics
 
 
+def test_a_monitor_that_is_changed_meanwhile_ends_the_comparison(tmp_path: Path) -> None:
+    """A candidate that would be rejected, or Promotable, by what another path finds."""
+    shadow = SHADOW % {"share": 0, "timeout": "5s", "rules": ""}
+    bodies = [json.dumps({"age": number % 7}) for number in range(800)]
+    edited = MONITOR.replace("path: $.label", "path: $.model")
+    assert edited != MONITOR
+    with served(tmp_path, "equal", 1) as upstream, served(tmp_path, "equal", 2) as other:
+        ports = upstream, other
+        found = diffed(tmp_path, MONITOR, shadow, ports, bodies, ("--less-than-a-day",), edited)
+    assert found.code == INCONCLUSIVE, found.log
+    assert (found.status["verdict"], found.status["reason"]) == ("Inconclusive", "MonitorChanged")
+    assert (found.status["pairs"], found.failed) == (400, 0)
+    assert adds_up(found.status["account"])
+
+
 def test_without_saying_so_a_short_run_has_no_verdict(tmp_path: Path) -> None:
     found = compare(tmp_path, "equal", options=())
     assert found.code == INCONCLUSIVE
@@ -174,6 +198,13 @@ def test_agreement_is_that_of_an_offline_comparison_on_the_same_requests(tmp_pat
     assert 0.85 < sum(agree) / 600 < 1
     assert found.status["pairs"] == 600
     assert found.rule("agreement")["value"] == pytest.approx(sum(agree) / 600, abs=1e-12)
+    told = found.status["comparison"]
+    assert (told["requests"], told["rows"]) == (600, 600)
+    assert told["agreement"]["value"] == pytest.approx(sum(agree) / 600, abs=1e-12)
+    scores = [answer("retrained", age)["score"] - answer("equal", age)["score"] for age in ages]
+    assert told["delta"]["quantiles"]["p95"] == pytest.approx(np.quantile(scores, 0.95), rel=0.13)
+    assert f"agreement     {sum(agree) / 600:.4g} (" in found.log
+    assert "difference    mean " in found.log
 
 
 def test_one_that_errs_in_five_percent_is_rejected_and_clients_see_nothing_of_it(tmp_path: Path) -> None:

@@ -224,7 +224,11 @@ async def test_from_a_candidate_to_its_verdict_over_a_failover(
         made = await api.get(DEPLOYMENTS, namespace, CANDIDATE)
         template = made["spec"]["template"]
         assert [each["image"] for each in template["spec"]["containers"]] == ["census:4"]
-        assert set(template["metadata"]["labels"]) == {names.SHADOW_LABEL, names.INJECT_LABEL}
+        assert set(template["metadata"]["labels"]) == {
+            names.SHADOW_LABEL,
+            names.CANDIDATE_LABEL,
+            names.INJECT_LABEL,
+        }
         assert made["metadata"]["ownerReferences"][0]["kind"] == "ShadowDeployment"
         candidate = (await is_candidate(api, namespace))[0]
         assert not candidate["spec"].get("initContainers")
@@ -408,8 +412,7 @@ async def promotable(
     pods = await live(api, namespace, sidecars, kind)
     await api.create(SHADOW_DEPLOYMENTS, namespace, shadow(**spec))
     config = await begun(api, namespace)
-    for sidecar, pod, pairs in zip(sidecars, pods, (400, 0), strict=False):
-        sidecar.parts = [part(config, pod["metadata"]["uid"], pairs)]
+    paired(sidecars, pods, config)
     await says(api, namespace, "Promotable", "True", "AllRulesHold")
 
 
@@ -526,6 +529,77 @@ async def begun_anew(api: Api, namespace: str, before: MirrorConfig) -> MirrorCo
     return found if found is not None and found.began > before.began else None
 
 
+def paired(sidecars: list[FakeSidecar], pods: list[Json], config: MirrorConfig) -> None:
+    """Both pods mirror, and tell of a candidate that is as the live model."""
+    for sidecar, pod, pairs in zip(sidecars, pods, (400, 0), strict=True):
+        sidecar.parts = [part(config, pod["metadata"]["uid"], pairs)]
+
+
+@pytest.mark.timeout(180)
+async def test_an_older_candidates_pods_never_answer_for_a_newer_one(
+    api: Api, plane: ControlPlane, own: str, namespace: str, tmp_path: Path, sidecars: list[FakeSidecar]
+) -> None:
+    with operator(plane, own, namespace, tmp_path, UNGUARDED):
+        await promotable(api, namespace, sidecars)
+        (older,) = await is_candidate(api, namespace)
+        # No kubelet will ever say that a pod of this one is ready: its image can't be pulled.
+        other = {"spec": {"candidate": {"patch": {"image": "census:none"}}}}
+        await api.patch(SHADOW_DEPLOYMENTS, namespace, "v4", other)
+        await says(api, namespace, "CandidateReady", "False", "Starting")
+
+        async def newer() -> list[Json]:
+            found = await is_candidate(api, namespace)
+            return [each for each in found if each["spec"]["containers"][0]["image"] == "census:none"]
+
+        (pod,) = await eventually(newer)
+        assert [each["metadata"]["uid"] for each in await is_candidate(api, namespace)] == [
+            pod["metadata"]["uid"]
+        ], "the older one's has ended"
+        await asyncio.sleep(4)  # twice the gate's minimum time
+        found = await status(api, namespace)
+        assert (found["observedGeneration"], found["verdict"]) == (2, "Inconclusive")
+        assert "started" not in found
+        assert await mirror(api, namespace) is None
+        meant = (await api.get(SERVICES, namespace, CANDIDATE))["spec"]["selector"].items()
+        assert meant <= pod["metadata"]["labels"].items()
+        assert not meant <= older["metadata"]["labels"].items()
+        await says(api, namespace, "CandidateReady", "False", "Starting")
+
+        await runs(api, namespace, pod, "127.0.0.1")
+        await says(api, namespace, "CandidateReady", "True", "Ready")
+        config = await eventually(lambda: mirror_of(api, namespace, 2))
+        assert config.ready
+        # The same candidate on other terms goes on with its pods.
+        await api.patch(SHADOW_DEPLOYMENTS, namespace, "v4", {"spec": {"minPairs": 200}})
+        await eventually(lambda: mirror_of(api, namespace, 3))
+        assert [each["metadata"]["uid"] for each in await is_candidate(api, namespace)] == [
+            pod["metadata"]["uid"]
+        ]
+
+
+@pytest.mark.timeout(120)
+async def test_a_refused_request_promotes_nothing_later(
+    api: Api, plane: ControlPlane, own: str, namespace: str, tmp_path: Path, sidecars: list[FakeSidecar]
+) -> None:
+    with operator(plane, own, namespace, tmp_path, UNGUARDED):
+        pods = await live(api, namespace, sidecars)
+        await api.create(SHADOW_DEPLOYMENTS, namespace, shadow())
+        config = await begun(api, namespace)
+        marked: Json = {"metadata": {"annotations": {names.PROMOTE_ANNOTATION: "1"}}}
+        await api.patch(SHADOW_DEPLOYMENTS, namespace, "v4", marked)
+        await says(api, namespace, "Promoted", "False", "NotPromotable")
+        paired(sidecars, pods, config)
+        await says(api, namespace, "Promotable", "True", "AllRulesHold")
+        await asyncio.sleep(3)
+        met = await says(api, namespace, "Promoted", "False", "NotPromotable")
+        assert await image(api, namespace) != "census:4"
+        again = "driftline.io/promote=1/AGAIN"
+        assert again in met["message"]
+        marked["metadata"]["annotations"][names.PROMOTE_ANNOTATION] = again.partition("=")[2]
+        await api.patch(SHADOW_DEPLOYMENTS, namespace, "v4", marked)
+        await eventually(lambda: _is(api, namespace, DEPLOYMENTS, "census:4"))
+
+
 async def image(api: Api, namespace: str, kind: Resource = DEPLOYMENTS) -> str:
     found = await api.get(kind, namespace, "census")
     return str(found["spec"]["template"]["spec"]["containers"][0]["image"])
@@ -634,8 +708,8 @@ async def test_a_promotion_that_doesnt_become_ready_is_taken_back(
         await api.patch(SHADOW_DEPLOYMENTS, namespace, "v4", {"spec": {"onPass": "Promote"}})
         # The spec is another generation: it begins anew, and promotes by itself once it may.
         found = await eventually(lambda: mirror_of(api, namespace, 2))
-        uid = sidecars[0].parts[0].pod
-        sidecars[0].parts = [part(found, uid, 400)]
+        for sidecar, pairs in zip(sidecars, (400, 0), strict=True):
+            sidecar.parts = [part(found, sidecar.parts[0].pod, pairs)]
         await eventually(lambda: renewed(api, namespace), 40)
         await says(api, namespace, "Promoted", "False", "RolledBack", 40)
         await says(api, namespace, "Finished", "True", "RolledBack")

@@ -10,8 +10,10 @@ from typing import Final
 import msgspec
 from driftline.errors import DataError
 from driftline.shadow.codec import WARMING, Part
+from driftline.shadow.comparison import Comparison, comparison
+from driftline.shadow.comparison import listed as document
 from driftline.shadow.gate import Judgement, period_days
-from driftline.shadow.sample import listed
+from driftline.shadow.sample import listed as largest
 
 from driftline_operator import names
 from driftline_operator.cluster.api import JSON_PATCH, Api, ApiError
@@ -35,7 +37,7 @@ from driftline_operator.shadow.findings import Asked
 from driftline_operator.shadow.keeping import kept, key_of_token, restored
 from driftline_operator.shadow.observed import ObservedShadow, observe_shadow
 from driftline_operator.shadow.plan import Facts, ShadowPlan, Told, plan_shadows
-from driftline_operator.shadow.status import status, verdict_of, worth
+from driftline_operator.shadow.status import events_of, status, taken_back, worth
 
 _log = logging.getLogger(__name__)
 
@@ -53,12 +55,15 @@ class Running(msgspec.Struct):
     course: Course
     book: ShadowBook | None = None
     judgement: Judgement | None = None
-    verdict: str = "Inconclusive"
-    """As the status has it: it can be taken back."""
+    back: str = ""
+    """Why the status takes the judgement back; empty: it doesn't."""
+    comparison: Comparison | None = None
+    """What it says beside the rules, as it was last kept: with many segments it takes a second to make."""
     refused: str = ""
     cursors: dict[str, str] = {}
     """By pod's UID."""
-    pods: int = 0
+    pods: int | None = None
+    """Live ones that can be asked; None: no round has come yet."""
     answered: int = 0
     mirroring: set[str] = set()
     """Pods, by UID, that have told of a mirror of this shadow; of those that are there."""
@@ -77,6 +82,11 @@ class Running(msgspec.Struct):
     """Pods whose pairs couldn't be had, by the reason."""
     complaint: str = ""
     """What the API server said of its status the last time; empty: it took it."""
+
+    def compare(self) -> None:
+        """Say of the last judgement's pairs what they say beside the rules."""
+        if self.judgement is not None:
+            self.comparison = comparison(self.judgement.snapshot)
 
     def take(self, part: Part) -> None:
         """Count what a pod tells, while it is compared.
@@ -193,7 +203,9 @@ class Shadows:
                 known.book.restore(data)
         except DataError as error:
             _log.error("%s/%s: its pairs begin anew: %s", *observed.key, error)
+        known.mirroring = known.book.told  # or a pod that can't be asked just now would count as silent
         self.judge(known)
+        known.compare()
         return known
 
     def judge(self, known: Running) -> None:
@@ -280,9 +292,16 @@ class Shadows:
     async def _keep(self, known: Running, course: Course) -> None:
         pairs = b"" if known.book is None else known.book.encode()
         changes = 0 if known.book is None else known.book.changes
-        largest = "" if known.book is None else listed(known.book.snapshot().tally.sample)
+        known.compare()
+        texts = {
+            names.PATCH_KEY: known.text,
+            names.DISAGREEMENTS_KEY: ""
+            if known.book is None
+            else largest(known.book.snapshot().tally.sample),
+            names.COMPARISON_KEY: "" if known.comparison is None else document(known.comparison),
+        }
         key = self._key(known.observed)
-        await self._applier.ensure(kept(known.observed, course, pairs, known.text, largest, key or None))
+        await self._applier.ensure(kept(known.observed, course, pairs, texts, key or None))
         known.signed = key
         known.saved = changes, self._now().timestamp()
 
@@ -296,13 +315,14 @@ class Shadows:
     async def _say(self, known: Running, made: ShadowPlan) -> None:
         """Write the status where it changed, and Events on transitions."""
         now = self._now()
-        known.verdict = verdict_of(made.findings)[0]
+        back = taken_back(made.findings)
+        known.back = "" if back is None else back.reason
         wanted = status(known.observed, known.course, known.judgement, made.findings, now)
         found = worth(known.observed, wanted)
         rested = now.timestamp() - known.written >= self._status_interval
         if not found.changed or not (found.urgent or rested):
             return
-        changed = statuses.transitions(known.observed, made.findings)
+        changed = events_of(known.observed, made.findings)
         try:
             written = await self._applier.status(SHADOW_DEPLOYMENTS, statuses.body(known.observed, wanted))
         except ApiError as error:

@@ -32,6 +32,14 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True):
     message: str = ""
 
 
+class Declined(msgspec.Struct, frozen=True):
+    """Somebody asked for a promotion, and it was refused: for good, whatever the verdict becomes."""
+
+    asked: str
+    """The annotation's value; another one asks again."""
+    reason: Promotion
+
+
 class Course(msgspec.Struct, frozen=True, kw_only=True):
     """Of one generation of one shadow."""
 
@@ -52,6 +60,8 @@ class Course(msgspec.Struct, frozen=True, kw_only=True):
     rollout: Rollout | None = None
     anew: bool = False
     """What was kept before was not to be believed."""
+    declined: Declined | None = None
+    """The last request for a promotion, where it was refused."""
 
     def elapsed(self, now: float) -> float:
         """Seconds that were compared in."""
@@ -69,6 +79,21 @@ class Course(msgspec.Struct, frozen=True, kw_only=True):
         if self.rollout is not None:
             return False
         return self.ended is None or (self.ended is Ending.REJECTED and spec.on_fail == "Report")
+
+
+def reopened(course: Course, asked: str) -> Course:
+    """A refusal is of one request: what is asked now, the annotation's value, may be another, or none."""
+    if course.declined is None or course.declined.asked == asked:
+        return course
+    return msgspec.structs.replace(course, declined=None)
+
+
+def refusing(course: Course, asked: str, reason: Promotion) -> Course:
+    """What is asked now is refused, and stays so; the same where nobody asks, or it was answered before."""
+    course = reopened(course, asked)
+    if not asked or course.rollout is not None or course.declined is not None:
+        return course
+    return msgspec.structs.replace(course, declined=Declined(asked, reason))
 
 
 class Seen(NamedTuple):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from driftline.shadow.gate import Judgement
 from driftline.spec.shadow import ShadowSpec
 
+from driftline_operator import names
 from driftline_operator.conditions import Finding, ShadowAspect, Status
 from driftline_operator.shadow.course import Course, Seen
 from driftline_operator.shadow.health import Found
-from driftline_operator.shadow.reasons import Ending, Mirroring, Promotion, Refusal
+from driftline_operator.shadow.reasons import RUNNING, Ending, Mirroring, Promotion, Refusal
 
 _NO_DATA = "NoData"
 
@@ -35,8 +38,8 @@ _ANEW = (
 class Asked(NamedTuple):
     """The live pods with a sidecar, in the last round."""
 
-    pods: int = 0
-    """Those that can be asked."""
+    pods: int | None = None
+    """Those that can be asked; None: no round has come yet."""
     answered: int = 0
     mirroring: int = 0
     """Those that have begun a mirror of this shadow: one tells its account from then on."""
@@ -51,8 +54,9 @@ def found_of(
     asked: Asked,
     seen: Seen,
     not_promoted: Promotion | None = None,
+    untold: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[Finding, ...]:
-    """All conditions, in their order."""
+    """All conditions, in their order. `untold`: segments that are not told apart, each with the reason."""
     ready = Finding(
         ShadowAspect.CANDIDATE_READY,
         Status.TRUE if candidate.ready else Status.FALSE,
@@ -61,7 +65,7 @@ def found_of(
     )
     return (
         ready,
-        _mirroring(course, spec, candidate, asked, seen),
+        _mirroring(course, spec, candidate, asked, seen, untold),
         _promotable(seen.judgement, _taken_back(course)),
         promoted(course, not_promoted),
         _finished(course),
@@ -82,10 +86,23 @@ def refused(
     )
 
 
-def _mirroring(course: Course, spec: ShadowSpec, candidate: Found, asked: Asked, seen: Seen) -> Finding:
+def _mirroring(
+    course: Course,
+    spec: ShadowSpec,
+    candidate: Found,
+    asked: Asked,
+    seen: Seen,
+    untold: Mapping[str, str],
+) -> Finding:
     reason, message = _hindrance(course, spec, candidate, asked, seen)
-    status = Status.TRUE if reason is Mirroring.MIRRORING else Status.FALSE
+    status = _MIRRORING.get(reason, Status.FALSE)
+    if untold:
+        why = ", ".join(f"{name} {reason}" for name, reason in untold.items())
+        message = f"{message}; segments that are not told apart: {why}"
     return Finding(ShadowAspect.MIRRORING, status, reason, message)
+
+
+_MIRRORING = {Mirroring.MIRRORING: Status.TRUE, Mirroring.NOT_ASKED_YET: Status.UNKNOWN}
 
 
 def _hindrance(
@@ -107,6 +124,11 @@ def _hindrance(
 
 
 def _hindrance_of(asked: Asked) -> tuple[Mirroring, str]:
+    if asked.pods is None:
+        return (
+            Mirroring.NOT_ASKED_YET,
+            "the live pods are asked in the next round, within half a minute or so",
+        )
     if not asked.pods:
         return Mirroring.NO_PODS, "no live pod with a sidecar can be asked"
     if not asked.answered:
@@ -120,7 +142,7 @@ def _hindrance_of(asked: Asked) -> tuple[Mirroring, str]:
 def _taken_back(course: Course) -> tuple[Ending, str] | None:
     """Why the verdict counts no longer, in a word and a sentence; None: it does."""
     ended = course.ended
-    if ended is not None and course.anew:
+    if ended is not None and course.anew and course.began is None:
         return Ending.NOT_AUTHENTIC, _ENDINGS[Ending.NOT_AUTHENTIC]
     return None if ended is None or ended.keeps_verdict else (ended, _ENDINGS[ended])
 
@@ -132,13 +154,14 @@ def _promotable(judgement: Judgement | None, back: tuple[Ending | Refusal, str] 
     if judgement is None:
         return Finding(ShadowAspect.PROMOTABLE, Status.UNKNOWN, _NO_DATA, "no pairs have come yet")
     status = {"Promotable": Status.TRUE, "Rejected": Status.FALSE}.get(judgement.verdict, Status.UNKNOWN)
-    broken = [rule.rule for rule in judgement.rules if rule.verdict != "Pass"]
-    message = f"{judgement.verdict}" + (f": {', '.join(broken)}" if broken else "")
+    telling = ("Reject",) if judgement.verdict == "Rejected" else ("Reject", "Inconclusive")
+    rules = [rule.rule for rule in judgement.rules if rule.verdict in telling]
+    message = f"{judgement.verdict}" + (f": {', '.join(rules)}" if rules else "")
     return Finding(ShadowAspect.PROMOTABLE, status, judgement.reason.value, message)
 
 
 _NOT_PROMOTED = {
-    Promotion.NOT_PROMOTABLE: "it was asked for, and the verdict isn't Promotable",
+    Promotion.NOT_PROMOTABLE: "it was asked for, and the verdict wasn't Promotable then",
     Promotion.OLD_GENERATION: "the annotation driftline.io/promote names another generation of the spec",
     Promotion.NO_FORM: "a Service has no form that could be promoted",
     Promotion.LIVE_CHANGED: "the live workload isn't the one that was compared any more",
@@ -148,16 +171,25 @@ _NOT_PROMOTED = {
 def promoted(course: Course, refused: Promotion | None = None) -> Finding:
     """How far a promotion has come."""
     rollout = course.rollout
+    if course.declined is not None:
+        refused = course.declined.reason
     if rollout is None and refused is not None:
-        return Finding(ShadowAspect.PROMOTED, Status.FALSE, refused, _NOT_PROMOTED[refused])
+        message = _NOT_PROMOTED[refused]
+        if refused in (Promotion.NOT_PROMOTABLE, Promotion.OLD_GENERATION):
+            message += f"; to ask again: `driftline shadow promote`, or {_again(course)}"
+        return Finding(ShadowAspect.PROMOTED, Status.FALSE, refused, message)
     if rollout is None:
         return Finding(ShadowAspect.PROMOTED, Status.FALSE, Promotion.NOT_ASKED, "nobody has asked for it")
     status = Status.TRUE if rollout.state is Promotion.PROMOTED else Status.FALSE
     return Finding(ShadowAspect.PROMOTED, status, rollout.state, rollout.message)
 
 
+def _again(course: Course) -> str:
+    return f"{names.PROMOTE_ANNOTATION}={course.generation}/AGAIN (after the slash another word each time)"
+
+
 def _finished(course: Course) -> Finding:
     if course.ended is None:
-        word, said = ("BegunAnew", _ANEW) if course.anew else ("Running", "")
+        word, said = ("BegunAnew", _ANEW) if course.anew else (RUNNING, "it is under way")
         return Finding(ShadowAspect.FINISHED, Status.FALSE, word, said)
     return Finding(ShadowAspect.FINISHED, Status.TRUE, course.ended, _ENDINGS[course.ended])

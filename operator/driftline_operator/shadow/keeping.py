@@ -42,21 +42,16 @@ def kept(
     observed: ObservedShadow,
     course: Course,
     pairs: bytes,
-    patch: str,
-    disagreements: str = "",
+    texts: Mapping[str, str],
     key: bytes | None = None,
 ) -> Desired:
-    """It as it should be. `patch`: what a promotion changes, `disagreements`: the largest, both as text.
+    """It as it should be. `texts`: by key, what is kept for people; empty ones are left out.
 
     `key`: to sign with; None: there is none yet.
     """
     text = encode(course)
     signature = "" if key is None else _mac(key, text, pairs)
-    texts = {
-        names.SIGNATURE_KEY: signature,
-        names.PATCH_KEY: patch,
-        names.DISAGREEMENTS_KEY: disagreements,
-    }
+    texts = {names.SIGNATURE_KEY: signature, **texts}
     kind = {"apiVersion": CONFIG_MAPS.api_version, "kind": CONFIG_MAPS.kind}
     content = {
         "data": {names.COURSE_KEY: text} | {name: text for name, text in texts.items() if text},

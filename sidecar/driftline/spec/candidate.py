@@ -31,7 +31,10 @@ class Patch(Part, frozen=True, kw_only=True):
 
     container: Annotated[
         ContainerName | None,
-        Meta(description="The container that image, env and resources are of. Default: the model's."),
+        Meta(
+            description="The container that image, env and resources are of: one of the live pods'. Default: "
+            "the model's."
+        ),
     ] = None
     image: Annotated[
         Annotated[str, Meta(min_length=1, max_length=1024)] | None,

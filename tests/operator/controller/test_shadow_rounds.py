@@ -153,7 +153,7 @@ async def test_a_verdict_is_taken_back_while_there_is_no_candidate(shadows: Shad
     said = refused(known.course, Refusal.MONITOR_NOT_FOUND, "", known.judgement)
     await shadows._apply(known, ShadowPlan(known.observed, known.course, (), (), None, said))
     status = known.observed.body["status"]
-    assert (status["verdict"], known.verdict) == ("Inconclusive", "Inconclusive")
+    assert (status["verdict"], known.back) == ("Inconclusive", "MonitorNotFound")
     assert (status["reason"], status["pairs"]) == ("MonitorNotFound", 400)
 
 
@@ -170,5 +170,15 @@ async def test_after_its_end_a_verdict_stands_or_is_taken_back(
     stands = ending in (Ending.REJECTED, Ending.DURATION_OVER, Ending.PROMOTED)
     expected = ("Promotable", "AllRulesHold", "True") if stands else ("Inconclusive", ending, "Unknown")
     assert (status["verdict"], status["reason"], found["status"]) == expected
-    assert known.verdict == expected[0]
+    assert known.back == ("" if stands else ending)
     assert found["reason"] == status["reason"]
+
+
+async def test_what_began_anew_has_a_verdict_like_any_other(shadows: Shadows, known: Running) -> None:
+    """Once it has pairs again; one that had ended before has none of which anything is known."""
+    for began, wanted in ((BEGAN, "Promotable"), (None, "Inconclusive")):
+        change = {"anew": True, "began": began, "ended": Ending.DURATION_OVER, "ended_at": NOW.timestamp()}
+        known.course = msgspec.structs.replace(known.course, **change)
+        said = refused(known.course, Refusal.MONITOR_NOT_FOUND, "", known.judgement)
+        await shadows._apply(known, ShadowPlan(known.observed, known.course, (), (), None, said))
+        assert known.observed.body["status"]["verdict"] == wanted
