@@ -9,7 +9,7 @@ from typing import NamedTuple
 import msgspec
 from driftline.shadow.gate import Judgement
 from driftline.shadow.plan import ComparisonPlan
-from driftline.shadow.planning import plan_of, problem, untold
+from driftline.shadow.planning import plan_of, problem, reading_of, untold
 from driftline.shadow.rules import asks_for_labels
 from driftline.shadow.runtime import MirrorConfig, ShadowId, encode_mirror
 from driftline.spec import ModelMonitor
@@ -116,10 +116,14 @@ class _Planning(NamedTuple):
         except Refused as error:
             return self._refused(error)
         health_ = self._health(spec, found.mark).noting(found.note)
+        reading, fixed = reading_of(monitor.spec), course.plan
+        if course.began is None and fixed is not None and fixed.reading != reading:
+            fixed = None
         seen = Seen(
             ready=health_.ready,
             live=fingerprint(found.live["spec"]["template"]),
-            plan=course.plan or self._comparison(spec, monitor),
+            reading=reading,
+            plan=fixed or self._comparison(spec, monitor),
             judgement=self.told.judgement,
             warms=self.told.asked.warming > 0,
         )
@@ -145,7 +149,7 @@ class _Planning(NamedTuple):
 
     def _refused(self, error: Refused) -> ShadowPlan:
         course = refusing(self.told.course, self.observed.asked, Promotion.NOT_PROMOTABLE)
-        said = findings.refused(course, error.reason, str(error))
+        said = findings.refused(course, error.reason, str(error), self.told.judgement)
         return ShadowPlan(self.observed, course, (), tuple(self._present()), None, said)
 
     def _monitor(self, spec: ShadowSpec, busy: Mapping[str, str]) -> ModelMonitor:

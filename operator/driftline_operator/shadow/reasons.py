@@ -80,8 +80,17 @@ class Ending(StrEnum):
     DURATION_OVER = "DurationOver"
     LIVE_CHANGED = "LiveChanged"
     """The live workload's pods became others: the pairs would be of two live models."""
+    MONITOR_CHANGED = "MonitorChanged"
+    """The monitor reads bodies otherwise: the pairs would be of two questions."""
     PROMOTED = "Promoted"
     ROLLED_BACK = "RolledBack"
+    NOT_AUTHENTIC = "NotAuthentic"
+    """It had ended, or was promoting, and what was kept of it is not what a controller wrote."""
+
+    @property
+    def keeps_verdict(self) -> bool:
+        """Does the last verdict stand? Else it is about what isn't so any more, and there is none."""
+        return self in (Ending.REJECTED, Ending.DURATION_OVER, Ending.PROMOTED)
 
 
 class Promotion(StrEnum):

@@ -49,6 +49,7 @@ class _PlanForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     clip: float | None = None
     tolerance: Tolerance = Tolerance()
     segments: dict[str, tuple[str, ...]] = {}
+    reading: str = ""
 
 
 class _Form(
@@ -136,6 +137,7 @@ def encode_mirror(config: MirrorConfig) -> str:
             clip=plan.clip,
             tolerance=plan.tolerance,
             segments=dict(plan.segments),
+            reading=plan.reading,
         ),
     )
     return msgspec.json.encode(form, enc_hook=str).decode()
@@ -170,6 +172,7 @@ def _built(form: _Form) -> MirrorConfig:
             clip=plan.clip,
             tolerance=plan.tolerance,
             segments=tuple(plan.segments.items()),
+            reading=plan.reading,
         ),
     )
 

@@ -227,7 +227,7 @@ def test_why_there_is_no_candidate(word: str) -> None:
     assert reason(made) == word.split()[0]
     assert made.objects == ()
     assert made.mirror is None
-    assert reason(made, "Promotable") == "NoData"
+    assert reason(made, "Promotable") == word.split()[0]
 
 
 @pytest.mark.parametrize(
@@ -424,6 +424,48 @@ def test_a_live_workload_that_changes_ends_the_comparison() -> None:
     assert made.course.ended == "LiveChanged"
     assert made.mirror is None
     assert reason(made, "Finished") == "LiveChanged"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"schema": {"prediction": {"name": "employed", "path": "$.version"}}},
+        {"schema": {"prediction": {"name": "employed", "positive": "no"}}},
+        {"schema": {"prediction": {"name": "employed"}, "features": [{"name": "age", "type": "numeric"}]}},
+        {"model": {"name": "census", "type": "regression"}},
+        {"endpoint": {"port": "http", "protocol": "mlflow"}},
+        {"endpoint": {"port": "http", "paths": ["/predict"]}},
+        {"endpoint": {"port": "http", "json": {"predictions": "$.second"}}},
+        {"capture": {"redact": ["$.ssn"]}},
+        {"capture": {"redactHeaders": ["x-tenant"]}},
+        {"capture": {"maxBodyBytes": "2Mi"}},
+    ],
+    ids=str,
+)
+def test_a_monitor_that_reads_otherwise_ends_the_comparison(change: Json) -> None:
+    """Opposite answers can be read as equal ones: pairs of both would be Promotable together."""
+    made = planned(shadow(), state(monitors=(monitor(**change),)), comparing(verdict="Promotable"))
+    assert made.course.ended == "MonitorChanged"
+    assert made.course.verdict == "Inconclusive"
+    assert made.mirror is None
+    assert reason(made, "Finished") == reason(made, "Promotable") == "MonitorChanged"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"drift": {"thresholds": {"psi": 0.4}}, "windows": ["10m", "1h"], "quality": {"missingRatio": 0.2}},
+        {"model": {"name": "census", "version": "4", "type": "classification"}},
+        {"labels": {}, "performance": {"window": "1h"}},
+        {"capture": {"sample": 0.5}},
+        {"metrics": {"maxSeries": 100}},
+        {"schema": {"prediction": {"name": "employed"}, "segments": []}},
+    ],
+    ids=str,
+)
+def test_a_monitor_that_only_judges_otherwise_doesnt(change: Json) -> None:
+    made = planned(shadow(), state(monitors=(monitor(**change),)), comparing())
+    assert (made.course.ended, made.mirror is None) == (None, False)
 
 
 def test_at_the_end_of_its_duration_it_ends_without_a_verdict() -> None:

@@ -69,7 +69,8 @@ def test_of_a_candidate_that_is_ready_the_mirrors_say_it(asked: Asked, wanted: s
 
 def test_once_there_is_data_the_verdicts_reason_stands() -> None:
     told = judgement("Inconclusive", Reason.FEW_PAIRS)
-    assert shown(planned(shadow(), told=comparing()), told) == "FewPairs"  # though no pod is ready now
+    at = comparing()._replace(judgement=told)
+    assert shown(planned(shadow(), told=at), told) == "FewPairs"  # though no pod is ready now
 
 
 def test_at_its_end_without_data_it_says_why_it_ended() -> None:
