@@ -76,7 +76,7 @@ def _of_one(made: dict[str, GaugeMetricFamily], labels: Labels, known: Running) 
         made["verdict"].add_metric([*labels, each], float(each == verdict))
     reason = Reason.NO_DATA if judgement is None else judgement.reason
     made["reason"].add_metric([*labels, reason.value], 1.0)
-    for state, count in (("asked", known.pods), ("answered", known.answered)):
+    for state, count in (("asked", known.pods or 0), ("answered", known.answered)):
         made["pods"].add_metric([*labels, state], count)
     if judgement is not None:
         _judged(made, labels, judgement)

@@ -14,7 +14,7 @@ from driftline.shadow.aa import Twice
 from driftline.shadow.fields import Fields
 from driftline.shadow.latency import CELLS
 from driftline.shadow.plan import ComparisonPlan
-from driftline.shadow.rows import Codes, Flags, Rows
+from driftline.shadow.rows import Codes, Flags, Rows, means
 from driftline.shadow.sample import Disagreement, largest
 from driftline.shadow.values import Values
 
@@ -60,28 +60,20 @@ class Slice:
 
         `clipped` of delta and size are the requests in which a row was.
         """
-        if not len(request):
-            return cls.empty(clip)
-        _, numbers = np.unique(request, return_inverse=True)
-        sizes = np.bincount(numbers)
-
-        def means(values: Floats) -> Floats:
-            found: Floats = np.bincount(numbers, weights=values) / sizes
-            return found
-
+        sizes = np.unique(request, return_counts=True)[1]
         found = replace(
             cls.empty(clip),
             requests=len(sizes),
             several=int((sizes > 1).sum()),
-            differ=Values.of(means(differ), 1.0, signed=False),
+            differ=Values.of(means(request, differ), 1.0, signed=False),
         )
         if clip is None or delta is None:
             return found
-        clipped = 0 if beyond is None else int((means(beyond.astype(np.float64)) > 0).sum())
+        clipped = 0 if beyond is None else len(np.unique(request[beyond]))
         return replace(
             found,
-            delta=replace(Values.of(means(delta), clip, signed=True), clipped=clipped),
-            size=replace(Values.of(means(np.abs(delta)), clip, signed=False), clipped=clipped),
+            delta=replace(Values.of(means(request, delta), clip, signed=True), clipped=clipped),
+            size=replace(Values.of(means(request, np.abs(delta)), clip, signed=False), clipped=clipped),
         )
 
     def __add__(self, other: Slice) -> Slice:
