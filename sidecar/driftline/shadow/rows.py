@@ -22,7 +22,8 @@ class Rows:
 
     `differ` float64 (rows,): 1 where the sides disagree. `live`, `candidate`: output bins of the plan, None
     for bodies. `delta` float64 (rows,): candidate less live, NaN where neither side has a number; None where
-    nothing numeric is compared. `beyond` bool (rows,): where it is more than the plan's clip, and counted so.
+    nothing numeric is compared. `beyond` bool (rows,): where it is more than the plan's clip, which it was
+    counted as.
     `segments`: by feature the plan's value codes, the last of them `other`.
     """
 
