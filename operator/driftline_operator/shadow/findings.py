@@ -22,7 +22,7 @@ _ENDINGS = {
     Ending.LIVE_CHANGED: "the live workload's pods became others while they were compared: change the spec, "
     "or make the shadow anew, to begin again",
     Ending.PROMOTED: "the candidate has taken the live workload's place",
-    Ending.ROLLED_BACK: "the promotion was taken back: the live workload didn't become ready",
+    Ending.ROLLED_BACK: "the promotion was taken back, and the live workload is as it was",
 }
 
 
@@ -143,6 +143,8 @@ _NOT_PROMOTED = {
     Promotion.OLD_GENERATION: "the annotation driftline.io/promote names another generation of the spec",
     Promotion.NO_FORM: "a Service has no form that could be promoted",
     Promotion.LIVE_CHANGED: "the live workload isn't the one that was compared any more",
+    Promotion.PORT_LOST: "a Service of the live pods leads to a port, by name or number, that no container "
+    "of the candidate declares",
 }
 
 
@@ -153,7 +155,7 @@ def promoted(course: Course, refused: Promotion | None = None) -> Finding:
         refused = course.declined.reason
     if rollout is None and refused is not None:
         message = _NOT_PROMOTED[refused]
-        if refused in (Promotion.NOT_PROMOTABLE, Promotion.OLD_GENERATION):
+        if refused in (Promotion.NOT_PROMOTABLE, Promotion.OLD_GENERATION, Promotion.PORT_LOST):
             message += f"; to ask again: `driftline shadow promote`, or {_again(course)}"
         return Finding(ShadowAspect.PROMOTED, Status.FALSE, refused, message)
     if rollout is None:

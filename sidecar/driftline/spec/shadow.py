@@ -60,8 +60,9 @@ class Traffic(Part, frozen=True, kw_only=True):
     allow_sensitive: Annotated[
         bool,
         Meta(
-            description="Send the candidate what `capture.redact` and `capture.redactHeaders` hide. Default "
-            "false: it gets `[redacted]` instead."
+            description="Send the candidate what `capture.redact` and `capture.redactHeaders` hide, and "
+            "clients' credentials. Who sets it must be allowed to create Deployments. Default false: it gets "
+            "`[redacted]` instead."
         ),
     ] = False
 
