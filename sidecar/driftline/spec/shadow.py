@@ -115,7 +115,7 @@ class Compare(Part, frozen=True, kw_only=True):
         Meta(
             description="Largest difference of two values that counts, in the output's unit: larger ones "
             "count as this. A mean can only be bounded for values that are. Scores need none (1); a "
-            "regression needs it for `meanDelta`, `p95Delta` and `systematicDifference`. Default: none."
+            "regression needs it for `meanDelta`, `p95Delta` and `performance.mae`. Default: none."
         ),
     ] = None
     segments: Annotated[
