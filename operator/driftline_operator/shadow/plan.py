@@ -9,7 +9,7 @@ from typing import NamedTuple
 import msgspec
 from driftline.shadow.gate import Judgement
 from driftline.shadow.plan import ComparisonPlan
-from driftline.shadow.planning import plan_of
+from driftline.shadow.planning import plan_of, problem, untold
 from driftline.shadow.rules import asks_for_labels
 from driftline.shadow.runtime import MirrorConfig, ShadowId, encode_mirror
 from driftline.spec import ModelMonitor
@@ -112,6 +112,7 @@ class _Planning(NamedTuple):
             found = wanted(self.observed, spec, monitor, self.state, runs=not rolls)
             if not rolls:
                 self._check_allowed(spec)
+                self._check_compared(spec, monitor)
         except Refused as error:
             return self._refused(error)
         health_ = self._health(spec, found.mark).noting(found.note)
@@ -133,7 +134,8 @@ class _Planning(NamedTuple):
         if self.told.refused and runs:
             health_ = Found(ready=False, reason=Refusal.API_REFUSED, message=self.told.refused)
         mirror = self._mirror(spec, monitor, course, found, health_)
-        said = findings.found_of(course, spec, health_, self.told.asked, seen, step.refused)
+        left = {} if course.plan is None else untold(monitor.spec, spec.compare, course.plan)
+        said = findings.found_of(course, spec, health_, self.told.asked, seen, step.refused, left)
         kept = {each.key for each in objects}
         removed = tuple(each for each in self._present() if each.key not in kept)
         text = patch_text(spec, found)
@@ -175,6 +177,10 @@ class _Planning(NamedTuple):
             f"newer): without it anybody who may create ShadowDeployments could {what}; {instead}, or "
             "shadow.requirePolicy=false",
         )
+
+    def _check_compared(self, spec: ShadowSpec, monitor: ModelMonitor) -> None:
+        if self.told.course.plan is None and (wrong := problem(monitor.spec, spec.compare)):
+            raise Refused(Refusal.INVALID_SPEC, wrong)
 
     def _version(self, spec: ShadowSpec, monitor: ModelMonitor, course: Course) -> str:
         if course.ended is not Ending.PROMOTED or self.told.course.ended is Ending.PROMOTED:
