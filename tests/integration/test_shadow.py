@@ -638,7 +638,8 @@ async def test_a_promotion_that_doesnt_become_ready_is_taken_back(
         for sidecar, pairs in zip(sidecars, (400, 0), strict=True):
             sidecar.parts = [part(found, sidecar.parts[0].pod, pairs)]
         await eventually(lambda: renewed(api, namespace), 40)
-        await says(api, namespace, "Promoted", "False", "RolledBack", 40)
+        met = await says(api, namespace, "Promoted", "False", "RolledBack", 40)
+        assert "all its pods are ready" in met["message"]
         await says(api, namespace, "Finished", "True", "RolledBack")
         after = (await api.get(DEPLOYMENTS, namespace, "census"))["spec"]["template"]
         assert after == before
@@ -669,12 +670,16 @@ async def test_who_asks_must_be_allowed_to_do_it(api: Api, namespace: str, kubec
     runs_pods = ["patch", "sd", "v4", "--type=merge", "-p",
                  '{"spec":{"candidate":{"service":null,"patch":{"image":"census:4"}}}}']  # fmt: skip
     promotes = ["annotate", "sd", "v4", f"{names.PROMOTE_ANNOTATION}=1"]
+    whole = ["patch", "sd", "v4", "--type=merge", "-p", '{"spec":{"traffic":{"allowSensitive":true}}}']
     assert "right to create Deployments" in as_ana(kubectl, namespace, runs_pods)
+    said = as_ana(kubectl, namespace, whole)
+    assert "allowSensitive needs the right to create Deployments" in said
     assert "right to patch Deployments" in as_ana(kubectl, namespace, promotes)
     assert "annotated" in as_ana(kubectl, namespace, ["annotate", "sd", "v4", "a=b"])
 
     may(kubectl, namespace, "runs", "create", "deployments.apps")
     await eventually(lambda: asyncio.to_thread(lambda: "patched" in as_ana(kubectl, namespace, runs_pods)))
+    assert "patched" in as_ana(kubectl, namespace, whole)
     by_itself = ["patch", "sd", "v4", "--type=merge", "-p", '{"spec":{"onPass":"Promote"}}']
     assert "right to patch Deployments" in as_ana(kubectl, namespace, by_itself)
     kinds = "deployments.apps,statefulsets.apps,daemonsets.apps"

@@ -186,7 +186,7 @@ class TestRequest:
         assert read(KEY, head % request.headers["x-driftline-shadow"].encode(), time.time()) is Mark.VALID
 
     async def test_what_is_hidden_is_sent_only_where_it_is_allowed(self) -> None:
-        of = monitor_spec(capture=Capture(redact=("$.ssn",)))
+        of = monitor_spec(capture=Capture(redact=("$.ssn",), redact_headers=("X-Other",)))
         for allowed in (False, True):
             traffic = Traffic(allow_sensitive=allowed)
             async with candidate(agrees) as other:
@@ -198,6 +198,22 @@ class TestRequest:
                 assert json.loads(body)["ssn"] == ("12" if allowed else "[redacted]")
                 assert ("Authorization" in request.headers) is allowed
                 assert ("Cookie" in request.headers) is allowed
+
+    @pytest.mark.parametrize("allowed", [False, True])
+    async def test_a_candidate_that_wants_what_it_is_not_given_is_not_to_blame(self, allowed: bool) -> None:
+        async def guarded(request: web.Request, body: bytes) -> web.StreamResponse:
+            known = "Authorization" in request.headers
+            return web.json_response({"label": "no", "score": 0.2}, status=200 if known else 401)
+
+        capture = Capture(redact_headers=("x-tenant",))
+        traffic = Traffic(allow_sensitive=allowed)
+        async with candidate(guarded) as other:
+            config = mirror_config(other.url, traffic=traffic)
+            async with mirroring(config, monitor_spec(capture=capture)) as running:
+                running.offer([predicted(1, request_headers=HEADERS)])
+                found = await running.settled()
+        assert found.account.failed == ({} if allowed else {Failure.WITHHELD: 1})
+        assert found.tally.errors.sum() == (1 if allowed else 0)
 
     async def test_a_body_in_which_nothing_can_be_hidden_is_not_sent(self) -> None:
         of = monitor_spec(capture=Capture(redact=("$.ssn",)))

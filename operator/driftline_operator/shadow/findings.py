@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from driftline.spec.shadow import ShadowSpec
@@ -20,7 +22,7 @@ _ENDINGS = {
     Ending.LIVE_CHANGED: "the live workload's pods became others while they were compared: change the spec, "
     "or make the shadow anew, to begin again",
     Ending.PROMOTED: "the candidate has taken the live workload's place",
-    Ending.ROLLED_BACK: "the promotion was taken back: the live workload didn't become ready",
+    Ending.ROLLED_BACK: "the promotion was taken back, and the live workload is as it was",
 }
 
 
@@ -43,8 +45,9 @@ def found_of(
     asked: Asked,
     seen: Seen,
     not_promoted: Promotion | None = None,
+    untold: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[Finding, ...]:
-    """All conditions, in their order."""
+    """All conditions, in their order. `untold`: segments that are not told apart, each with the reason."""
     ready = Finding(
         ShadowAspect.CANDIDATE_READY,
         Status.TRUE if candidate.ready else Status.FALSE,
@@ -53,7 +56,7 @@ def found_of(
     )
     return (
         ready,
-        _mirroring(course, spec, candidate, asked, seen),
+        _mirroring(course, spec, candidate, asked, seen, untold),
         _promotable(seen),
         promoted(course, not_promoted),
         _finished(course),
@@ -71,9 +74,19 @@ def refused(course: Course, reason: Refusal, message: str) -> tuple[Finding, ...
     )
 
 
-def _mirroring(course: Course, spec: ShadowSpec, candidate: Found, asked: Asked, seen: Seen) -> Finding:
+def _mirroring(
+    course: Course,
+    spec: ShadowSpec,
+    candidate: Found,
+    asked: Asked,
+    seen: Seen,
+    untold: Mapping[str, str],
+) -> Finding:
     reason, message = _hindrance(course, spec, candidate, asked, seen)
     status = _MIRRORING.get(reason, Status.FALSE)
+    if untold:
+        why = ", ".join(f"{name} {reason}" for name, reason in untold.items())
+        message = f"{message}; segments that are not told apart: {why}"
     return Finding(ShadowAspect.MIRRORING, status, reason, message)
 
 
@@ -130,6 +143,8 @@ _NOT_PROMOTED = {
     Promotion.OLD_GENERATION: "the annotation driftline.io/promote names another generation of the spec",
     Promotion.NO_FORM: "a Service has no form that could be promoted",
     Promotion.LIVE_CHANGED: "the live workload isn't the one that was compared any more",
+    Promotion.PORT_LOST: "a Service of the live pods leads to a port, by name or number, that no container "
+    "of the candidate declares",
 }
 
 
@@ -140,7 +155,7 @@ def promoted(course: Course, refused: Promotion | None = None) -> Finding:
         refused = course.declined.reason
     if rollout is None and refused is not None:
         message = _NOT_PROMOTED[refused]
-        if refused in (Promotion.NOT_PROMOTABLE, Promotion.OLD_GENERATION):
+        if refused in (Promotion.NOT_PROMOTABLE, Promotion.OLD_GENERATION, Promotion.PORT_LOST):
             message += f"; to ask again: `driftline shadow promote`, or {_again(course)}"
         return Finding(ShadowAspect.PROMOTED, Status.FALSE, refused, message)
     if rollout is None:
