@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 import secrets
+import shutil
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
 from driftline.decoding import decode_resources
-from driftline.errors import DataError
+from driftline.errors import DataError, InvalidSpec
 from driftline.profile import Profile
 from driftline.quantity import Duration
 from driftline.shadow.codec import decode_part
+from driftline.shadow.fit import misfits, watched_paths
 from driftline.shadow.gate import Judgement, judge
 from driftline.shadow.ledger import Ledger
 from driftline.shadow.planning import plan_of
+from driftline.shadow.rules import asks_for_labels
 from driftline.shadow.runtime import MirrorConfig, ShadowId, encode_mirror
 from driftline.shadow.status import shadow_status
 from driftline.spec import ModelMonitor
@@ -28,9 +35,11 @@ from driftline_sidecar.analyzer.mirror.shelf import unpacked
 
 from driftline_cli.exits import DRIFT, EX_OK, NO_VERDICT
 from driftline_cli.gateway import Gateway
+from driftline_cli.profile_files import CantWrite
 from driftline_cli.shadow_view import table
 
 SHOW_SECONDS = 2.0
+_KNOCK_SECONDS = 2.0
 LINE_SECONDS = 30.0
 """Between tables where nobody can see one being redrawn."""
 
@@ -54,10 +63,13 @@ class Comparison:
     ) -> None:
         """`file`: a ShadowDeployment, of which traffic, compare, gate and aa are read; None: the defaults.
 
-        Raises DriftlineError where it can't be used.
+        Raises DriftlineError where it can't be used, InvalidSpec where it can't be with this monitor.
         """
         found = None if file is None else read_shadow(file)
         spec = None if found is None else found.spec
+        if spec is not None and (problems := [*misfits(spec, monitor.spec)]):
+            raise InvalidSpec(problems, str(file))
+        self._paths = watched_paths(spec, monitor.spec)
         self.gate = hurried(_DEFAULT_GATE if spec is None else spec.gate, less_than_a_day=less_than_a_day)
         self.min_pairs = 1000 if spec is None else spec.min_pairs
         self.config = _config(monitor, profile, candidate, live, spec, began)
@@ -82,6 +94,30 @@ class Comparison:
             for data in unpacked(body):
                 self._ledger.take(decode_part(data))
             self._cursor = headers.get("X-Driftline-Cursor", "")
+
+    def remarks(self) -> Iterator[str]:
+        """What somebody who begins such a comparison should know of it."""
+        if not self.gate.allow_under_a_day:
+            yield "no verdict before whole days (--less-than-a-day: on the hours seen)"
+        if self.config.url == self.config.live:
+            yield "it is the live model itself: an A/A comparison, which tells noise"
+        told = {name for name, _ in self.config.plan.segments}
+        if lacking := [name for name in self.config.compare.segments if name not in told]:
+            yield f"no profile knows values of {', '.join(lacking)}: not broken down by that (--profile)"
+        if asks_for_labels(self.gate):
+            yield "gate.performance needs the labels of a hub in a cluster: here it stays Inconclusive"
+
+    async def knock(self) -> str:
+        """A warning where nobody is at the candidate's address; empty: somebody is."""
+        found = urlsplit(self.config.url)
+        try:
+            async with asyncio.timeout(_KNOCK_SECONDS):
+                _, writer = await asyncio.open_connection(found.hostname, found.port)
+        except (OSError, TimeoutError) as error:
+            why = os.strerror(error.errno) if error.errno else "no answer"
+            return f"warning: {self.config.url}, the candidate, can't be reached ({why})"
+        writer.close()
+        return ""
 
     def judgement(self, now: float) -> Judgement:
         """What the gate says at that time."""
@@ -112,9 +148,9 @@ class Comparison:
         """The last word on stderr, and as JSON in a file; the exit code that says it."""
         judgement = self.judgement(time.time())
         self._clear()
-        print(f"driftline: shadow\n{table(judgement)}", file=sys.stderr, flush=True)
+        print(f"driftline: shadow\n{table(judgement, self._paths)}", file=sys.stderr, flush=True)
         if path is not None:
-            status = msgspec.to_builtins(shadow_status(judgement, 1), enc_hook=str)
+            status = msgspec.to_builtins(shadow_status(judgement, 1, self._paths), enc_hook=str)
             path.write_bytes(msgspec.json.encode({"verdict": judgement.verdict, **status}))
         return _CODES[judgement.verdict]
 
@@ -123,7 +159,9 @@ class Comparison:
             if now - self._line_at < LINE_SECONDS:
                 return
             self._line_at = now
-        text = table(self.judgement(now))
+        text = table(self.judgement(now), self._paths)
+        if sys.stderr.isatty():
+            text = fitted(text, *_size())
         self._clear()
         print(text, file=sys.stderr, flush=True)
         self._drawn = text.count("\n") + 1
@@ -133,6 +171,32 @@ class Comparison:
         if self._drawn and sys.stderr.isatty():
             sys.stderr.write(f"\x1b[{self._drawn}A\x1b[J")
         self._drawn = 0
+
+
+def _size() -> tuple[int, int]:
+    """Columns and lines of the terminal on stderr: stdout may be anything."""
+    with suppress(OSError):
+        columns, lines = os.get_terminal_size(sys.stderr.fileno())
+        if columns and lines:
+            return columns, lines
+    return shutil.get_terminal_size()
+
+
+def fitted(text: str, columns: int, lines: int) -> str:
+    """What a terminal of that size shows without wrapping or scrolling: else it couldn't be taken back."""
+    return "\n".join(line[: columns - 1] for line in text.split("\n")[: lines - 1])
+
+
+def can_be_written(path: Path) -> None:
+    """Said before a comparison of hours, not after it. Raises CantWrite."""
+    is_new = not path.exists()
+    try:
+        with path.open("ab"):
+            pass
+    except OSError as error:
+        raise CantWrite(f"{path}: can't be written: {error.strerror or error}") from error
+    if is_new:
+        path.unlink()
 
 
 def read_shadow(path: Path) -> ShadowDeployment:

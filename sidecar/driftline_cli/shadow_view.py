@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from driftline.shadow.gate import Judgement, RuleResult
 from driftline.shadow.status import shadow_status
@@ -10,15 +10,18 @@ from driftline.shadow.status import shadow_status
 _SHOWN = 5
 
 
-def table(judgement: Judgement) -> str:
-    """The verdict, the account, each rule with its bounds, the segments that agree least."""
-    return "\n".join(_lines(judgement))
+def table(judgement: Judgement, paths: Sequence[str] = ()) -> str:
+    """The verdict, the account, each rule with its bounds, the segments that agree least.
+
+    `paths`: on which requests are eligible.
+    """
+    return "\n".join(_lines(judgement, paths))
 
 
-def _lines(judgement: Judgement) -> Iterator[str]:
+def _lines(judgement: Judgement, paths: Sequence[str]) -> Iterator[str]:
     account, tally = judgement.snapshot.account, judgement.snapshot.tally
     dropped = sum(account.dropped.values())
-    status = shadow_status(judgement, 1)
+    status = shadow_status(judgement, 1, paths)
     yield f"{judgement.verdict}: {judgement.reason.value}"
     if status.message:
         yield f"  {status.message}"

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
+from driftline.shadow.fit import misfits
 from driftline.shadow.gate import Judgement
 from driftline.shadow.plan import ComparisonPlan
 from driftline.shadow.planning import plan_of
@@ -107,6 +108,7 @@ class _Planning(NamedTuple):
             return self._refused(Refused(Refusal.INVALID_SPEC, self.observed.problem))
         try:
             monitor = self._monitor(spec, busy)
+            self._check_fit(spec, monitor)
             found = wanted(self.observed, spec, monitor, self.state)
             self._check_allowed(spec)
         except Refused as error:
@@ -152,6 +154,14 @@ class _Planning(NamedTuple):
             why = f"ShadowDeployment {busy[name]} is under way with this monitor: one at a time"
             raise Refused(Refusal.SECOND_SHADOW, why)
         return observed.monitor
+
+    def _check_fit(self, spec: ShadowSpec, monitor: ModelMonitor) -> None:
+        problems = "; ".join(map(str, misfits(spec, monitor.spec)))
+        if problems and self.told.course.ended is None:
+            name = monitor.metadata.name
+            raise Refused(
+                Refusal.MONITOR_MISMATCH, f"it can't be compared with ModelMonitor {name}: {problems}"
+            )
 
     def _check_allowed(self, spec: ShadowSpec) -> None:
         if spec.candidate.service is not None:

@@ -31,7 +31,8 @@ def status(
         message = "No request was compared yet: the conditions say why."
         made = ShadowStatus(observed_generation=observed.generation, reason="NoData", message=message)
     else:
-        made = shadow_status(judgement, observed.generation)
+        paths = () if observed.spec is None else observed.spec.traffic.paths
+        made = shadow_status(judgement, observed.generation, paths)
     made = msgspec.structs.replace(
         made,
         conditions=conditions_of(observed, findings, now),

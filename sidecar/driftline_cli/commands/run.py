@@ -28,7 +28,7 @@ from driftline_cli.exits import EX_OK, EX_OSERR, EX_SOFTWARE, EX_UNAVAILABLE, Wr
 from driftline_cli.gateway import Gateway
 from driftline_cli.profile_files import read_profile
 from driftline_cli.report_html import write_report
-from driftline_cli.shadow_run import Comparison
+from driftline_cli.shadow_run import Comparison, can_be_written
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _START_SECONDS = 20.0
@@ -81,12 +81,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run until SIGINT or SIGTERM; the exit code."""
+    _check_options(arguments)
     monitors = decode_monitors(_read(arguments.file), str(arguments.file))
     addresses = _addresses(arguments)
     if arguments.profile is not None and not arguments.profile.is_file():
         raise DataError(f"{arguments.profile}: no such file (--profile)")
+    if arguments.shadow_report is not None:
+        can_be_written(arguments.shadow_report)
     comparison = None if arguments.shadow is None else _comparison(arguments, monitors[0], addresses)
     return asyncio.run(_Run(arguments, monitors[0], addresses, comparison).main())
+
+
+def _check_options(arguments: argparse.Namespace) -> None:
+    """Options that would be ignored."""
+    given = {
+        "--shadow-file": arguments.shadow_file is not None,
+        "--less-than-a-day": arguments.less_than_a_day,
+        "--shadow-report": arguments.shadow_report is not None,
+    }
+    if arguments.shadow is None and any(given.values()):
+        options = ", ".join(option for option, is_given in given.items() if is_given)
+        raise WrongUsage(f"{options}: only with --shadow, the candidate's address")
 
 
 def _comparison(
@@ -119,10 +134,14 @@ def _addresses(arguments: argparse.Namespace) -> dict[str, Address]:
     for option in ("upstream", "listen", "admin", "shadow"):
         if getattr(arguments, option) is None:
             continue
+        text = getattr(arguments, option)
+        if text.startswith("https://"):
+            problems.append(f"--{option}: must be http://HOST:PORT, TLS isn't spoken here (got {text!r})")
+            continue
         try:
-            found[option] = parse_address(getattr(arguments, option))
+            found[option] = parse_address(text)
         except ValueError as error:
-            problems.append(f"--{option}: {error} (got {getattr(arguments, option)!r})")
+            problems.append(f"--{option}: {error} (got {text!r})")
     try:
         if arguments.hub is not None:
             parse_hub(arguments.hub)
@@ -173,6 +192,8 @@ class _Run:
         await proxy.start()
         await _await_ready(proxy, gateway, gateway.proxy + "/readyz")
         say(self._welcome())
+        if self._comparison is not None and (warning := await self._comparison.knock()):
+            say(warning)
         keeping = asyncio.create_task(analyzer.keep_running(say))
         showing = self._comparison and asyncio.create_task(self._comparison.show(gateway))
         proxy_ends = asyncio.create_task(proxy.wait())
@@ -253,8 +274,8 @@ class _Run:
     def _shadow(self) -> str:
         if self._comparison is None:
             return ""
-        unhurried = "" if self._comparison.gate.allow_under_a_day else " (no verdict before whole days)"
-        return f"  candidate  {self._comparison.config.url}{unhurried}\n"
+        remarks = "".join(f"             {remark}\n" for remark in self._comparison.remarks())
+        return f"  candidate  {self._comparison.config.url}\n{remarks}"
 
     def _reference(self) -> str:
         reference = self._monitor.spec.reference

@@ -161,6 +161,10 @@ TAKEN = workload(name=names.candidate("v4"), other="x")
 REFUSED: dict[str, Callable[[], ShadowPlan]] = {
     "InvalidSpec": lambda: planned(shadow(traffic={"paths": ["/v1/*/predict"]})),
     "MonitorNotFound": lambda: planned(shadow(monitorRef={"name": "other"})),
+    "MonitorMismatch": lambda: planned(
+        shadow(traffic={"paths": ["/v1/predict"]}),
+        state(monitors=(monitor(endpoint={"port": "http", "paths": ["/predict"]}),)),
+    ),
     "NoWorkload": lambda: planned(shadow(), state(workload(app="other"))),
     "SeveralWorkloads": lambda: planned(shadow(), state(workload(), workload("StatefulSet", "twin"))),
     "PatchInvalid": lambda: planned(
