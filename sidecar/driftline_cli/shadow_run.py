@@ -22,7 +22,7 @@ from driftline.profile import Profile
 from driftline.quantity import Duration
 from driftline.shadow.codec import decode_part
 from driftline.shadow.fit import misfits, watched_paths
-from driftline.shadow.gate import Judgement, judge
+from driftline.shadow.gate import Judgement, judge, read_days, whole_days
 from driftline.shadow.ledger import Ledger
 from driftline.shadow.planning import plan_of
 from driftline.shadow.rules import asks_for_labels
@@ -121,10 +121,11 @@ class Comparison:
 
     def judgement(self, now: float) -> Judgement:
         """What the gate says at that time."""
-        day = self.config.day(now)
-        whole = self._ledger.snapshot(before=day) if day else None
-        elapsed = now - self.config.began
-        return judge(self.gate, self.min_pairs, elapsed, self._ledger.snapshot(), whole)
+        elapsed, config = now - self.config.began, self.config
+        read = read_days(self.gate, whole_days(elapsed, config.traffic.timeout), self._ledger.days)
+        whole = self._ledger.snapshot(before=read) if read else None
+        every = self._ledger.snapshot()
+        return judge(self.gate, self.min_pairs, elapsed, every, whole, repeats=config.aa.share > 0)
 
     async def show(self, gateway: Gateway) -> None:
         """Fetch and tell, until cancelled."""

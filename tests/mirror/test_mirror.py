@@ -112,6 +112,31 @@ class TestPairs:
         assert found.tally.twice.systematic().lower == 0
         assert found.tally.live_latency.sum() == found.tally.candidate_latency.sum() == 300
 
+    @pytest.mark.parametrize("sort", ["body", "number"])
+    async def test_noise_is_told_where_answers_are_no_classes_too(self, sort: str) -> None:
+        """Free form, and numbers without a largest difference: what counts is which are alike."""
+        rolls = random.Random(6)
+
+        async def noisy(request: web.Request, body: bytes) -> web.StreamResponse:
+            return web.json_response({"label": rolls.randrange(3)})
+
+        async def steady(request: web.Request, body: bytes) -> web.StreamResponse:
+            return web.json_response({"label": 7})
+
+        plan = ComparisonPlan(sort="body" if sort == "body" else "number")
+        of = monitor_spec(model="regression") if sort == "number" else None
+        compare = Compare(outputs=("body",)) if sort == "body" else Compare()
+        for answers, systematic in ((noisy, False), (steady, True)):
+            async with candidate(noisy) as live, candidate(answers) as other:
+                changed = {"live": live.url, "traffic": ROOM, "aa": Aa(share=1.0)}
+                config = mirror_config(other.url, compare=compare, plan=plan, **changed)
+                async with mirroring(config, of) as running:
+                    running.offer([_with_answer(predicted(n), b'{"label": 0}') for n in range(200)])
+                    twice = (await running.settled()).tally.twice
+            assert twice.products.count == 200
+            assert (twice.systematic().lower > 0) is systematic
+            assert twice.noise()[1] == pytest.approx(0 if systematic else 2 / 3, abs=0.15)
+
 
 class TestRequest:
     async def test_method_path_query_headers_and_body_are_the_clients(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from driftline.shadow.aa import Twice, twice_classes, twice_numbers
+from driftline.shadow.aa import Twice, twice_alike, twice_classes, twice_numbers
 
 N = 4_000
 REQUEST = np.arange(N)
@@ -80,3 +80,20 @@ def test_pods_add_up() -> None:
     rng = np.random.default_rng(16)
     parts = [twice_classes(REQUEST, (coin(rng), coin(rng)), (coin(rng), coin(rng))) for _ in range(2)]
     assert (parts[0] + parts[1]).products.count == 2 * N
+
+
+def test_answers_of_which_is_only_known_which_are_alike() -> None:
+    """With equality of classes it is their product; of equal noise nothing is left, whatever "alike" is."""
+    rng = np.random.default_rng(16)
+    a1, b1, a2, b2 = (coin(rng) for _ in range(4))
+    alike = np.array([a1 == a2, a1 == b2, b1 == a2, b1 == b2])
+    by_names = twice_classes(REQUEST, (a1, b1), (a2, b2))
+    found = twice_alike(REQUEST, alike)
+    assert found.products.counts.tolist() == by_names.products.counts.tolist()
+    assert found.noise() == by_names.noise()
+    live, candidate = rng.normal(size=(2, N)), rng.normal(size=(2, N))
+    near = np.abs(np.array([live[0] - live[1], live[0] - candidate[1], candidate[0] - live[1]])) < 0.5
+    noisy = twice_alike(REQUEST, np.array([*near, np.abs(candidate[0] - candidate[1]) < 0.5]))
+    assert noisy.systematic().lower == 0
+    apart = twice_alike(REQUEST, np.array([[True], [False], [False], [True]]).repeat(N, axis=1))
+    assert apart.systematic().value == pytest.approx(np.sqrt(2))

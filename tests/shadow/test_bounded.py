@@ -103,6 +103,14 @@ def test_a_size_is_small_only_where_both_sides_are() -> None:
     assert size_bound(centred.points, centred.weights, 1.0).lower == 0.0
 
 
+def test_a_size_gives_each_side_half_of_the_rejecting_error_and_all_of_the_passing() -> None:
+    """Passing needs both sides to hold, rejecting either."""
+    counted = Values.of(np.random.default_rng(4).uniform(0.0, 0.1, 2_000), 1.0, signed=True)
+    found = size_bound(counted.points, counted.weights, 1.0, Levels(0.04, 0.02))
+    one_sided = mean_bound(counted.points, counted.weights, 1.0, Levels(0.04, 0.01))
+    assert (found.lower, found.upper) == (one_sided.lower, one_sided.upper)
+
+
 def test_a_smaller_error_needs_wider_bounds() -> None:
     values = np.random.default_rng(3).normal(0, 0.1, 500)
     _, lower, upper = bound(values, Levels(0.05, 0.001))

@@ -11,12 +11,13 @@ from driftline.quantity import Duration
 from driftline.shadow.aa import twice_classes
 from driftline.shadow.account import Account, Drop, Failure
 from driftline.shadow.gate import DAY, Judgement, RuleResult, judge
-from driftline.shadow.measures import Snapshot
+from driftline.shadow.measures import Snapshot, measure
 from driftline.shadow.performance import Performance, of_classes, of_numbers
 from driftline.shadow.plan import ComparisonPlan
-from driftline.shadow.rows import class_rows
+from driftline.shadow.rows import class_rows, number_rows
 from driftline.shadow.rules import Reason, RuleReason, thresholds
 from driftline.shadow.sequences.blocks import Blocks
+from driftline.shadow.sequences.bound import Levels
 from driftline.shadow.status import shadow_status
 from driftline.shadow.tally import Tally
 from driftline.spec.gate import Gate, LatencyRatio, PerformanceDifference
@@ -41,7 +42,8 @@ def good(pairs: int = 5_000, disagreement: float = 0.005) -> Tally:
 
 def judged(gate: Gate, now: Snapshot, elapsed: float = WEEK, **given: Any) -> Judgement:
     whole = given.get("whole", now if elapsed >= DAY else None)
-    return judge(gate, given.get("min_pairs", 1_000), elapsed, now, whole)
+    repeats = given.get("repeats", now.tally.twice.products.count > 0)
+    return judge(gate, given.get("min_pairs", 1_000), elapsed, now, whole, repeats=repeats)
 
 
 def rule(found: Judgement, name: str) -> RuleResult:
@@ -238,6 +240,40 @@ def test_a_constant_beside_a_coin_is() -> None:
     )
 
 
+def test_until_requests_went_twice_noise_is_not_held_against_anybody() -> None:
+    """Disagreement comes with the first pairs, what explains it with the first repeats: those are fewer."""
+    noisy = snapshot(good(5_000, 0.4))
+    assert judged(GATE, noisy).verdict == "Rejected"
+    found = judged(GATE, noisy, repeats=True)
+    assert found.verdict == "Inconclusive"
+    assert rule(found, "agreement").reason is RuleReason.NOISE
+
+
+def test_a_drift_of_outputs_that_are_not_told_apart_is_no_evidence() -> None:
+    """Live always says no, the candidate yes, and there is no reference: all of it is `other`."""
+    gate = Gate(output_drift=0.02)
+    n = 5_000
+    request, names, numbers = np.arange(n), ["no"] * n, np.zeros(n)
+    names_only, values_only = ComparisonPlan(sort="class", clip=1.0), ComparisonPlan(sort="number")
+    for plan, rows in (
+        (names_only, class_rows(names_only, request, names, ["yes"] * n)),
+        (values_only, number_rows(values_only, request, numbers, numbers + 1e6)),
+    ):
+        found = judged(gate, snapshot(shadows.with_errors(Tally.empty(plan).with_rows(rows), n)))
+        assert verdict(found) == ("Inconclusive", Reason.NO_EVIDENCE)
+        assert rule(found, "outputDrift").reason is RuleReason.NO_REFERENCE
+
+
+def test_what_shifts_within_other_does_not_pass_unseen() -> None:
+    gate, n = Gate(output_drift=0.02), 5_000
+    strange = np.arange(n) % 20 == 0
+    live, candidate = (np.where(strange, name, "no").tolist() for name in ("maybe", "perhaps"))
+    rows = class_rows(CLASSES, np.arange(n), live, candidate)
+    found = judged(gate, snapshot(shadows.with_errors(Tally.empty(CLASSES).with_rows(rows), n)))
+    assert rule(found, "outputDrift").reason is RuleReason.NOT_CLEAR
+    assert found.verdict == "Inconclusive"
+
+
 def labelled(pairs: int, live: float, candidate: float) -> Performance:
     return of_classes(np.arange(pairs), RNG.random(pairs) < live, RNG.random(pairs) < candidate)
 
@@ -276,6 +312,24 @@ def test_more_rules_reject_later_and_pass_no_earlier() -> None:
     assert second.upper is not None
     assert second.upper > first.upper
     assert second.lower == first.lower
+
+
+@pytest.mark.parametrize(
+    ("gate", "rejecting"),
+    [
+        (Gate(agreement=0.98), 0.05 / 2 / 2),
+        (Gate(agreement=0.98, mean_delta=0.5, p95_delta=0.9), 0.05 / 4 / 2),
+        (Gate(agreement=0.98, min_time=Duration(600), allow_under_a_day=True), 0.05 / 2),
+    ],
+)
+def test_a_pass_has_the_whole_error_and_rejections_share_theirs(gate: Gate, rejecting: float) -> None:
+    """Over the rules, and over the two readings of a gate of days."""
+    seen = snapshot(good(3_000, 0.03))
+    for found in judged(gate, seen).rules:
+        bound = measure(found.rule, seen, Levels(0.05, rejecting)).bound
+        assert bound is not None
+        low, high = (1 - bound.upper, 1 - bound.lower) if found.rule == "agreement" else bound[1:]
+        assert (found.lower, found.upper) == (low, high)
 
 
 def test_a_rule_says_pass_exactly_where_its_bound_does() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from driftline.shadow.latency import CELLS, EDGES, latency_counts
+from driftline.shadow.sequences.bound import Levels
 from driftline.shadow.sequences.quantile import quantile_bound, ratio_bound
 
 WIDTH = EDGES[1] / EDGES[0]
@@ -83,3 +84,13 @@ def test_bounds_are_seldom_wrong_at_any_of_many_looks(p: float) -> None:
             missed |= [upper < truth, lower > truth]
         misses += missed
     assert (misses / 100 <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 100)).all()
+
+
+def test_a_ratio_gives_each_side_half_of_each_error() -> None:
+    rng = np.random.default_rng(6)
+    above, below = exponential(rng, 3_000), exponential(rng, 3_000)
+    found = ratio_bound(EDGES, above, below, 0.95, Levels(0.04, 0.01))
+    first = quantile_bound(EDGES, above, 0.95, Levels(0.02, 0.005))
+    second = quantile_bound(EDGES, below, 0.95, Levels(0.005, 0.02))
+    assert found.upper == first.upper / second.lower
+    assert found.lower == first.lower / second.upper

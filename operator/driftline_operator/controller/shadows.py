@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 from driftline.errors import DataError
 from driftline.shadow.codec import Part
-from driftline.shadow.gate import Judgement
+from driftline.shadow.gate import Judgement, period_days
 from driftline.shadow.sample import listed
 
 from driftline_operator import names
@@ -31,7 +31,7 @@ from driftline_operator.controller.plan import status as statuses
 from driftline_operator.controller.references import Loaded
 from driftline_operator.controller.watched import ShadowSource
 from driftline_operator.shadow import course as courses
-from driftline_operator.shadow.book import Labels, ShadowBook, judged, whole_days
+from driftline_operator.shadow.book import Labels, ShadowBook, days_of, judged
 from driftline_operator.shadow.course import Course
 from driftline_operator.shadow.findings import Asked
 from driftline_operator.shadow.keeping import kept
@@ -185,8 +185,9 @@ class Shadows:
         if known.judgement is not None and not course.is_mirroring():
             return
         elapsed = course.elapsed(self._now().timestamp())
-        known.book.fold(whole_days(elapsed, spec), self._now().timestamp())
-        known.judgement = judged(known.book, spec, elapsed, known.labels)
+        known.book.fold(days_of(elapsed, spec), period_days(spec.gate), self._now().timestamp())
+        heard = len(known.mirroring) / known.pods if known.pods else 1.0
+        known.judgement = judged(known.book, spec, elapsed, known.labels, heard)
 
     async def _is_guarded(self) -> bool:
         """Is the admission policy in force? Asked once a minute."""
@@ -248,7 +249,8 @@ class Shadows:
         spec, now = known.observed.spec, self._now().timestamp()
         if known.book is not None and spec is not None and known.course.is_mirroring():
             over = not course.is_mirroring()
-            known.book.fold(whole_days(course.elapsed(now), spec), now, over=over)
+            days = days_of(course.elapsed(now), spec)
+            known.book.fold(days, period_days(spec.gate), now, over=over)
         await self._keep(known, course)
         known.course = course
 

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 import msgspec
 from driftline.errors import DataError
 from driftline.shadow.codec import Part, decode_part, encode_part
-from driftline.shadow.gate import DAY, Judgement, judge
+from driftline.shadow.gate import Judgement, judge, read_days, whole_days
 from driftline.shadow.ledger import Ledger
 from driftline.shadow.measures import Snapshot
 from driftline.shadow.performance import Performance
@@ -25,8 +25,6 @@ MOST_BYTES: Final = 660_000
 """A ConfigMap holds 1 MiB: base64 takes a third more, and the rest of it 160 kB."""
 GONE_SECONDS: Final = 300.0
 """After which a pod that isn't there any more has told all that it will tell."""
-GRACE_SECONDS: Final = 120.0
-"""Beside the candidate's timeout: after which a day's last pairs have come."""
 _SUM: Final = "sum"
 
 Key = tuple[str, str, int]
@@ -35,6 +33,7 @@ Key = tuple[str, str, int]
 class _Kept(msgspec.Struct, frozen=True):
     folded: list[Key]
     parts: list[bytes]
+    days: list[int] = []
 
 
 class ShadowBook:
@@ -46,6 +45,7 @@ class ShadowBook:
         self._ledger = Ledger(*self._of)
         self._folded: dict[Key, None] = {}
         self._gone: dict[str, float] = {}
+        self._days: frozenset[int] = frozenset()
         self.changes = 0
         """Grows with every part that was news."""
 
@@ -64,28 +64,30 @@ class ShadowBook:
             elif now - self._gone.setdefault(pod, now) >= GONE_SECONDS:
                 self._ledger.end(pod)
 
-    def fold(self, whole: int, now: float, *, over: bool = False) -> None:
-        """Add up what can't change any more: days before `whole`, and pods that have gone for long.
+    def fold(self, days: int, period: int, now: float, *, over: bool = False) -> None:
+        """Add up what can't change any more: `days` whole ones, and pods that have gone for long.
 
-        `over`: all of it; no pod is asked again, so that all has to fit.
+        `period`: days that are only ever judged together. `over`: all of it; no pod is asked again, so that
+        all has to fit.
         """
         kept: list[Part] = []
         final: list[Part] = []
         for part in self._ledger.parts:
             gone = now - self._gone.get(part.pod, now) >= GONE_SECONDS
-            done = over or part.pod == "" or gone or (part.day < whole and not part.account.waiting)
+            done = over or part.pod == "" or gone or (part.day < days and not part.account.waiting)
             (final if done else kept).append(part)
-        if all(part.pod == "" and part.day == _bucket(part, whole) for part in final):
+        if all(part.pod == "" and part.day == _bucket(part, days, period) for part in final):
             return
         self._folded.update(dict.fromkeys(part.key for part in final if part.pod))
-        self._replace([*kept, *self._sums(final, whole)])
+        self._days = self.days
+        self._replace([*kept, *self._sums(final, days, period)])
         for pod in [pod for pod in self._gone if all(part.pod != pod for part in kept)]:
             del self._gone[pod]
 
-    def _sums(self, parts: Iterable[Part], whole: int) -> list[Part]:
+    def _sums(self, parts: Iterable[Part], days: int, period: int) -> list[Part]:
         by_day: dict[int, Part] = {}
         for part in parts:
-            day = _bucket(part, whole)
+            day = _bucket(part, days, period)
             plain = replace(part, pod="", boot=_SUM, day=day, sequence=0)
             before = by_day.get(day)
             by_day[day] = plain if before is None else _added(before, plain)
@@ -96,6 +98,11 @@ class ShadowBook:
         for part in parts:
             self._ledger.take(part)
 
+    @property
+    def days(self) -> frozenset[int]:
+        """Those of which anything was mirrored."""
+        return self._days | self._ledger.days
+
     def snapshot(self, before: int | None = None) -> Snapshot:
         """All pairs; `before`: of the days below it."""
         return self._ledger.snapshot(before)
@@ -105,7 +112,9 @@ class ShadowBook:
         parts = sorted(self._ledger.parts, key=lambda part: (part.pod != "", -len(encode_part(part))))
         encoded = [encode_part(part) for part in parts]
         while True:
-            data = zlib.compress(msgspec.msgpack.encode(_Kept(list(self._folded), encoded)), 1)
+            data = zlib.compress(
+                msgspec.msgpack.encode(_Kept(list(self._folded), encoded, sorted(self.days))), 1
+            )
             if len(data) <= MOST_BYTES or len(encoded) <= 1:
                 return data
             sums = sum(1 for part in parts if part.pod == "")
@@ -120,35 +129,43 @@ class ShadowBook:
             raise DataError(f"pairs that can't be read: {error}") from error
         parts = [decode_part(each) for each in found.parts]
         self._folded = dict.fromkeys(found.folded)
+        self._days = frozenset(found.days)
         self._replace(parts)
         self.changes += 1
 
 
-def _bucket(part: Part, whole: int) -> int:
-    """Whole days are only ever judged together."""
-    return 0 if part.day < whole else part.day
+def _bucket(part: Part, days: int, period: int) -> int:
+    """The first day of what it is added up with: all whole periods, else the days of its own."""
+    own = part.day // period * period
+    return 0 if own + period <= days else own
 
 
 def _added(a: Part, b: Part) -> Part:
     return replace(a, account=a.account + b.account, tally=a.tally + b.tally)
 
 
-def whole_days(elapsed: float, spec: ShadowSpec) -> int:
-    """Days of which the last pairs have come."""
-    return max(0, int((elapsed - spec.traffic.timeout - GRACE_SECONDS) // DAY))
-
-
 class Labels(NamedTuple):
-    """What labels said of the pairs: of all, of whole days (None: none is), and when it was asked."""
+    """What labels said of the pairs: of all, of the days that are read (None: none is), and when."""
 
     every: Performance = Performance()
     days: Performance | None = None
     at: float = 0.0
 
 
-def judged(book: ShadowBook, spec: ShadowSpec, elapsed: float, labels: Labels = Labels()) -> Judgement:  # noqa: B008
-    """What the gate says after so many seconds."""
-    whole = whole_days(elapsed, spec)
+def judged(
+    book: ShadowBook,
+    spec: ShadowSpec,
+    elapsed: float,
+    labels: Labels = Labels(),  # noqa: B008
+    heard: float = 1.0,
+) -> Judgement:
+    """What the gate says after so many seconds. `heard`: share of the live pods that mirror."""
+    read = read_days(spec.gate, days_of(elapsed, spec), book.days)
     now = replace(book.snapshot(), performance=labels.every)
-    days = replace(book.snapshot(before=whole), performance=labels.days or Performance()) if whole else None
-    return judge(spec.gate, spec.min_pairs, elapsed, now, days)
+    whole = replace(book.snapshot(before=read), performance=labels.days or Performance()) if read else None
+    return judge(spec.gate, spec.min_pairs, elapsed, now, whole, repeats=spec.aa.share > 0, heard=heard)
+
+
+def days_of(elapsed: float, spec: ShadowSpec) -> int:
+    """Whole days after so many seconds."""
+    return whole_days(elapsed, spec.traffic.timeout)

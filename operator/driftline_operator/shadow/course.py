@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
-from driftline.shadow.gate import Judgement
+from driftline.shadow.gate import GRACE_SECONDS, Judgement, is_hurried
 from driftline.shadow.plan import ComparisonPlan
 from driftline.spec.shadow import ShadowSpec
 
 from driftline_operator.shadow.reasons import Ending, Promotion
+
+_ROUND_SECONDS: Final = 90.0
+"""In which all pods are asked and judged once, at the least."""
 
 
 class Rollout(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,7 +110,12 @@ def _ending(course: Course, spec: ShadowSpec, seen: Seen, now: float) -> Ending 
         return Ending.LIVE_CHANGED
     if course.verdict == "Rejected":
         return Ending.REJECTED
-    return Ending.DURATION_OVER if course.elapsed(now) >= spec.duration else None
+    return Ending.DURATION_OVER if course.elapsed(now) >= spec.duration + _last_look(spec) else None
+
+
+def _last_look(spec: ShadowSpec) -> float:
+    """Seconds after the last request, until its pair has come and was judged: a period may end with it."""
+    return 0.0 if is_hurried(spec.gate) else spec.traffic.timeout + GRACE_SECONDS + _ROUND_SECONDS
 
 
 def encode(course: Course) -> str:

@@ -5,6 +5,11 @@ answers 1 beside a live model that flips a coin would show no excess. Instead, w
 live model and B1, B2 of the candidate to one request, each drawn anew, E[(A1 - B1)(A2 - B2)] is the squared
 difference of the two sides' means for that request: noise is independent and drops out. Classes count as
 vectors of 0 and 1. Over requests that is a bounded mean, and has its bounds as every other.
+
+Where answers are no vectors (free form, numbers without a largest difference) all that is known is which
+are alike, and [A1 ~ A2] - [A1 ~ B2] - [B1 ~ A2] + [B1 ~ B2] takes the product's place: with equality of
+classes it *is* that product. Of sides that answer alike its mean is 0 whatever "alike" means (all four have
+one distribution); of sides that are each steady and differ it is 2.
 """
 
 from __future__ import annotations
@@ -69,8 +74,16 @@ def twice_classes(request: Codes, first: tuple[Codes, Codes], second: tuple[Code
     (live, candidate), int64 (rows,): codes that are equal where the names are, `other` told apart too.
     """
     (a1, b1), (a2, b2) = first, second
-    products = 1.0 * (a1 == a2) - (a1 == b2) - (b1 == a2) + (b1 == b2)
-    return _twice(request, products, a1 != a2, b1 != b2, OF_CLASSES)
+    return twice_alike(request, np.array([a1 == a2, a1 == b2, b1 == a2, b1 == b2]))
+
+
+def twice_alike(request: Codes, alike: Flags) -> Twice:
+    """The same of answers of which is only known which are alike: bool (4, rows), of the live model's two, of
+    its first and the candidate's second, of the candidate's first and its second, of the candidate's two.
+    """
+    live, there, back, candidate = alike
+    products = 1.0 * live - there - back + candidate
+    return _twice(request, products, ~live, ~candidate, OF_CLASSES)
 
 
 def twice_numbers(

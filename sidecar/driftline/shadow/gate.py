@@ -3,15 +3,17 @@
 **Promotable** asks that every rule holds, each at .05: all must, so that is the error of the whole
 (intersection-union). **Rejected** asks that any rule is broken, each at .05 / rules.
 
-Disagreement has hours of the day, so rules are read at the ends of whole days. Before, and between, only
-what is beyond three times its limit rejects: a candidate that fails outright need not run for a day.
-That errs only where some hour is three times worse than the day may be. Each of the two readings
-gets half of the rejecting error. A gate of less than a day (`allowUnderADay`) is read at any time.
+Disagreement has hours of the day and days of the week, so rules are read at the ends of whole periods of
+`minTime`: seven days, fourteen. Before, and between, only what is beyond three times its limit rejects: a
+candidate that fails outright need not run for a week. That errs only where some hour is three times worse
+than the whole may be. Each of the two readings gets half of the rejecting error. A gate of less than a
+day (`allowUnderADay`) is read at any time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -26,7 +28,9 @@ RuleVerdict = Literal["Pass", "Reject", "Inconclusive"]
 ALPHA: Final = 0.05
 DAY: Final = 24 * 3600
 EARLY: Final = 3.0
-"""Times the limit, beyond which a rule rejects before its day is whole."""
+"""Times the limit, beyond which a rule rejects before its period is whole."""
+GRACE_SECONDS: Final = 120.0
+"""Beside the candidate's timeout: after which a day's last pairs have come."""
 
 _NOISY: Final = frozenset({"agreement", "p95Delta"})
 """Rules that a model's own noise can break."""
@@ -56,41 +60,84 @@ class Judgement:
     snapshot: Snapshot
 
 
-def judge(gate: Gate, min_pairs: int, elapsed: float, now: Snapshot, whole: Snapshot | None) -> Judgement:
-    """The verdict after `elapsed` seconds. `now`: all pairs; `whole`: of whole days, None before the first.
+def is_hurried(gate: Gate) -> bool:
+    """Is it read at any time?"""
+    return gate.min_time < DAY
+
+
+def period_days(gate: Gate) -> int:
+    """Days after which verdicts are read: a weekday more would weigh more than the others."""
+    return max(1, math.ceil(gate.min_time / DAY))
+
+
+def whole_days(elapsed: float, timeout: float) -> int:
+    """Days of which the last pairs have come. `timeout`: how long the candidate is waited for; seconds."""
+    return max(0, int((elapsed - timeout - GRACE_SECONDS) // DAY))
+
+
+def read_days(gate: Gate, days: int, seen: Collection[int]) -> int:
+    """Of so many whole days, those that a verdict is read on; none until a period's number of days has been
+    seen. `seen`: days in which a request was mirrored: time without any is no evidence.
+    """
+    period = period_days(gate)
+    read = days // period * period
+    return read if sum(day < read for day in seen) >= period else 0
+
+
+def judge(
+    gate: Gate,
+    min_pairs: int,
+    elapsed: float,
+    now: Snapshot,
+    whole: Snapshot | None,
+    *,
+    repeats: bool = False,
+    heard: float = 1.0,
+) -> Judgement:
+    """The verdict after `elapsed` seconds. `now`: all pairs; `whole`: those of the `read_days`, None before
+    there are any. `repeats`: some requests go twice, so that noise is told from difference. `heard`: share of
+    the live pods that mirror; what the others saw is in no account.
 
     A day is 24 hours from the shadow's start on.
     """
     if whole is not None and not whole.account.mirrored:
         whole = None  # the candidate was not ready in them
     limits = thresholds(gate)
-    hurried = gate.min_time < DAY
+    hurried = is_hurried(gate)
     ready = hurried or whole is not None
     seen = now if hurried or whole is None else whole
     levels = Levels(ALPHA, ALPHA / len(limits) / (1 if hurried else 2))
-    rules = tuple(_rule(name, limit, seen, levels, early=not ready) for name, limit in limits.items())
+
+    def read(snapshot: Snapshot, *, early: bool) -> tuple[RuleResult, ...]:
+        spared = repeats and _is_noise(snapshot, levels)
+        return tuple(
+            _rule(name, limit, snapshot, levels, early=early, noise=spared) for name, limit in limits.items()
+        )
+
+    rules = read(seen, early=not ready)
     if (complaint := _complaint(now) or _complaint(seen)) is not None:
         return Judgement("Inconclusive", complaint, rules, seen)
     if _rejects(gate, rules, seen):
         return Judgement("Rejected", Reason.RULE_BROKEN, rules, seen)
     if ready and not hurried:
-        early = tuple(_rule(name, limit, now, levels, early=True) for name, limit in limits.items())
+        early = read(now, early=True)
         if _rejects(gate, early, now):
             return Judgement("Rejected", Reason.RULE_BROKEN, early, now)
     too_early = not ready or elapsed < gate.min_time
-    obstacle = _obstacle(gate, min_pairs, seen, too_early=too_early) or _unclear(rules)
+    unheard = Reason.SILENT_PODS if heard < gate.coverage else None
+    obstacle = _obstacle(gate, min_pairs, seen, too_early=too_early) or unheard or _unclear(rules)
     if obstacle is not None:
         return Judgement("Inconclusive", obstacle, rules, seen)
     return Judgement("Promotable", Reason.ALL_RULES_HOLD, rules, seen)
 
 
-def _rule(rule: str, limit: float, seen: Snapshot, levels: Levels, *, early: bool) -> RuleResult:
+def _rule(rule: str, limit: float, seen: Snapshot, levels: Levels, *, early: bool, noise: bool) -> RuleResult:
     found = measure(rule, seen, levels)
     if found.bound is None:
         return RuleResult(rule, "Inconclusive", found.missing, limit, approximate=found.approximate)
     allowed = 1.0 - limit if rule == "agreement" else limit
     verdict, reason = _reading(found, allowed, early=early)
-    if verdict == "Reject" and rule in _NOISY and _is_noise(seen, levels):
+    if verdict == "Reject" and noise and rule in _NOISY:
         verdict, reason = "Inconclusive", RuleReason.NOISE
     bound = _turned(found.bound) if rule == "agreement" else found.bound
     return RuleResult(rule, verdict, reason, limit, *bound, approximate=found.approximate)
@@ -108,9 +155,8 @@ def _reading(found: Measured, allowed: float, *, early: bool) -> tuple[RuleVerdi
 
 
 def _is_noise(seen: Snapshot, levels: Levels) -> bool:
-    """Requests went twice, and show no systematic difference."""
-    systematic = seen.tally.twice.systematic(levels)
-    return systematic.value is not None and systematic.lower <= 0
+    """Requests that went twice show no systematic difference, or none has come yet."""
+    return seen.tally.twice.systematic(levels).lower <= 0
 
 
 def _turned(bound: Bound) -> Bound:

@@ -21,6 +21,8 @@ from driftline.shadow.tally import Slice, Tally
 from driftline.shadow.values import MAGNITUDES, Values
 
 _SIDES: Final = np.array([-1.0, 0.0, 1.0])
+_TOLD_APART: Final = 2
+"""Least number of outputs between which a share can shift."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,18 +83,25 @@ def _p95_delta(found: Snapshot, levels: Levels) -> Measured:
 
 
 def largest_shift(tally: Tally, levels: Levels) -> Bound | None:
-    """The largest shift of any output's share. To pass all must be small, so each has the full level."""
+    """The largest shift of any output's share. To pass all must be small, so each has the full level.
+
+    Within `other` answers may take each other's place unseen: the share of rows in which both sides gave
+    one is added to the upper bound.
+    """
     shifts = tally.shifts
     each = Levels(levels.passing, levels.rejecting / len(shifts))
     bounds = [size_bound(s.points, s.weights, s.limit, each) for s in shifts]
     values = [bound.value for bound in bounds if bound.value is not None]
     if not values:
         return None
-    return Bound(max(values), max(b.lower for b in bounds), max(b.upper for b in bounds))
+    hidden = tally.confusion[-1, -1] / max(1, tally.confusion.sum()) if tally.plan.sort == "class" else 0.0
+    return Bound(max(values), max(b.lower for b in bounds), max(b.upper for b in bounds) + float(hidden))
 
 
 def _output_drift(found: Snapshot, levels: Levels) -> Measured:
-    return Measured(largest_shift(found.tally, levels))
+    if found.tally.plan.outputs < _TOLD_APART:
+        return Measured(None, RuleReason.NO_REFERENCE)
+    return _known(largest_shift(found.tally, levels))
 
 
 def _systematic(found: Snapshot, levels: Levels) -> Measured:
@@ -126,8 +135,8 @@ def _mean(values: Values, levels: Levels) -> Bound:
     return mean_bound(values.points, values.weights, values.limit, levels)
 
 
-def _known(bound: Bound) -> Measured:
-    return Measured(None) if bound.value is None else Measured(bound)
+def _known(bound: Bound | None) -> Measured:
+    return Measured(None) if bound is None or bound.value is None else Measured(bound)
 
 
 def _labelled(bound: Bound) -> Measured:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from driftline.columns import Floats
 from driftline.shadow.plan import ComparisonPlan
+from driftline.spec.shadow import Tolerance
 
 Codes = NDArray[np.int64]
 
@@ -71,15 +72,20 @@ def number_rows(
     segments: Mapping[str, Codes] | None = None,
 ) -> Rows:
     """Rows of a regression: float64 (rows,) both."""
-    tolerance = plan.tolerance
-    with np.errstate(invalid="ignore"):
-        near = np.abs(candidate - live) <= tolerance.absolute + tolerance.relative * np.abs(live)
-    same = (live == candidate) | (np.isnan(live) & np.isnan(candidate))
-    agree = same | (near & np.isfinite(live) & np.isfinite(candidate))
+    agree = numbers_agree(live, candidate, plan.tolerance)
     delta = None if plan.clip is None else deltas(live, candidate, plan.clip)
     return Rows(
         request, (~agree).astype(np.float64), plan.bins(live), plan.bins(candidate), delta, segments or {}
     )
+
+
+def numbers_agree(first: Floats, second: Floats, tolerance: Tolerance) -> NDArray[np.bool_]:
+    """Whether numbers are equal within the tolerance, bool (rows,); its relative part is of the first."""
+    with np.errstate(invalid="ignore"):
+        near = np.abs(second - first) <= tolerance.absolute + tolerance.relative * np.abs(first)
+    same = (first == second) | (np.isnan(first) & np.isnan(second))
+    found: NDArray[np.bool_] = same | (near & np.isfinite(first) & np.isfinite(second))
+    return found
 
 
 def deltas(live: Floats, candidate: Floats, clip: float) -> Floats:

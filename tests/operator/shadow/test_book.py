@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import pytest
 from driftline.errors import DataError
-from driftline.shadow.gate import DAY
+from driftline.shadow.account import Account
+from driftline.shadow.codec import Part
+from driftline.shadow.gate import DAY, GRACE_SECONDS, Judgement, period_days, read_days
+from driftline.shadow.rules import Reason
 from driftline.shadow.runtime import MirrorConfig, ShadowId
+from driftline.spec.shadow import ShadowSpec
 from driftline_operator.shadow import book as books
-from driftline_operator.shadow.book import GONE_SECONDS, ShadowBook, whole_days
+from driftline_operator.shadow.book import GONE_SECONDS, ShadowBook, days_of, judged
+from driftline_operator.shadow.observed import observe_shadow
 
 from tests.operator.shadow.test_plan import shadow
 from tests.support.shadow_fleet import part
-from tests.support.shadows import CLASSES, same
+from tests.support.shadows import CLASSES, classes, same, with_errors
 
 CONFIG = MirrorConfig(shadow=ShadowId(uid="u", name="v4"), began=0.0, url="http://x:1", plan=CLASSES)
 
@@ -57,14 +65,14 @@ def test_parts_of_another_shadow_or_generation_are_not_taken() -> None:
 def test_adding_up_changes_no_sum_and_takes_nothing_twice() -> None:
     made, before = filled(), filled().snapshot()
     made.pods(["a", "b", "c"], 0.0)
-    made.fold(2, 0.0)
+    made.fold(2, 1, 0.0)
     assert made.snapshot().account == before.account
     assert same(made.snapshot().tally, before.tally)
     assert made.snapshot(before=2).account == filled().snapshot(before=2).account
     assert not made.take(part(CONFIG, "a", 20, failed=1, dropped=2, day=0, sequence=9))
     assert made.snapshot().account == before.account
     size = len(made.encode())
-    made.fold(2, 1.0)
+    made.fold(2, 1, 1.0)
     assert len(made.encode()) == size
 
 
@@ -73,7 +81,7 @@ def test_what_a_pod_held_is_lost_once_it_has_gone_for_long() -> None:
     made.pods(["a", "b"], 100.0)
     assert made.snapshot().account.waiting == 4
     made.pods(["a", "b"], 100.0 + GONE_SECONDS)
-    made.fold(0, 100.0 + GONE_SECONDS)
+    made.fold(0, 1, 100.0 + GONE_SECONDS)
     account = made.snapshot().account
     assert (account.waiting, account.lost) == (0, 4)
     assert not list(account.problems())
@@ -91,7 +99,7 @@ def test_a_pod_that_comes_back_in_time_is_not_ended() -> None:
 @pytest.mark.parametrize("whole", [0, 2])
 def test_another_controller_goes_on_from_what_was_kept(whole: int) -> None:
     made = filled()
-    made.fold(whole, 0.0)
+    made.fold(whole, 1, 0.0)
     other = book()
     other.restore(made.encode())
     assert other.snapshot().account == made.snapshot().account
@@ -102,7 +110,7 @@ def test_another_controller_goes_on_from_what_was_kept(whole: int) -> None:
 
 def test_what_doesnt_fit_is_of_pods_that_live(monkeypatch: pytest.MonkeyPatch) -> None:
     made = filled()
-    made.fold(2, 0.0)
+    made.fold(2, 1, 0.0)
     monkeypatch.setattr(books, "MOST_BYTES", len(made.encode()) - 1)
     other = book()
     other.restore(made.encode())
@@ -115,18 +123,98 @@ def test_damage_is_said() -> None:
         book().restore(b"not this")
 
 
-def test_a_day_is_whole_once_its_last_pairs_have_come() -> None:
-    from driftline_operator.shadow.observed import observe_shadow
-
-    spec = observe_shadow(shadow()).spec
+def spec_of(**gate: Any) -> ShadowSpec:
+    spec = observe_shadow(shadow(gate={"agreement": 0.98, **gate})).spec
     assert spec is not None
-    assert whole_days(DAY + 1, spec) == 0
-    assert whole_days(DAY + spec.traffic.timeout + books.GRACE_SECONDS, spec) == 1
+    return spec
+
+
+def test_a_day_is_whole_once_its_last_pairs_have_come() -> None:
+    spec = spec_of(minTime="24h")
+    assert days_of(DAY + 1, spec) == 0
+    assert days_of(DAY + spec.traffic.timeout + GRACE_SECONDS, spec) == 1
+
+
+def test_verdicts_are_read_on_whole_periods() -> None:
+    week, days = spec_of().gate, spec_of(minTime="30h").gate
+    assert [read_days(week, each, range(99)) for each in (1, 6, 7, 8, 13, 14)] == [0, 0, 7, 7, 7, 14]
+    assert [read_days(days, each, range(99)) for each in (1, 2, 3, 4)] == [0, 2, 2, 4]
+
+
+def test_time_in_which_nothing_was_mirrored_is_no_evidence() -> None:
+    """A day's traffic and six of silence are no week; working days are one by the end of the second."""
+    week = spec_of().gate
+    assert read_days(week, 14, {0}) == 0
+    working = [day for day in range(14) if day % 7 < 5]
+    assert [read_days(week, days, working) for days in (7, 14)] == [0, 14]
+    made = book()
+    made.take(part(CONFIG, "a", 5_000))
+    made.fold(7, 7, 0.0)
+    other = book()
+    other.restore(made.encode())
+    late = 7 * DAY + GRACE_SECONDS + 60
+    for each in (made, other):
+        assert each.days == {0}
+        assert judged(each, spec_of(), late).reason is Reason.TOO_EARLY
+
+
+def test_live_pods_that_mirror_nothing_forbid_a_promotion_and_no_rejection() -> None:
+    made = book()
+    made.take(part(CONFIG, "a", 5_000))
+    spec = spec_of(minTime="1s", allowUnderADay=True)
+    assert judged(made, spec, 60.0, heard=0.95).verdict == "Promotable"
+    assert judged(made, spec, 60.0, heard=0.5).reason is Reason.SILENT_PODS
+    made.take(part(CONFIG, "b", 100, failed=2_000))
+    assert judged(made, spec, 60.0, heard=0.5).verdict == "Rejected"
+
+
+DAILY = 3_000
+"""Requests."""
+
+
+def days(disagree: Sequence[float], now: float, spec: ShadowSpec) -> Judgement:
+    """What is said after `now` seconds of days with such shares of disagreement."""
+    made, rng = book(), np.random.default_rng(3)
+    for day, share in enumerate(disagree):
+        tally = with_errors(classes(rng, DAILY, share), DAILY)
+        account = Account(eligible=DAILY, mirrored=DAILY, paired=DAILY)
+        made.take(Part("u", 1, "pod", "b" * 16, day, 1, account, tally))
+        made.fold(days_of((day + 1) * DAY + GRACE_SECONDS + 60, spec), period_days(spec.gate), 0.0)
+    return judged(made, spec, now)
+
+
+GOOD, SUNDAY = 0.005, 0.055
+
+
+def test_six_days_are_not_seven() -> None:
+    """The seventh day's last pairs are still to come: what the other six say is no verdict on a week."""
+    week = [GOOD] * 6 + [0.2]
+    spec = spec_of()
+    assert days(week, 7 * DAY + 1, spec).reason is Reason.TOO_EARLY
+    assert days(week, 7 * DAY + GRACE_SECONDS + 60, spec).verdict == "Rejected"
+
+
+def test_a_weekend_weighs_as_much_as_it_has_days() -> None:
+    """A mean of 2.4 % over the week, beyond the limit of 2: no moment of the second week calls it less."""
+    week = [0.01] * 5 + [SUNDAY] * 2
+    spec = spec_of()
+    for day in range(7, 15):
+        said = days((week * 3)[:day], day * DAY + GRACE_SECONDS + 60, spec)
+        assert said.verdict != "Promotable", day
+
+
+def test_a_bad_first_day_is_not_a_bad_week() -> None:
+    """Saturday at 4 %, twice the limit; the week keeps below it."""
+    week = [0.04, 0.04, 0.002, 0.002, 0.002, 0.002, 0.002]
+    spec = spec_of()
+    for day in range(1, 7):
+        assert days(week[:day], day * DAY + GRACE_SECONDS + 60, spec).reason is Reason.TOO_EARLY
+    assert days(week, 7 * DAY + GRACE_SECONDS + 60, spec).verdict == "Promotable"
 
 
 def test_when_it_is_over_all_is_added_up_and_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     made, before = filled(), filled().snapshot()
-    made.fold(3, 0.0, over=True)
+    made.fold(3, 1, 0.0, over=True)
     monkeypatch.setattr(books, "MOST_BYTES", 1)  # what is a living pod's would be left out
     other = book()
     other.restore(made.encode())

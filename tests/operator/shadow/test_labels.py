@@ -105,7 +105,7 @@ async def test_labels_decide_a_performance_rule() -> None:
 
 
 async def test_whole_days_are_asked_for_apart() -> None:
-    known = running({"performance": {"accuracy": 0.05}})
+    known = running({"performance": {"accuracy": 0.05}, "minTime": "24h", "allowUnderADay": False})
     hub = Hub(Labelled.of(2_000, pairs(0.0)))
     now = BEGAN + 2.5 * DAY
     await labels(hub, known, now).turn()

@@ -12,11 +12,13 @@ from typing import Any
 import msgspec
 import pytest
 import yaml
+from driftline.shadow.gate import GRACE_SECONDS
 from driftline.shadow.runtime import decode_mirror
 from driftline_operator import names
 from driftline_operator.conditions import ReferenceReason
 from driftline_operator.controller.observed import NamespaceState, Reference, observe
 from driftline_operator.controller.references import Loaded
+from driftline_operator.shadow.book import days_of
 from driftline_operator.shadow.course import Course, fingerprint
 from driftline_operator.shadow.findings import Asked
 from driftline_operator.shadow.observed import observe_shadow
@@ -295,6 +297,17 @@ def test_at_the_end_of_its_duration_it_ends_without_a_verdict() -> None:
     assert made.course.ended == "DurationOver"
     assert reason(made, "Promotable") == "NoData"
     assert made.objects == ()
+
+
+def test_what_its_last_period_says_is_heard_before_it_ends() -> None:
+    """A week that is as long as the comparison is whole minutes after its last request."""
+    given = shadow(duration="168h")
+    spec = observe_shadow(given).spec
+    assert spec is not None
+    last = 7 * 24 * 3600 + spec.traffic.timeout + GRACE_SECONDS
+    for after, ended in ((last, None), (last + 80, None), (last + 91, "DurationOver")):
+        assert planned(given, told=comparing(began=NOW.timestamp() - after)).course.ended == ended
+    assert days_of(last, spec) == 7
 
 
 def test_a_course_survives_its_text() -> None:

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 from driftline.columns import Floats
-from driftline.shadow.aa import Twice, twice_classes, twice_numbers
+from driftline.shadow.aa import Twice, twice_alike, twice_classes, twice_numbers
 from driftline.shadow.fields import Fields
 from driftline.shadow.latency import latency_counts
 from driftline.shadow.plan import ComparisonPlan
-from driftline.shadow.rows import Rows, class_rows, number_rows
+from driftline.shadow.rows import Codes, Rows, class_rows, number_rows, numbers_agree
 from driftline.shadow.sample import Disagreement, shortened
 from driftline.shadow.tally import Tally, error_counts
 
@@ -58,20 +58,29 @@ def rows_of(plan: ComparisonPlan, pairs: Sequence[Pair]) -> Rows:
 
 
 def _twice(plan: ComparisonPlan, repeats: Sequence[Repeat]) -> Twice:
-    none = Tally.empty(plan).twice
-    if not repeats or (plan.sort == "number" and plan.clip is None) or plan.sort == "body":
-        return none
+    if not repeats:
+        return Tally.empty(plan).twice
+    if plan.sort == "body":
+        alike = np.array([repeat.alike for repeat in repeats], bool).T
+        return twice_alike(np.arange(len(repeats)), alike)
     request = _numbers([repeat.first[0].rows for repeat in repeats])
     a1, b1, a2, b2 = (
         [sides[at] for sides in ((*repeat.first, *repeat.second) for repeat in repeats)] for at in range(4)
     )
-    if plan.sort == "number" and plan.clip is not None:
-        first, second = (_values(a1), _values(b1)), (_values(a2), _values(b2))
-        return twice_numbers(request, first, second, plan.clip)
+    if plan.sort == "number":
+        return _twice_numbers(plan, request, [*map(_values, (a1, b1, a2, b2))])
     names = [*map(_names, (a1, b1, a2, b2))]
     codes = np.unique(np.array([name for side in names for name in side]), return_inverse=True)[1]
     c1, d1, c2, d2 = codes.astype(np.int64).reshape(4, -1)
     return twice_classes(request, (c1, d1), (c2, d2))
+
+
+def _twice_numbers(plan: ComparisonPlan, request: Codes, answers: Sequence[Floats]) -> Twice:
+    a1, b1, a2, b2 = answers
+    if plan.clip is not None:
+        return twice_numbers(request, (a1, b1), (a2, b2), plan.clip)
+    both = ((a1, a2), (a1, b2), (b1, a2), (b1, b2))
+    return twice_alike(request, np.array([numbers_agree(*each, plan.tolerance) for each in both]))
 
 
 def _sample(pairs: Sequence[Pair], rows: Rows) -> Iterator[Disagreement]:
@@ -123,7 +132,7 @@ def _scores(live: Sequence[Side], candidate: Sequence[Side]) -> tuple[Floats, Fl
     return first, second
 
 
-def _numbers(sizes: Sequence[int]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def _numbers(sizes: Sequence[int]) -> Codes:
     return np.repeat(np.arange(len(sizes), dtype=np.int64), sizes)
 
 

@@ -43,10 +43,15 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Repeat:
-    """A request's answers when it went twice: the live model's and the candidate's, of each round."""
+    """A request's answers when it went twice: the live model's and the candidate's, of each round.
+
+    `alike`, of free form: the live model's two, its first and the candidate's second, the candidate's first
+    and its second, the candidate's two.
+    """
 
     first: tuple[Side, Side]
     second: tuple[Side, Side]
+    alike: tuple[bool, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +94,16 @@ class PairReader:
         """Of (live, candidate) in each of two rounds; None unless all four answered alike many rows."""
         sides = [self._answer(exchange, reply) for both in rounds for reply in both]
         found = [side for side in sides if side is not None]
-        if len(found) != 4 or len({side.rows for side in found}) != 1 or self._plan.sort == "body":
+        if len(found) != 4 or len({side.rows for side in found}) != 1:
             return None
-        return Repeat((found[0], found[1]), (found[2], found[3]))
+        alike = self._alike(exchange, rounds) if self._plan.sort == "body" else ()
+        return Repeat((found[0], found[1]), (found[2], found[3]), alike)
+
+    def _alike(self, exchange: Exchange, rounds: Sequence[tuple[Reply, Reply]]) -> tuple[bool, ...]:
+        (a1, b1), (a2, b2) = (
+            [answered(exchange, reply) for reply in both if isinstance(reply, Answer)] for both in rounds
+        )
+        return tuple(self._diff(*each).equal for each in ((a1, a2), (a1, b2), (b1, a2), (b1, b2)))
 
     def _answer(self, exchange: Exchange, reply: Reply) -> Side | None:
         if not isinstance(reply, Answer) or not reply.fine:
