@@ -45,7 +45,8 @@ def train(frame: pd.DataFrame) -> LateModel:
 def scored(model: LateModel, frame: pd.DataFrame, until: datetime = flights.TRAINING_ENDS) -> pd.DataFrame:
     """The features of `frame` with their time, the model's score and prediction, and what came true.
 
-    In time order. Flights that the model was trained on (before `until`) have no label here: it knows their answers.
+    In time order. Flights that the model was trained on (before `until`) have no label here: it knows
+    their answers.
     """
     score = model.scores(frame[list(flights.FEATURES)].to_dict("records"))
     columns = frame[["time", *flights.FEATURES]]

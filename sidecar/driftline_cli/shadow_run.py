@@ -47,6 +47,12 @@ _DEFAULT_GATE = Gate(agreement=0.98)
 _CODES = {"Promotable": EX_OK, "Rejected": DRIFT, "Inconclusive": NO_VERDICT}
 
 
+class _Told(msgspec.Struct):
+    """What `/v1/shadow` answers."""
+
+    failures: dict[str, str]
+
+
 class Comparison:
     """One run's shadow. `began`: unix seconds."""
 
@@ -75,6 +81,7 @@ class Comparison:
         self.config = _config(monitor, profile, candidate, live, spec, began)
         self._ledger = Ledger(self.config.shadow.uid, self.config.shadow.generation, self.config.plan)
         self._cursor = ""
+        self._notes: dict[str, str] = {}
         self._drawn = 0
         self._line_at = -math.inf
 
@@ -94,6 +101,9 @@ class Comparison:
             for data in unpacked(body):
                 self._ledger.take(decode_part(data))
             self._cursor = headers.get("X-Driftline-Cursor", "")
+        with suppress(aiohttp.ClientError, OSError, TimeoutError, msgspec.MsgspecError):
+            status, body, _ = await gateway.get(f"{gateway.analyzer}/v1/shadow")
+            self._notes = msgspec.json.decode(body, type=_Told).failures if status == 200 else self._notes
 
     def remarks(self) -> Iterator[str]:
         """What somebody who begins such a comparison should know of it."""
@@ -149,7 +159,7 @@ class Comparison:
         """The last word on stderr, and as JSON in a file; the exit code that says it."""
         judgement = self.judgement(time.time())
         self._clear()
-        print(f"driftline: shadow\n{table(judgement, self._paths)}", file=sys.stderr, flush=True)
+        print(f"driftline: shadow\n{table(judgement, self._paths, self._notes)}", file=sys.stderr, flush=True)
         if path is not None:
             status = msgspec.to_builtins(shadow_status(judgement, 1, self._paths), enc_hook=str)
             path.write_bytes(msgspec.json.encode({"verdict": judgement.verdict, **status}))
@@ -160,7 +170,7 @@ class Comparison:
             if now - self._line_at < LINE_SECONDS:
                 return
             self._line_at = now
-        text = table(self.judgement(now), self._paths)
+        text = table(self.judgement(now), self._paths, self._notes)
         if sys.stderr.isatty():
             text = fitted(text, *_size())
         self._clear()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from driftline.shadow.gate import Judgement, RuleResult
 from driftline.shadow.status import shadow_status
@@ -10,15 +10,15 @@ from driftline.shadow.status import shadow_status
 _SHOWN = 5
 
 
-def table(judgement: Judgement, paths: Sequence[str] = ()) -> str:
+def table(judgement: Judgement, paths: Sequence[str] = (), notes: Mapping[str, str] | None = None) -> str:
     """The verdict, the account, each rule with its bounds, the segments that agree least.
 
-    `paths`: on which requests are eligible.
+    `paths`: on which requests are eligible; `notes`: of failures, by reason.
     """
-    return "\n".join(_lines(judgement, paths))
+    return "\n".join(_lines(judgement, paths, notes or {}))
 
 
-def _lines(judgement: Judgement, paths: Sequence[str]) -> Iterator[str]:
+def _lines(judgement: Judgement, paths: Sequence[str], notes: Mapping[str, str]) -> Iterator[str]:
     account, tally = judgement.snapshot.account, judgement.snapshot.tally
     dropped = sum(account.dropped.values())
     status = shadow_status(judgement, 1, paths)
@@ -33,6 +33,8 @@ def _lines(judgement: Judgement, paths: Sequence[str]) -> Iterator[str]:
     reasons = [*account.dropped.items(), *account.failed.items()]
     if reasons:
         yield "  " + ", ".join(f"{reason.value} {count:,}" for reason, count in reasons)
+    for reason, note in notes.items():
+        yield f"  {reason}: {note}"
     yield f"  {'rule':<22}{'value':>10}{'lower':>10}{'upper':>10}{'limit':>10}  verdict"
     yield from map(_rule, judgement.rules)
     for segment in status.segments[:_SHOWN]:

@@ -181,6 +181,8 @@ def test_one_that_errs_in_five_percent_is_rejected_and_clients_see_nothing_of_it
     found = compare(tmp_path, "errs", 1500)
     assert found.code == REJECTED, found.log
     assert found.rule("errorRate")["verdict"] == "Reject"
+    assert "\n  ErrorResponse: the candidate answers 500 Internal Server Error\n" in found.log
+    assert found.log.count("mirrored requests fail: the candidate answers 500") == 1
     assert found.failed == 0
     assert adds_up(found.status["account"])
 

@@ -25,6 +25,7 @@ from driftline_sidecar.analyzer.mirror.book import Book
 from driftline_sidecar.analyzer.mirror.breaker import Breaker
 from driftline_sidecar.analyzer.mirror.bucket import Bucket
 from driftline_sidecar.analyzer.mirror.labelled import CandidateRows
+from driftline_sidecar.analyzer.mirror.notes import Notes
 from driftline_sidecar.analyzer.mirror.reading import Outcome, PairReader
 from driftline_sidecar.analyzer.mirror.requests import Copy, copy_of
 from driftline_sidecar.analyzer.mirror.sending import Answer, Missed, Reply, Sender
@@ -77,6 +78,7 @@ class Mirror:
         self.setting = setting
         self.book = book
         self.shelf = shelf
+        self.notes = Notes(setting.config.shadow.name)
         self.restarts = 0
         """How often its loop failed and was begun again."""
         self._counter = counter
@@ -278,6 +280,7 @@ class Mirror:
         self._note(reply)
         give_way()
         outcome = setting.reader.outcome(exchange, reply)
+        self.notes.take(outcome)
         if setting.rows is not None and outcome.pair is not None and isinstance(reply, Answer):
             self._logged.append(setting.rows.read(exchange, reply, time.time()))
         return Outcome(
