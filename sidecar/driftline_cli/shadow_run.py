@@ -142,7 +142,7 @@ class Comparison:
         while True:
             await asyncio.sleep(SHOW_SECONDS)
             await self.fetch(gateway)
-            self._draw(time.time())
+            self.draw(time.time())
 
     async def settle(self, gateway: Gateway) -> None:
         """Fetch until nothing waits any longer, twice alike, or the candidate's time is up."""
@@ -158,14 +158,15 @@ class Comparison:
     def tell(self, path: Path | None) -> int:
         """The last word on stderr, and as JSON in a file; the exit code that says it."""
         judgement = self.judgement(time.time())
-        self._clear()
+        self.clear()
         print(f"driftline: shadow\n{table(judgement, self._paths, self._notes)}", file=sys.stderr, flush=True)
         if path is not None:
             status = msgspec.to_builtins(shadow_status(judgement, 1, self._paths), enc_hook=str)
             path.write_bytes(msgspec.json.encode({"verdict": judgement.verdict, **status}))
         return _CODES[judgement.verdict]
 
-    def _draw(self, now: float) -> None:
+    def draw(self, now: float) -> None:
+        """The table, in the place of the one before; `now`: unix seconds."""
         if not sys.stderr.isatty():
             if now - self._line_at < LINE_SECONDS:
                 return
@@ -173,12 +174,18 @@ class Comparison:
         text = table(self.judgement(now), self._paths, self._notes)
         if sys.stderr.isatty():
             text = fitted(text, *_size())
-        self._clear()
+        self.clear()
         print(text, file=sys.stderr, flush=True)
         self._drawn = text.count("\n") + 1
 
-    def _clear(self) -> None:
-        """Take the table back that was drawn last; a log line in between is drawn over at worst."""
+    def tell_above(self, said: bytes) -> None:
+        """What the programs say goes where the table is, and it comes again below."""
+        self.clear()
+        sys.stderr.buffer.write(said)
+        sys.stderr.flush()
+
+    def clear(self) -> None:
+        """Take the table back that was drawn last; nothing may have been written since."""
         if self._drawn and sys.stderr.isatty():
             sys.stderr.write(f"\x1b[{self._drawn}A\x1b[J")
         self._drawn = 0

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import io
 import json
 import os
 import random
+import re
+import shutil
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +20,8 @@ from typing import Any
 
 import joblib
 import pytest
-from driftline_cli.shadow_run import can_be_written, fitted
+from driftline.decoding import decode_monitors
+from driftline_cli.shadow_run import Comparison, can_be_written, fitted
 
 from examples.flights import flights, train
 from examples.flights.model import THRESHOLD, LateModel
@@ -342,6 +347,52 @@ def test_a_candidate_that_is_the_live_model_is_called_so(tmp_path: Path) -> None
 
 def test_a_table_is_cut_to_its_terminal() -> None:
     assert fitted("12345\n1\n123\n4", 4, 4) == "123\n1\n123"
+
+
+def test_log_lines_and_tables_leave_each_other_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """On a terminal: what is said between two tables stands above the newer one, and nothing of the older."""
+    (tmp_path / "monitor.yaml").write_text(MONITOR)
+    (monitor,) = decode_monitors((tmp_path / "monitor.yaml").read_bytes())
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setattr(shutil, "get_terminal_size", lambda: (screen.columns, 24))
+    url = "http://127.0.0.1:1"
+    comparison = Comparison(monitor, None, url, url, None, time.time())
+    comparison.draw(time.time())
+    comparison.tell_above(b"a line of the log\n")
+    comparison.draw(time.time())
+    comparison.draw(time.time())
+    shown = screen.lines()
+    assert shown[:2] == ["a line of the log", "Inconclusive: NoData"]
+    assert len([line for line in shown if line.startswith("Inconclusive")]) == 1
+    assert max(map(len, shown)) < screen.columns
+
+
+class Terminal(io.TextIOWrapper):
+    """What a terminal of 40 columns shows, of text and the two sequences that tables are taken back by."""
+
+    columns = 40
+
+    def __init__(self) -> None:
+        super().__init__(io.BytesIO(), write_through=True)
+
+    def isatty(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        raise OSError("no file")
+
+    def lines(self) -> list[str]:
+        """The screen."""
+        found = [""]
+        for part in re.split(r"(\x1b\[\d+A\x1b\[J|\n)", self.buffer.getvalue().decode()):  # type: ignore[attr-defined]
+            if part.startswith("\x1b"):
+                found = [*found[: len(found) - 1 - int(part[2:].partition("A")[0])], ""]
+            elif part == "\n":
+                found.append("")
+            else:
+                found[-1] += part
+        return found[:-1]
 
 
 def test_diff_needs_a_candidate(tmp_path: Path) -> None:

@@ -199,6 +199,9 @@ class _Run:
         proxy_ends = asyncio.create_task(proxy.wait())
         stopping = asyncio.create_task(self._stop.wait())
         await asyncio.wait({proxy_ends, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if showing and self._comparison is not None:
+            showing.cancel()
+            self._comparison.clear()
         code = EX_OK
         if proxy_ends.done():
             code = proxy_ends.result() or EX_SOFTWARE
@@ -210,8 +213,7 @@ class _Run:
             await gateway.report()  # the proxy's last account of what it captured
             await proxy.end(_DRAIN_SECONDS)
         await self._report(gateway)
-        if showing and self._comparison is not None:
-            showing.cancel()
+        if self._comparison is not None:
             await self._comparison.settle(gateway)
             code = self._comparison.tell(self._arguments.shadow_report) if code == EX_OK else code
         stopping.cancel()
@@ -243,7 +245,9 @@ class _Run:
             given = getattr(self._arguments, option)
             if given is not None:
                 analyzer += [f"--{option.replace('_', '-')}", str(given)]
-        return Child("proxy", proxy), Child("analyzer", analyzer)
+        redrawn = self._comparison is not None and sys.stderr.isatty()
+        tell = self._comparison.tell_above if redrawn and self._comparison is not None else None
+        return Child("proxy", proxy, tell), Child("analyzer", analyzer, tell)
 
     def _welcome(self) -> str:
         monitor, spec = self._monitor.metadata, self._monitor.spec
