@@ -48,6 +48,8 @@ PART_LABEL: Final = "driftline.io/profile-part"
 
 SHADOW_LABEL: Final = "driftline.io/shadow"
 """On a candidate's pods, and what else is owned: the UID of its ShadowDeployment."""
+CANDIDATE_LABEL: Final = "driftline.io/candidate"
+"""On a candidate's pods, and in its Service's selector: which pod template they are of, as its hash."""
 PROMOTE_ANNOTATION: Final = "driftline.io/promote"
 """On a ShadowDeployment: the generation of its spec that shall take the live workload's place."""
 PROMOTED_ANNOTATION: Final = "driftline.io/promoted-by"

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import msgspec
 from driftline.jsonpath import JsonPath, Segment, parse_path
 from driftline.spec import Capture
+from driftline.spec.policy import CREDENTIAL_HEADERS
 
 from driftline_sidecar.decoders.body import content, parse
 from driftline_sidecar.decoders.failure import DecodeError
@@ -24,7 +25,7 @@ _CODED = (b"content-encoding", b"content-length")
 
 
 class Redactor:
-    """Redacts exchanges as a monitor's `capture` says."""
+    """Redacts exchanges as a monitor's `capture` says. Credentials are hidden whatever it says."""
 
     def __init__(self, capture: Capture, features: Sequence[str] = ()) -> None:
         """`features`: their names in the order in which arrays list them."""
@@ -33,7 +34,8 @@ class Redactor:
         )
         self._width = len(features)
         self._paths = tuple(parse_path(path) for path in capture.redact)
-        self._headers = frozenset(name.lower().encode("latin-1") for name in capture.redact_headers)
+        hidden = (*capture.redact_headers, *CREDENTIAL_HEADERS)
+        self._headers = frozenset(name.lower().encode("latin-1") for name in hidden)
 
     def __call__(self, exchange: Exchange) -> Exchange:
         """A copy without the redacted values.

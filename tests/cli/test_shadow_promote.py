@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -27,9 +28,9 @@ def test_the_generation_that_was_compared_is_named(tmp_path: Path, monkeypatch: 
     asked = cluster(tmp_path, monkeypatch)
     run = driftline("shadow", "promote", "v4", "-n", "ml")
     assert run.code == 0, run.err
-    assert asked.read_text().splitlines()[1] == (
-        "--namespace=ml annotate shadowdeployments.driftline.io v4 driftline.io/promote=3 --overwrite"
-    )
+    annotate = "--namespace=ml annotate shadowdeployments.driftline.io v4 driftline.io/promote=3/"
+    time = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"  # another value each time: a refused one stays refused
+    assert re.fullmatch(f"{re.escape(annotate)}{time} --overwrite", asked.read_text().splitlines()[1])
 
 
 @pytest.mark.parametrize(

@@ -118,7 +118,7 @@ def test_an_account_that_does_not_add_up_forbids_every_verdict() -> None:
 
 
 def test_below_the_coverage_floor_there_is_no_verdict() -> None:
-    account = Account(eligible=6_000, mirrored=5_000, paired=5_000, dropped={Drop.QUEUE_FULL: 1_000})
+    account = Account(eligible=6_000, mirrored=5_000, paired=5_000, dropped={Drop.BUDGET: 1_000})
     for tally in (good(), good(5_000, 0.2)):
         assert verdict(judged(GATE, snapshot(tally, account))) == ("Inconclusive", Reason.LOW_COVERAGE)
 
@@ -167,6 +167,49 @@ def test_a_candidate_that_hangs_is_rejected_though_nothing_is_paired() -> None:
     tally = shadows.with_errors(Tally.empty(CLASSES), 0, candidate_only=60)
     found = judged(GATE, Snapshot(account, tally), 900)
     assert verdict(found) == ("Rejected", Reason.RULE_BROKEN)
+
+
+@pytest.mark.parametrize("reason", [Drop.BREAKER_OPEN, Drop.NOT_READY])
+def test_a_candidate_that_is_away_nine_percent_of_the_time_does_not_pass(reason: Drop) -> None:
+    """Few requests meet it while it fails: the breaker and its readiness spare it the rest."""
+    account = Account(eligible=50_000, mirrored=45_500, paired=45_490,
+                      failed={Failure.REFUSED: 10}, dropped={reason: 4_500})  # fmt: skip
+    tally = shadows.with_errors(shadows.classes(RNG, 45_490, 0.0), 45_490, candidate_only=10)
+    found = judged(GATE, Snapshot(account, tally))
+    assert account.coverage > GATE.coverage
+    assert verdict(found) == ("Inconclusive", Reason.NOT_CLEAR)
+    errors = rule(found, "errorRate")
+    assert errors.value == pytest.approx(4_510 / 50_000)
+    assert errors.upper is not None
+    assert errors.upper > 4_510 / 50_000
+    assert errors.lower is not None
+    assert errors.lower < 0.001, "one outage must not reject by what was never asked"
+
+
+@pytest.mark.parametrize("reason", [Drop.STARTING, Drop.QUEUE_FULL, Drop.BUDGET, Drop.BODY_TOO_LARGE])
+def test_what_the_mirror_drops_of_itself_is_not_the_candidates(reason: Drop) -> None:
+    account = Account(eligible=5_400, mirrored=5_000, paired=5_000, dropped={reason: 400})
+    assert verdict(judged(GATE, snapshot(good(), account))) == ("Promotable", Reason.ALL_RULES_HOLD)
+
+
+def test_errors_of_the_live_model_offset_the_candidates() -> None:
+    """It is the rise that is bounded: 5 % of either, on other requests, are none."""
+    account = Account(eligible=10_000, mirrored=10_000, paired=9_000,
+                      failed={Failure.LIVE_FAILED: 500, Failure.ERROR_RESPONSE: 500})  # fmt: skip
+    tally = shadows.with_errors(shadows.classes(RNG, 9_000, 0.0), 9_000, candidate_only=500, live_only=500)
+    errors = rule(judged(GATE, Snapshot(account, tally)), "errorRate")
+    assert errors.value == 0
+    assert errors.upper is not None
+    assert errors.upper > 0
+
+
+def test_a_slow_candidate_does_not_hide_behind_its_queue() -> None:
+    gate = Gate(agreement=0.98, latency_ratio=LatencyRatio(p50=1.5))
+    account = Account(eligible=10_000, mirrored=5_000, paired=5_000, dropped={Drop.QUEUE_FULL: 5_000})
+    slow = shadows.with_latency(good(), RNG, 5_000, 50)
+    assert verdict(judged(gate, snapshot(slow, account))) == ("Rejected", Reason.RULE_BROKEN)
+    found = judged(gate, snapshot(shadows.with_latency(good(), RNG, 5_000), account))
+    assert verdict(found) == ("Inconclusive", Reason.LOW_COVERAGE), "nor does a queue reject"
 
 
 def test_the_breaker_never_speaks_for_the_candidate() -> None:

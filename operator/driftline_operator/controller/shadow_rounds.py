@@ -46,10 +46,11 @@ class ShadowRounds:
             spec = known.observed.spec
             if spec is None:
                 continue
-            if known.book is not None and known.course.is_mirroring():
+            if known.course.is_mirroring():
                 plan = planned.get((known.observed.namespace, spec.monitor_ref.name))
                 await self._ask(known, spec.monitor_ref.name, () if plan is None else plan.survey.watched)
-                known.book.pods(self._live.alive(known.observed.namespace), self._now().timestamp())
+                if known.book is not None:
+                    known.book.pods(self._live.alive(known.observed.namespace), self._now().timestamp())
                 self._shadows.judge(known)
                 await self._shadows.keep(known)
             if known.course.ended is None:
@@ -72,6 +73,7 @@ class ShadowRounds:
         known.pods, known.answered, known.missed = len(pods), len(pods) - missed.total(), dict(missed)
         known.cursors = {pod.uid: known.cursors.get(pod.uid, "") for pod in pods}
         known.mirroring &= known.cursors.keys()
+        known.warming &= known.cursors.keys()
 
     def accept(self, push: PushedPairs) -> Taken:
         """A leaving pod's last parts. Sent twice, or pulled before, they count once."""

@@ -65,7 +65,7 @@ def _of_one(made: dict[str, GaugeMetricFamily], labels: Labels, known: Running) 
     verdict = "Inconclusive" if judgement is None else judgement.verdict
     for each in _VERDICTS:
         made["verdict"].add_metric([*labels, each], float(each == verdict))
-    for state, count in (("asked", known.pods), ("answered", known.answered)):
+    for state, count in (("asked", known.pods or 0), ("answered", known.answered)):
         made["pods"].add_metric([*labels, state], count)
     if judgement is not None:
         _judged(made, labels, judgement)

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 from driftline.errors import DataError
-from driftline.shadow.codec import Part
+from driftline.shadow.codec import WARMING, Part
 from driftline.shadow.gate import Judgement, period_days
 from driftline.shadow.sample import listed
 
@@ -37,7 +37,7 @@ from driftline_operator.shadow.findings import Asked
 from driftline_operator.shadow.keeping import kept
 from driftline_operator.shadow.observed import ObservedShadow, observe_shadow
 from driftline_operator.shadow.plan import Facts, ShadowPlan, Told, plan_shadows
-from driftline_operator.shadow.status import status, worth
+from driftline_operator.shadow.status import events_of, status, worth
 
 _log = logging.getLogger(__name__)
 
@@ -58,10 +58,13 @@ class Running(msgspec.Struct):
     refused: str = ""
     cursors: dict[str, str] = {}
     """By pod's UID."""
-    pods: int = 0
+    pods: int | None = None
+    """Live ones that can be asked; None: no round has come yet."""
     answered: int = 0
     mirroring: set[str] = set()
     """Pods, by UID, that have told of a mirror of this shadow; of those that are there."""
+    warming: set[str] = set()
+    """Those of one that warms the candidate up."""
     saved: tuple[int, float] = (0, 0.0)
     """The book's `changes` as they were last kept, and when."""
     written: float = 0.0
@@ -79,10 +82,13 @@ class Running(msgspec.Struct):
 
         The last verdict stands: a mirror that hasn't heard of the end asks a candidate that is gone.
         """
-        if self.book is None or not self.course.is_mirroring():
+        ours = (part.shadow, part.generation) == (self.course.uid, self.course.generation)
+        if not ours or not self.course.is_mirroring():
             return
-        self.book.take(part)
-        if (part.shadow, part.generation) == (self.course.uid, self.course.generation):
+        if part.day == WARMING:
+            self.warming.add(part.pod)
+        elif self.book is not None:
+            self.book.take(part)
             self.mirroring.add(part.pod)
 
 
@@ -141,7 +147,7 @@ class Shadows:
                 del self._running[key]
 
     def _told(self, known: Running) -> Told:
-        asked = Asked(known.pods, known.answered, len(known.mirroring))
+        asked = Asked(known.pods, known.answered, len(known.mirroring), len(known.warming))
         return Told(known.course, known.judgement, known.refused, asked)
 
     async def _known(self, observed: ObservedShadow) -> Running:
@@ -165,7 +171,7 @@ class Shadows:
         text = (found.get("data") or {}).get(names.COURSE_KEY, "")
         course = courses.decode(text, observed.uid, observed.generation)
         known = Running(observed, course)
-        if course.plan is None:
+        if course.began is None or course.plan is None:
             return known
         known.book = ShadowBook(course.uid, course.generation, course.plan)
         data = (found.get("binaryData") or {}).get(names.PAIRS_KEY, "")
@@ -174,6 +180,7 @@ class Shadows:
                 known.book.restore(base64.b64decode(data))
         except (DataError, binascii.Error) as error:
             _log.error("%s/%s: its pairs begin anew: %s", *observed.key, error)
+        known.mirroring = known.book.told  # or a pod that can't be asked just now would count as silent
         self.judge(known)
         return known
 
@@ -244,7 +251,9 @@ class Shadows:
 
     async def _step(self, known: Running, course: Course) -> None:
         """Kept first: whoever takes over goes on from there."""
-        if known.book is None and course.plan is not None:
+        if course.ready_since != known.course.ready_since:
+            known.warming = set()
+        if known.book is None and course.began is not None and course.plan is not None:
             known.book = ShadowBook(course.uid, course.generation, course.plan)
         spec, now = known.observed.spec, self._now().timestamp()
         if known.book is not None and spec is not None and known.course.is_mirroring():
@@ -276,7 +285,7 @@ class Shadows:
         rested = now.timestamp() - known.written >= self._status_interval
         if not found.changed or not (found.urgent or rested):
             return
-        changed = statuses.transitions(known.observed, made.findings)
+        changed = events_of(known.observed, made.findings)
         try:
             written = await self._applier.status(SHADOW_DEPLOYMENTS, statuses.body(known.observed, wanted))
         except ApiError as error:

@@ -55,10 +55,15 @@ class ShadowBook:
         self.changes += news
         return news
 
+    @property
+    def told(self) -> set[str]:
+        """The pods, by UID, whose parts are here as they told them."""
+        return {part.pod for part in self._ledger.parts} - {""}
+
     def pods(self, alive: Iterable[str], now: float) -> None:
         """These pods, by UID, are there; what others still held is lost once they have been gone for long."""
         present = set(alive)
-        for pod in {part.pod for part in self._ledger.parts} - {""}:
+        for pod in self.told:
             if pod in present:
                 self._gone.pop(pod, None)
             elif now - self._gone.setdefault(pod, now) >= GONE_SECONDS:

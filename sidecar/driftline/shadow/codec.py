@@ -32,6 +32,9 @@ from driftline.shadow.values import Values
 ENVELOPE: Final = Envelope(b"DLPAIR", 1, "shadow part", 16 << 20)
 """A part takes some kilobytes; one of 64 outputs and 400 segments' values with every cell in use, 4 MB."""
 
+WARMING: Final = -1
+"""The day of the empty part by which a mirror tells that it warms the candidate up."""
+
 
 @dataclass(frozen=True, slots=True)
 class Part:

@@ -62,10 +62,18 @@ def _agreement(found: Snapshot, levels: Levels) -> Measured:
 
 
 def _error_rate(found: Snapshot, levels: Levels) -> Measured:
-    """Of paired outcomes of every mirrored request: only those that fail on one side tell."""
+    """Of paired outcomes: only those that fail on one side tell, and one that fails offsets another.
+
+    What the candidate was spared while it was away counts as failed, so that a pass holds even so. But not
+    for a rejection, which rests on what was asked: one outage must not reject by what nobody saw.
+    """
     (fine, candidate_only), (live_only, both) = found.tally.errors.astype(np.float64)
-    weights = np.array([live_only, fine + both, candidate_only])
-    return _known(mean_bound(_SIDES, weights, 1.0, levels))
+    seen = mean_bound(_SIDES, np.array([live_only, fine + both, candidate_only]), 1.0, levels)
+    if seen.value is None:
+        return Measured(None)
+    failed = candidate_only + found.account.unserved
+    at_worst = mean_bound(_SIDES, np.array([live_only, fine + both, failed]), 1.0, levels)
+    return Measured(Bound(at_worst.value, seen.lower, at_worst.upper))
 
 
 def _mean_delta(found: Snapshot, levels: Levels) -> Measured:

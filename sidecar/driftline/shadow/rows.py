@@ -20,7 +20,8 @@ class Rows:
     """Pairs whose answers were decoded. `request` int64 (rows,): 0 .. requests - 1, each at least once.
 
     `differ` float64 (rows,): 1 where the sides disagree. `live`, `candidate`: output bins of the plan, None
-    for bodies. `delta` float64 (rows,): candidate less live, finite; None where nothing numeric is compared.
+    for bodies. `delta` float64 (rows,): candidate less live, NaN where neither side has a number; None where
+    nothing numeric is compared.
     `segments`: by feature the plan's value codes, the last of them `other`.
     """
 
@@ -38,9 +39,17 @@ class Rows:
 
     def means(self, values: Floats) -> Floats:
         """Means over each request's rows, float64 (requests,): the request is the unit."""
-        sizes = np.bincount(self.request)
-        found: Floats = np.bincount(self.request, weights=values) / sizes
-        return found
+        return means(self.request, values)
+
+
+def means(request: Codes, values: Floats) -> Floats:
+    """Means over each request's rows that have a value, not NaN, in the requests' order: float64 (requests
+    with one,). `request` int64 (rows,) ascends and may leave numbers out.
+    """
+    known = ~np.isnan(values)
+    _, numbers = np.unique(request[known], return_inverse=True)
+    found: Floats = np.bincount(numbers, weights=values[known]) / np.bincount(numbers)
+    return found
 
 
 def class_rows(
@@ -51,9 +60,11 @@ def class_rows(
     scores: tuple[Floats, Floats] | None = None,
     segments: Mapping[str, Codes] | None = None,
 ) -> Rows:
-    """Rows of a classifier. `scores`: (live, candidate), float64 (rows,), where the model gives them."""
+    """Rows of a classifier. `scores`: (live, candidate), float64 (rows,), NaN where a side gives none."""
     differ = np.array([a != b for a, b in zip(live, candidate, strict=True)], np.float64)
     delta = None if scores is None else deltas(*scores, plan.clip or 1.0)
+    if scores is not None and delta is not None:
+        delta[np.isnan(scores[0]) & np.isnan(scores[1])] = np.nan
     return Rows(
         request,
         differ,

@@ -14,7 +14,7 @@ from driftline.shadow.aa import Twice
 from driftline.shadow.fields import Fields
 from driftline.shadow.latency import CELLS
 from driftline.shadow.plan import ComparisonPlan
-from driftline.shadow.rows import Codes, Rows
+from driftline.shadow.rows import Codes, Rows, means
 from driftline.shadow.sample import Disagreement, largest
 from driftline.shadow.values import Values
 
@@ -50,22 +50,20 @@ class Slice:
     @classmethod
     def of(cls, request: Codes, differ: Floats, delta: Floats | None, clip: float | None) -> Slice:
         """Of rows, as `Rows` has them; `request` may leave numbers out."""
-        if not len(request):
-            return cls.empty(clip)
-        _, numbers = np.unique(request, return_inverse=True)
-        sizes = np.bincount(numbers)
-
-        def means(values: Floats) -> Floats:
-            found: Floats = np.bincount(numbers, weights=values) / sizes
+        none = cls.empty(clip)
+        sizes = np.unique(request, return_counts=True)[1]
+        found = replace(
+            none,
+            requests=len(sizes),
+            several=int((sizes > 1).sum()),
+            differ=Values.of(means(request, differ), 1.0, signed=False),
+        )
+        if clip is None or delta is None:
             return found
-
-        numeric = clip is not None and delta is not None
-        return cls(
-            len(sizes),
-            int((sizes > 1).sum()),
-            Values.of(means(differ), 1.0, signed=False),
-            Values.of(means(delta), clip, signed=True) if numeric else cls.empty(clip).delta,  # type: ignore[arg-type]
-            Values.of(means(np.abs(delta)), clip, signed=False) if numeric else cls.empty(clip).size,  # type: ignore[arg-type]
+        return replace(
+            found,
+            delta=Values.of(means(request, delta), clip, signed=True),
+            size=Values.of(means(request, np.abs(delta)), clip, signed=False),
         )
 
     def __add__(self, other: Slice) -> Slice:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import datetime as dt
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -62,7 +63,9 @@ def _promote(arguments: argparse.Namespace) -> int:
         raise ClusterError(
             f"{arguments.name} is {verdict} ({status.get('reason', 'NoData')}), not Promotable"
         )
-    cluster.annotate(_KIND, arguments.name, _ANNOTATION, str(generation))
+    # With the time, it is another value than that of a request that was refused: one stays refused.
+    asked = f"{generation}/{dt.datetime.now(dt.UTC):%Y-%m-%dT%H:%M:%SZ}"
+    cluster.annotate(_KIND, arguments.name, _ANNOTATION, asked)
     print(f"{arguments.name}: asked for; `kubectl describe sd {arguments.name}` says how it goes (Promoted)")
     return 0
 

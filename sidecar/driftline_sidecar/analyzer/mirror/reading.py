@@ -61,7 +61,8 @@ class Outcome:
     """What became of a mirrored request. `pair` and `failure`: exactly one of them."""
 
     live_failed: bool
-    candidate_failed: bool
+    candidate_failed: bool | None
+    """None: that can't be said, for the mirror itself gave up."""
     failure: Failure | None = None
     pair: Pair | None = None
     note: str = ""
@@ -97,7 +98,7 @@ class PairReader:
         live_failed = not 200 <= exchange.status < 300
         if not isinstance(reply, Answer):
             failure = Failure.LIVE_FAILED if live_failed else reply.failure
-            return Outcome(live_failed, True, failure)
+            return Outcome(live_failed, None if reply.failure is Failure.NO_ROOM else True, failure)
         if live_failed:
             note = f"the live model answers {_status(exchange.status)}"
             return Outcome(True, not reply.fine, Failure.LIVE_FAILED, note=note)
