@@ -63,6 +63,7 @@ def monitor(**spec: Any) -> Json:
         "endpoint": {"port": "http"},
         "model": {"name": "census", "type": "classification"},
         "schema": {"prediction": {"name": "employed"}},
+        "labels": {},
     }
     kind = {"apiVersion": "driftline.io/v1alpha1", "kind": "ModelMonitor"}
     metadata = {"name": "census", "namespace": "ml", "uid": "uid-m", "generation": 1}
