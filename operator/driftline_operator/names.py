@@ -126,6 +126,8 @@ PATCH_KEY: Final = "patch.yaml"
 """In a shadow's ConfigMap: what a promotion changes in the live workload, for who applies it otherwise."""
 DISAGREEMENTS_KEY: Final = "disagreements.json"
 """In a shadow's ConfigMap: the requests on which the sides differ most; `driftline shadow disagreements`."""
+COMPARISON_KEY: Final = "comparison.json"
+"""In a shadow's ConfigMap: what the pairs say beside the rules; `driftline shadow comparison`."""
 
 _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 

@@ -21,10 +21,11 @@ from driftline.errors import DataError, InvalidSpec
 from driftline.profile import Profile
 from driftline.quantity import Duration
 from driftline.shadow.codec import decode_part
+from driftline.shadow.comparison import comparison, listed
 from driftline.shadow.fit import misfits, watched_paths
 from driftline.shadow.gate import Judgement, judge, read_days, whole_days
 from driftline.shadow.ledger import Ledger
-from driftline.shadow.planning import plan_of
+from driftline.shadow.planning import plan_of, untold
 from driftline.shadow.rules import asks_for_labels
 from driftline.shadow.runtime import MirrorConfig, ShadowId, encode_mirror
 from driftline.shadow.status import shadow_status
@@ -36,7 +37,7 @@ from driftline_sidecar.analyzer.mirror.shelf import unpacked
 from driftline_cli.exits import DRIFT, EX_OK, NO_VERDICT
 from driftline_cli.gateway import Gateway
 from driftline_cli.profile_files import CantWrite
-from driftline_cli.shadow_view import table
+from driftline_cli.shadow_view import last_words, table
 
 SHOW_SECONDS = 2.0
 _KNOCK_SECONDS = 2.0
@@ -79,6 +80,8 @@ class Comparison:
         self.gate = hurried(_DEFAULT_GATE if spec is None else spec.gate, less_than_a_day=less_than_a_day)
         self.min_pairs = 1000 if spec is None else spec.min_pairs
         self.config = _config(monitor, profile, candidate, live, spec, began)
+        self.untold = untold(monitor.spec, self.config.compare, self.config.plan)
+        """Segments that are not told apart, each with the reason."""
         self._ledger = Ledger(self.config.shadow.uid, self.config.shadow.generation, self.config.plan)
         self._cursor = ""
         self._notes: dict[str, str] = {}
@@ -111,9 +114,6 @@ class Comparison:
             yield "no verdict before whole days (--less-than-a-day: on the hours seen)"
         if self.config.url == self.config.live:
             yield "it is the live model itself: an A/A comparison, which tells noise"
-        told = {name for name, _ in self.config.plan.segments}
-        if lacking := [name for name in self.config.compare.segments if name not in told]:
-            yield f"no profile knows values of {', '.join(lacking)}: not broken down by that (--profile)"
         if asks_for_labels(self.gate):
             yield "gate.performance needs the labels of a hub in a cluster: here it stays Inconclusive"
 
@@ -159,10 +159,17 @@ class Comparison:
         """The last word on stderr, and as JSON in a file; the exit code that says it."""
         judgement = self.judgement(time.time())
         self.clear()
-        print(f"driftline: shadow\n{table(judgement, self._paths, self._notes)}", file=sys.stderr, flush=True)
+        found = comparison(judgement.snapshot)
+        text = last_words(judgement, found, self._paths, self._notes)
+        print(f"driftline: shadow\n{text}", file=sys.stderr, flush=True)
         if path is not None:
             status = msgspec.to_builtins(shadow_status(judgement, 1, self._paths), enc_hook=str)
-            path.write_bytes(msgspec.json.encode({"verdict": judgement.verdict, **status}))
+            report = {
+                "verdict": judgement.verdict,
+                **status,
+                "comparison": msgspec.Raw(listed(found).encode()),
+            }
+            path.write_bytes(msgspec.json.encode(report))
         return _CODES[judgement.verdict]
 
     def draw(self, now: float) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from driftline.shadow.codec import WARMING
 from driftline.shadow.plan import ComparisonPlan
 from driftline.shadow.runtime import MirrorConfig, decode_mirror
 from driftline_operator import names
@@ -348,6 +349,45 @@ async def test_a_rejected_candidate_is_ended_and_mirrored_no_more(
         await eventually(lambda: is_candidate(api, namespace))
         await says(api, namespace, "Finished", "False", "Running")
         assert (await status(api, namespace))["account"]["eligible"] == 0
+
+
+async def test_a_candidate_is_warmed_up_before_its_pairs_count(
+    api: Api, plane: ControlPlane, own: str, namespace: str, tmp_path: Path, sidecars: list[FakeSidecar]
+) -> None:
+    candidate = {"patch": {"image": "census:4"}, "warmUp": "3s"}
+    with operator(plane, own, namespace, tmp_path, UNGUARDED):
+        pods = await live(api, namespace, sidecars)
+        uid = pods[0]["metadata"]["uid"]
+        await api.create(SHADOW_DEPLOYMENTS, namespace, shadow(candidate=candidate))
+        warming = await begun(api, namespace)
+        assert warming.warming
+        await says(api, namespace, "Mirroring", "False", "WarmingUp")
+        # While no pod sends it copies, nothing gets warm.
+        await asyncio.sleep(4)
+        told = await mirror(api, namespace)
+        assert told is not None
+        assert told.warming
+        assert "started" not in await status(api, namespace)
+
+        sidecars[0].parts = [part(warming, uid, 0, day=WARMING)]
+
+        async def compares() -> MirrorConfig | None:
+            found = await mirror(api, namespace)
+            return None if found is None or found.warming else found
+
+        config = await eventually(compares)
+        assert config.began >= warming.began + 4 + 3
+        await says(api, namespace, "Mirroring", "False", "NotBegun")
+        sidecars[0].parts += [part(config, uid, 400, boot="boot-2")]
+        await says(api, namespace, "Mirroring", "True", "Mirroring")
+        found = await eventually(lambda: _eligible(api, namespace))
+        assert found["account"]["paired"] == found["account"]["eligible"] == 400
+        assert found["started"]
+
+
+async def _eligible(api: Api, namespace: str) -> Json | None:
+    found = await status(api, namespace)
+    return found if found.get("account", {}).get("eligible") else None
 
 
 @pytest.mark.parametrize(

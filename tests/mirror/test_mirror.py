@@ -199,6 +199,22 @@ class TestRequest:
                 assert ("Authorization" in request.headers) is allowed
                 assert ("Cookie" in request.headers) is allowed
 
+    @pytest.mark.parametrize("allowed", [False, True])
+    async def test_a_candidate_that_wants_what_it_is_not_given_is_not_to_blame(self, allowed: bool) -> None:
+        async def guarded(request: web.Request, body: bytes) -> web.StreamResponse:
+            known = "Authorization" in request.headers
+            return web.json_response({"label": "no", "score": 0.2}, status=200 if known else 401)
+
+        capture = Capture(redact_headers=("x-tenant",))
+        traffic = Traffic(allow_sensitive=allowed)
+        async with candidate(guarded) as other:
+            config = mirror_config(other.url, traffic=traffic)
+            async with mirroring(config, monitor_spec(capture=capture)) as running:
+                running.offer([predicted(1, request_headers=HEADERS)])
+                found = await running.settled()
+        assert found.account.failed == ({} if allowed else {Failure.WITHHELD: 1})
+        assert found.tally.errors.sum() == (1 if allowed else 0)
+
     async def test_a_body_in_which_nothing_can_be_hidden_is_not_sent(self) -> None:
         of = monitor_spec(capture=Capture(redact=("$.ssn",)))
         async with candidate(agrees) as other, mirroring(mirror_config(other.url), of) as running:
@@ -386,6 +402,14 @@ class TestBounds:
             running.offer([large] * 5)
             assert running.account.waiting == 2
             assert running.account.dropped == {Drop.QUEUE_FULL: 3}
+
+    async def test_what_no_empty_queue_would_hold_is_too_large(self) -> None:
+        """Else it would say that the candidate was too slow."""
+        of = monitor_spec(capture=Capture(max_body_bytes=Size(16 << 20)))
+        large = _with_request(predicted(1), b'{"age": 1, "sex": "' + b"x" * (9 << 20) + b'"}')
+        async with candidate(agrees) as other, mirroring(mirror_config(other.url), of) as running:
+            running.offer([large])
+            assert running.account.dropped == {Drop.BODY_TOO_LARGE: 1}
 
     async def test_the_budget(self) -> None:
         traffic = Traffic(budget=5.0, queue=1000)

@@ -56,6 +56,8 @@ def test_segments_are_categorical_features_of_the_monitor() -> None:
     assert found({"compare": {"segments": ["sex"]}}, schema=unnamed) == []
 
 
+ACCURACY: Json = {"performance": {"accuracy": 0.1}}
+LABELLED: Json = {"labels": {}}
 BOTH = ["spec.gate.meanDelta", "spec.gate.p95Delta"]
 RULES: list[tuple[Json, Json, list[str]]] = [
     ({"gate": {"meanDelta": 0.1, "p95Delta": 0.1}}, {}, BOTH),
@@ -79,8 +81,13 @@ RULES: list[tuple[Json, Json, list[str]]] = [
         ["spec.gate.performance.accuracy"],
     ),
     ({"gate": {"performance": {"mae": 0.1}}}, {"labels": {}, **REGRESSION}, []),
-    ({"compare": {"outputs": ["score"]}}, {}, ["spec.compare.outputs[0]"]),
-    ({"compare": {"outputs": ["score"]}}, SCORED, []),
+    ({"compare": {"outputs": ["score"]}, "gate": ACCURACY}, LABELLED, ["spec.compare.outputs"]),
+    ({"compare": {"outputs": ["score"]}, "gate": ACCURACY}, {**LABELLED, **SCORED}, []),
+    (
+        {"compare": {"outputs": ["score"]}, "gate": {"performance": {"mae": 1}}},
+        {**LABELLED, **REGRESSION},
+        ["spec.compare.outputs"],
+    ),
 ]  # fmt: skip
 
 

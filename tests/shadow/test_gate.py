@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from driftline.quantity import Duration
@@ -18,7 +19,7 @@ from driftline.shadow.rows import class_rows, number_rows
 from driftline.shadow.rules import Reason, RuleReason, thresholds
 from driftline.shadow.sequences.blocks import Blocks
 from driftline.shadow.sequences.bound import Levels
-from driftline.shadow.status import shadow_status
+from driftline.shadow.status import _ADVICE, shadow_status
 from driftline.shadow.tally import Tally
 from driftline.spec.gate import Gate, LatencyRatio, PerformanceDifference
 from driftline.spec.shadow_status import ShadowStatus
@@ -121,6 +122,31 @@ def test_below_the_coverage_floor_there_is_no_verdict() -> None:
     account = Account(eligible=6_000, mirrored=5_000, paired=5_000, dropped={Drop.BUDGET: 1_000})
     for tally in (good(), good(5_000, 0.2)):
         assert verdict(judged(GATE, snapshot(tally, account))) == ("Inconclusive", Reason.LOW_COVERAGE)
+
+
+@pytest.mark.parametrize(
+    ("account", "said"),
+    [
+        (
+            Account(eligible=6_000, mirrored=5_000, paired=5_000, dropped={Drop.QUEUE_FULL: 1_000}),
+            "compared (83.3%). Most of the others: QueueFull (1000, 16.7%): raise traffic.queue",
+        ),
+        (
+            Account(
+                eligible=10_000, mirrored=9_900, paired=8_700, dropped={Drop.NOT_READY: 100},
+                failed={Failure.LIVE_FAILED: 1_200},
+            ),
+            "LiveFailed (1200, 12.0%): the live model itself fails",
+        ),
+        (Account(eligible=100, mirrored=50, paired=50, lost=50), "lost (50, 50.0%): sidecars were killed"),
+    ],
+)  # fmt: skip
+def test_low_coverage_names_its_largest_cause(account: Account, said: str) -> None:
+    assert said in shadow_status(judged(GATE, snapshot(good(), account)), 1).message
+
+
+def test_every_loss_has_its_advice() -> None:
+    assert {*Drop, *Failure} <= _ADVICE.keys()
 
 
 def test_few_pairs_are_not_promoted() -> None:
@@ -243,9 +269,19 @@ def test_deltas_pass_and_reject() -> None:
 def test_a_mean_of_unbounded_values_is_no_evidence() -> None:
     plan = ComparisonPlan(sort="number", edges=(0.0,))
     tally = shadows.with_errors(Tally.empty(plan), 5_000)
-    found = judged(Gate(mean_delta=0.1), snapshot(tally))
-    assert rule(found, "meanDelta").reason is RuleReason.NO_CLIP
+    gate = Gate(mean_delta=0.1, p95_delta=1.0, performance=PerformanceDifference(mae=0.5))
+    found = judged(gate, snapshot(tally))
+    for name in ("meanDelta", "p95Delta", "performance.mae"):
+        assert rule(found, name).reason is RuleReason.NO_CLIP
     assert found.verdict == "Inconclusive"
+    clipped = shadows.with_errors(Tally.empty(msgspec.structs.replace(plan, clip=1.0)), 5_000)
+    assert rule(judged(gate, snapshot(clipped)), "performance.mae").reason is RuleReason.NO_LABELS
+
+
+def test_differences_of_what_has_none_are_not_compared() -> None:
+    for plan in (ComparisonPlan(sort="class"), ComparisonPlan(sort="body")):
+        found = judged(Gate(mean_delta=0.1), snapshot(shadows.with_errors(Tally.empty(plan), 5_000)))
+        assert rule(found, "meanDelta").reason is RuleReason.NOT_COMPARED
 
 
 def test_outputs_that_shift_are_rejected() -> None:
@@ -325,7 +361,11 @@ def test_performance_waits_for_labels() -> None:
     gate = Gate(performance=PerformanceDifference(accuracy=0.05, auc=0.02, mae=0.5))
     bare = judged(gate, snapshot(good()))
     assert bare.reason is Reason.NO_EVIDENCE
-    assert {r.reason for r in bare.rules if r.rule != "errorRate"} == {RuleReason.NO_LABELS}
+    assert {r.rule: r.reason for r in bare.rules if r.rule != "errorRate"} == {
+        "performance.accuracy": RuleReason.NO_LABELS,
+        "performance.auc": RuleReason.NO_LABELS,
+        "performance.mae": RuleReason.NOT_COMPARED,  # of a classifier: labels wouldn't help
+    }
     label = RNG.normal(size=9_000)
     errors = of_numbers(
         np.arange(9_000), label, label + RNG.normal(size=9_000), label + RNG.normal(size=9_000), 5.0

@@ -12,8 +12,10 @@ from typing import Final
 import msgspec
 from driftline.errors import DataError
 from driftline.shadow.codec import WARMING, Part
+from driftline.shadow.comparison import Comparison, comparison
+from driftline.shadow.comparison import listed as document
 from driftline.shadow.gate import Judgement, period_days
-from driftline.shadow.sample import listed
+from driftline.shadow.sample import listed as largest
 
 from driftline_operator import names
 from driftline_operator.cluster.api import JSON_PATCH, Api, ApiError
@@ -55,6 +57,8 @@ class Running(msgspec.Struct):
     course: Course
     book: ShadowBook | None = None
     judgement: Judgement | None = None
+    comparison: Comparison | None = None
+    """What it says beside the rules, as it was last kept: with many segments it takes a second to make."""
     refused: str = ""
     cursors: dict[str, str] = {}
     """By pod's UID."""
@@ -76,6 +80,11 @@ class Running(msgspec.Struct):
     """Pods whose pairs couldn't be had, by the reason."""
     complaint: str = ""
     """What the API server said of its status the last time; empty: it took it."""
+
+    def compare(self) -> None:
+        """Say of the last judgement's pairs what they say beside the rules."""
+        if self.judgement is not None:
+            self.comparison = comparison(self.judgement.snapshot)
 
     def take(self, part: Part) -> None:
         """Count what a pod tells, while it is compared.
@@ -182,6 +191,7 @@ class Shadows:
             _log.error("%s/%s: its pairs begin anew: %s", *observed.key, error)
         known.mirroring = known.book.told  # or a pod that can't be asked just now would count as silent
         self.judge(known)
+        known.compare()
         return known
 
     def judge(self, known: Running) -> None:
@@ -266,8 +276,15 @@ class Shadows:
     async def _keep(self, known: Running, course: Course) -> None:
         pairs = b"" if known.book is None else known.book.encode()
         changes = 0 if known.book is None else known.book.changes
-        largest = "" if known.book is None else listed(known.book.snapshot().tally.sample)
-        await self._applier.ensure(kept(known.observed, course, pairs, known.text, largest))
+        known.compare()
+        texts = {
+            names.PATCH_KEY: known.text,
+            names.DISAGREEMENTS_KEY: ""
+            if known.book is None
+            else largest(known.book.snapshot().tally.sample),
+            names.COMPARISON_KEY: "" if known.comparison is None else document(known.comparison),
+        }
+        await self._applier.ensure(kept(known.observed, course, pairs, texts))
         known.saved = changes, self._now().timestamp()
 
     async def keep(self, known: Running) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from driftline.spec.shadow import ShadowSpec
@@ -43,8 +45,9 @@ def found_of(
     asked: Asked,
     seen: Seen,
     not_promoted: Promotion | None = None,
+    untold: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[Finding, ...]:
-    """All conditions, in their order."""
+    """All conditions, in their order. `untold`: segments that are not told apart, each with the reason."""
     ready = Finding(
         ShadowAspect.CANDIDATE_READY,
         Status.TRUE if candidate.ready else Status.FALSE,
@@ -53,7 +56,7 @@ def found_of(
     )
     return (
         ready,
-        _mirroring(course, spec, candidate, asked, seen),
+        _mirroring(course, spec, candidate, asked, seen, untold),
         _promotable(seen),
         promoted(course, not_promoted),
         _finished(course),
@@ -71,9 +74,19 @@ def refused(course: Course, reason: Refusal, message: str) -> tuple[Finding, ...
     )
 
 
-def _mirroring(course: Course, spec: ShadowSpec, candidate: Found, asked: Asked, seen: Seen) -> Finding:
+def _mirroring(
+    course: Course,
+    spec: ShadowSpec,
+    candidate: Found,
+    asked: Asked,
+    seen: Seen,
+    untold: Mapping[str, str],
+) -> Finding:
     reason, message = _hindrance(course, spec, candidate, asked, seen)
     status = _MIRRORING.get(reason, Status.FALSE)
+    if untold:
+        why = ", ".join(f"{name} {reason}" for name, reason in untold.items())
+        message = f"{message}; segments that are not told apart: {why}"
     return Finding(ShadowAspect.MIRRORING, status, reason, message)
 
 

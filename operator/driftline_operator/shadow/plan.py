@@ -10,7 +10,7 @@ import msgspec
 from driftline.shadow.fit import misfits
 from driftline.shadow.gate import Judgement
 from driftline.shadow.plan import ComparisonPlan
-from driftline.shadow.planning import plan_of
+from driftline.shadow.planning import plan_of, untold
 from driftline.shadow.rules import asks_for_labels
 from driftline.shadow.runtime import MirrorConfig, ShadowId, encode_mirror
 from driftline.spec import ModelMonitor
@@ -132,7 +132,8 @@ class _Planning(NamedTuple):
         if self.told.refused and runs:
             health_ = Found(ready=False, reason=Refusal.API_REFUSED, message=self.told.refused)
         mirror = self._mirror(spec, monitor, course, found, health_)
-        said = findings.found_of(course, spec, health_, self.told.asked, seen, step.refused)
+        left = {} if course.plan is None else untold(monitor.spec, spec.compare, course.plan)
+        said = findings.found_of(course, spec, health_, self.told.asked, seen, step.refused, left)
         kept = {each.key for each in objects}
         removed = tuple(each for each in self._present() if each.key not in kept)
         text = patch_text(spec, found.model)

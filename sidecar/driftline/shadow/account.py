@@ -51,6 +51,8 @@ class Failure(StrEnum):
     """
     NO_ROOM = "NoRoom"
     """All answers together were longer than the mirror may hold: its own failure, not the candidate's."""
+    WITHHELD = "Withheld"
+    """The candidate refused (4xx) a request of which something was hidden: credentials, or values."""
     LIVE_FAILED = "LiveFailed"
     """The live model gave no whole answer: there is nothing to compare with."""
     UNDECODABLE = "Undecodable"

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from driftline.errors import Problem
 from driftline.shadow.rules import asks_for_labels, thresholds
 from driftline.spec import MonitorSpec
-from driftline.spec.shadow import ShadowSpec
+from driftline.spec.shadow import Compare, ShadowSpec
 
 _OF_TYPE = {
     "performance.accuracy": "classification",
@@ -21,7 +21,8 @@ _OF_TYPE = {
 def misfits(shadow: ShadowSpec, monitor: MonitorSpec) -> Iterator[Problem]:
     """Each with its field in the shadow. Segments are only checked where the monitor names its features."""
     yield from _paths(shadow.traffic.paths, monitor.endpoint.paths)
-    yield from _outputs(shadow, monitor)
+    if wrong := outputs_problem(monitor, shadow.compare):
+        yield Problem("spec.compare.outputs", wrong)
     yield from _segments(shadow.compare.segments, monitor)
     yield from _rules(shadow, monitor)
 
@@ -48,10 +49,18 @@ def _meet(one: str, other: str) -> bool:
     return first == second or (other.endswith("*") and first.startswith(second))
 
 
-def _outputs(shadow: ShadowSpec, monitor: MonitorSpec) -> Iterator[Problem]:
-    """`score` beside others is the default, and left out where there is none."""
-    if shadow.compare.outputs == ("score",) and monitor.schema.prediction.score is None:
-        yield Problem("spec.compare.outputs[0]", "must not be score alone: the monitor's prediction has none")
+def outputs_problem(monitor: MonitorSpec, compare: Compare) -> str:
+    """Why `compare.outputs` means nothing with this monitor; empty: it does.
+
+    `score` beside others is the default, and left out where there is none.
+    """
+    if set(compare.outputs) - {"body"} != {"score"}:
+        return ""
+    if monitor.model.type != "classification":
+        return "a regression has no score: add prediction"
+    if monitor.schema.prediction.score is None:
+        return "the monitor names no score (schema.prediction.score): add prediction"
+    return ""
 
 
 def _segments(names: tuple[str, ...], monitor: MonitorSpec) -> Iterator[Problem]:

@@ -279,7 +279,11 @@ class _Run:
         if self._comparison is None:
             return ""
         remarks = "".join(f"             {remark}\n" for remark in self._comparison.remarks())
-        return f"  candidate  {self._comparison.config.url}\n{remarks}"
+        untold = "".join(
+            f"  segment    {name} {why}: its values are not told apart\n"
+            for name, why in self._comparison.untold.items()
+        )
+        return f"  candidate  {self._comparison.config.url}\n{remarks}{untold}"
 
     def _reference(self) -> str:
         reference = self._monitor.spec.reference

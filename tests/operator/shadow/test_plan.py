@@ -166,6 +166,9 @@ TAKEN = workload(name=names.candidate("v4"), other="x")
 
 REFUSED: dict[str, Callable[[], ShadowPlan]] = {
     "InvalidSpec": lambda: planned(shadow(traffic={"paths": ["/v1/*/predict"]})),
+    "MonitorMismatch of what is compared": lambda: planned(
+        shadow(compare={"outputs": ["score"]}, gate={"meanDelta": 0.1})
+    ),
     "MonitorNotFound": lambda: planned(shadow(monitorRef={"name": "other"})),
     "MonitorMismatch": lambda: planned(
         shadow(traffic={"paths": ["/v1/predict"]}),
@@ -191,7 +194,7 @@ REFUSED: dict[str, Callable[[], ShadowPlan]] = {
 @pytest.mark.parametrize("word", REFUSED)
 def test_why_there_is_no_candidate(word: str) -> None:
     made = REFUSED[word]()
-    assert reason(made) == word
+    assert reason(made) == word.split()[0]
     assert made.objects == ()
     assert made.mirror is None
     assert reason(made, "Promotable") == "NoData"
@@ -378,6 +381,12 @@ def test_of_a_swapped_port_the_live_models_own_is_told() -> None:
 def test_mirroring_is_said_once_a_pod_has_begun_to(asked: Asked, wanted: str) -> None:
     made = planned(shadow(), running(shadow()), told=comparing()._replace(asked=asked))
     assert reason(made, "Mirroring") == wanted
+
+
+def test_segments_that_are_not_told_apart_are_said() -> None:
+    made = planned(shadow(compare={"segments": ["sex"]}), told=comparing())
+    (said,) = [each.message for each in made.findings if each.aspect == "Mirroring"]
+    assert said.endswith("; segments that are not told apart: sex is no category of the reference")
 
 
 def test_a_live_workload_that_changes_ends_the_comparison() -> None:

@@ -18,7 +18,9 @@ from driftline_sidecar.analyzer.mirror.sending import Answer, Missed, Reply, Sen
 from driftline_sidecar.analyzer.predictions.rows import Rows
 from driftline_sidecar.courtesy import give_way
 from driftline_sidecar.exchange import Exchange
-from driftline_sidecar.redact import Redactor
+from driftline_sidecar.redact import REDACTED, Redactor
+
+_REDACTED = REDACTED.encode()
 
 Round = tuple[Reply, Reply]
 """Of the live model and of the candidate."""
@@ -59,6 +61,8 @@ async def run(setting: Setting, sender: Sender, exchange: Exchange) -> Errand | 
         reply = await _asked(setting, sender, setting.config.url, copy, exchange.id)
     give_way()
     outcome = _read(setting.reader, setting.config, exchange, reply, rounds)
+    if outcome.failure is Failure.ERROR_RESPONSE and _is_withheld(exchange, copy, reply):
+        outcome = replace(outcome, candidate_failed=None, failure=Failure.WITHHELD)
     if setting.rows is None or outcome.pair is None or not isinstance(reply, Answer):
         return Errand(reply, outcome)
     return Errand(reply, outcome, setting.rows.read(exchange, reply, time.time()))
@@ -86,6 +90,18 @@ def _read(
         repeat = reader.repeat(exchange, rounds)
         return replace(outcome, live_seconds=live, candidate_seconds=candidate, repeat=repeat)
     return outcome if config.aa.share else replace(outcome, candidate_seconds=_seconds(reply))
+
+
+def _is_withheld(exchange: Exchange, copy: Copy, reply: Reply) -> bool:
+    """Was it refused for what was hidden in it: headers, or values? Then the candidate is not to blame."""
+    if not isinstance(reply, Answer):
+        return False
+    sent = {name.lower() for name, _ in copy.headers}
+    hidden = {name.lower() for name, _ in copy_of(exchange).headers} - sent
+    if hidden - {"content-encoding"} and reply.status in (401, 403):
+        return True
+    values = _REDACTED in copy.body and _REDACTED not in exchange.request_body
+    return values and 400 <= reply.status < 500
 
 
 def _copy(setting: Setting, exchange: Exchange) -> Copy | None:

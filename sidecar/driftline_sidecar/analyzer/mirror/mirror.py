@@ -27,7 +27,7 @@ from driftline_sidecar.analyzer.mirror.errand import Setting
 from driftline_sidecar.analyzer.mirror.notes import Notes
 from driftline_sidecar.analyzer.mirror.sending import Answer, Reply, Sender
 from driftline_sidecar.analyzer.mirror.shelf import Counter, Shelf
-from driftline_sidecar.analyzer.mirror.waiting import Item, Waiting
+from driftline_sidecar.analyzer.mirror.waiting import QUEUE_BYTES, Item, Waiting
 from driftline_sidecar.analyzer.predictions.rows import Rows
 from driftline_sidecar.exchange import Exchange
 from driftline_sidecar.logs import event
@@ -140,6 +140,8 @@ class Mirror:
             return Drop.STARTING
         if (found := flaw(item.exchange, setting.max_body_bytes)) is not None:
             return found
+        if item.cost > QUEUE_BYTES:
+            return Drop.BODY_TOO_LARGE
         if not setting.config.ready:
             return Drop.NOT_READY
         if not self._breaker.allows(now):
