@@ -171,8 +171,9 @@ def _unknown(*_: object) -> NoReturn:
 
 
 class _Hole:
-    """Stands for what could not be built; holds the fields that could. Anything else asked of it
-    ends the check that asks. Its hash is its own, so that looking for duplicates passes over it.
+    """Stands for what could not be built; holds the fields that could. Anything else asked of it ends
+    the check that asks, also whether it is None: what isn't known is neither. Its hash is its own, so
+    that looking for duplicates passes over it.
     """
 
     __slots__ = ("_fields",)
@@ -181,7 +182,9 @@ class _Hole:
         self._fields = fields or {}
 
     def __getattr__(self, name: str) -> object:
-        return self._fields[name] if name in self._fields else _Hole()
+        if name not in self._fields:
+            raise _Unknown
+        return self._fields[name]
 
     def __hash__(self) -> int:
         return id(self)

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
+from driftline.shadow.fit import misfits
 from driftline.shadow.gate import Judgement
 from driftline.shadow.plan import ComparisonPlan
-from driftline.shadow.planning import plan_of, problem, reading_of, untold
+from driftline.shadow.planning import plan_of, reading_of, untold
 from driftline.shadow.rules import asks_for_labels
 from driftline.shadow.runtime import MirrorConfig, ShadowId, encode_mirror
 from driftline.spec import ModelMonitor
@@ -109,10 +110,11 @@ class _Planning(NamedTuple):
             monitor = self._monitor(spec, busy)
             # A rollout goes on to its end, or back, whatever would forbid a candidate now.
             rolls = course.rollout is not None and course.ended is None
+            if not rolls:
+                self._check_fit(spec, monitor)
             found = wanted(self.observed, spec, monitor, self.state, runs=not rolls)
             if not rolls:
                 self._check_allowed(spec)
-                self._check_compared(spec, monitor)
         except Refused as error:
             return self._refused(error)
         health_ = self._health(spec, found.mark).noting(found.note)
@@ -164,6 +166,14 @@ class _Planning(NamedTuple):
             raise Refused(Refusal.SECOND_SHADOW, why)
         return observed.monitor
 
+    def _check_fit(self, spec: ShadowSpec, monitor: ModelMonitor) -> None:
+        problems = "; ".join(map(str, misfits(spec, monitor.spec)))
+        if problems and self.told.course.ended is None:
+            name = monitor.metadata.name
+            raise Refused(
+                Refusal.MONITOR_MISMATCH, f"it can't be compared with ModelMonitor {name}: {problems}"
+            )
+
     def _check_allowed(self, spec: ShadowSpec) -> None:
         runs, sensitive = spec.candidate.service is None, spec.traffic.allow_sensitive
         if runs and not self.facts.allowed:
@@ -181,10 +191,6 @@ class _Planning(NamedTuple):
             f"newer): without it anybody who may create ShadowDeployments could {what}; {instead}, or "
             "shadow.requirePolicy=false",
         )
-
-    def _check_compared(self, spec: ShadowSpec, monitor: ModelMonitor) -> None:
-        if self.told.course.plan is None and (wrong := problem(monitor.spec, spec.compare)):
-            raise Refused(Refusal.INVALID_SPEC, wrong)
 
     def _version(self, spec: ShadowSpec, monitor: ModelMonitor, course: Course) -> str:
         if course.ended is not Ending.PROMOTED or self.told.course.ended is Ending.PROMOTED:

@@ -15,6 +15,8 @@ class Refusal(StrEnum):
     INVALID_SPEC = "InvalidSpec"
     MONITOR_NOT_FOUND = "MonitorNotFound"
     MONITOR_INVALID = "MonitorInvalid"
+    MONITOR_MISMATCH = "MonitorMismatch"
+    """Something of the spec can never come true with this monitor: a path, a segment, a rule."""
     SECOND_SHADOW = "SecondShadow"
     """An older shadow of the monitor is under way: one at a time."""
     NO_WORKLOAD = "NoWorkload"

@@ -64,6 +64,7 @@ def monitor(**spec: Any) -> Json:
         "endpoint": {"port": "http"},
         "model": {"name": "census", "type": "classification"},
         "schema": {"prediction": {"name": "employed"}},
+        "labels": {},
     }
     kind = {"apiVersion": "driftline.io/v1alpha1", "kind": "ModelMonitor"}
     metadata = {"name": "census", "namespace": "ml", "uid": "uid-m", "generation": 1}
@@ -172,10 +173,14 @@ ALIAS: Json = {
 
 REFUSED: dict[str, Callable[[], ShadowPlan]] = {
     "InvalidSpec": lambda: planned(shadow(traffic={"paths": ["/v1/*/predict"]})),
-    "InvalidSpec of this monitor": lambda: planned(
+    "MonitorMismatch of what is compared": lambda: planned(
         shadow(compare={"outputs": ["score"]}, gate={"meanDelta": 0.1})
     ),
     "MonitorNotFound": lambda: planned(shadow(monitorRef={"name": "other"})),
+    "MonitorMismatch": lambda: planned(
+        shadow(traffic={"paths": ["/v1/predict"]}),
+        state(monitors=(monitor(endpoint={"port": "http", "paths": ["/predict"]}),)),
+    ),
     "NoWorkload": lambda: planned(shadow(), state(workload(app="other"))),
     "SeveralWorkloads": lambda: planned(shadow(), state(workload(), workload("StatefulSet", "twin"))),
     "PatchInvalid": lambda: planned(
