@@ -127,7 +127,12 @@ def to_wire(resource: ModelMonitor | ShadowDeployment) -> dict[str, Any]:
 
 def encode_monitor(resource: ModelMonitor | ShadowDeployment) -> str:
     """The monitor (or shadow) as YAML that this decoder and kubectl read back to an equal one."""
-    text: str = yaml.dump(to_wire(resource), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+    return to_yaml(to_wire(resource))
+
+
+def to_yaml(tree: dict[str, Any]) -> str:
+    """Plain dicts, lists and scalars as YAML that kubectl reads back to the same."""
+    text: str = yaml.dump(tree, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
     return text
 
 

@@ -11,12 +11,13 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
-from driftline.decoding import decode_resources
+from driftline.decoding import decode_monitors, decode_resources
 from driftline.errors import DataError, InvalidSpec
 from driftline.profile import Profile
 from driftline.quantity import Duration
@@ -25,8 +26,8 @@ from driftline.shadow.comparison import comparison, listed
 from driftline.shadow.fit import misfits, watched_paths
 from driftline.shadow.gate import Judgement, judge, read_days, whole_days
 from driftline.shadow.ledger import Ledger
-from driftline.shadow.planning import plan_of, untold
-from driftline.shadow.rules import asks_for_labels
+from driftline.shadow.planning import plan_of, reading_of, untold
+from driftline.shadow.rules import Reason, asks_for_labels
 from driftline.shadow.runtime import MirrorConfig, ShadowId, encode_mirror
 from driftline.shadow.status import shadow_status
 from driftline.spec import ModelMonitor
@@ -67,8 +68,11 @@ class Comparison:
         began: float,
         *,
         less_than_a_day: bool = False,
+        source: Path | None = None,
     ) -> None:
         """`file`: a ShadowDeployment, of which traffic, compare, gate and aa are read; None: the defaults.
+
+        `source`: the monitor's file, which may change meanwhile.
 
         Raises DriftlineError where it can't be used, InvalidSpec where it can't be with this monitor.
         """
@@ -85,6 +89,7 @@ class Comparison:
         self._ledger = Ledger(self.config.shadow.uid, self.config.shadow.generation, self.config.plan)
         self._cursor = ""
         self._notes: dict[str, str] = {}
+        self._source, self._changed = source, False
         self._drawn = 0
         self._line_at = -math.inf
 
@@ -94,7 +99,10 @@ class Comparison:
         path.write_text(encode_mirror(self.config))
 
     async def fetch(self, gateway: Gateway) -> None:
-        """What has changed; nothing where the analyzer doesn't answer just now."""
+        """What has changed; nothing where the analyzer doesn't answer just now, or the comparison is over."""
+        self._look()
+        if self._changed:
+            return
         try:
             url = f"{gateway.analyzer}/v1/pairs?since={self._cursor}"
             status, body, headers = await gateway.get(url)
@@ -129,13 +137,31 @@ class Comparison:
         writer.close()
         return ""
 
+    def _look(self) -> None:
+        """The pairs are those of the monitor that it began with. A file that can't be read isn't in force."""
+        if self._source is None or self._changed:
+            return
+        try:
+            monitor = decode_monitors(self._source.read_bytes())[0]
+        except (OSError, InvalidSpec):
+            return
+        if reading_of(monitor.spec) != self.config.plan.reading:
+            self._changed = True
+            self.clear()
+            print(
+                f"driftline: {self._source} has changed: the comparison is over", file=sys.stderr, flush=True
+            )
+
     def judgement(self, now: float) -> Judgement:
         """What the gate says at that time."""
         elapsed, config = now - self.config.began, self.config
         read = read_days(self.gate, whole_days(elapsed, config.traffic.timeout), self._ledger.days)
         whole = self._ledger.snapshot(before=read) if read else None
         every = self._ledger.snapshot()
-        return judge(self.gate, self.min_pairs, elapsed, every, whole, repeats=config.aa.share > 0)
+        found = judge(self.gate, self.min_pairs, elapsed, every, whole, repeats=config.aa.share > 0)
+        if not self._changed:
+            return found
+        return replace(found, verdict="Inconclusive", reason=Reason.MONITOR_CHANGED)
 
     async def show(self, gateway: Gateway) -> None:
         """Fetch and tell, until cancelled."""

@@ -110,8 +110,11 @@ def diffed(
     ports: tuple[int, int],
     bodies: list[str],
     options: tuple[str, ...],
+    edited: str = "",
 ) -> Compared:
-    """`driftline shadow diff` before two servers, while these bodies are sent."""
+    """`driftline shadow diff` before two servers, while these bodies are sent. `edited`: the monitor from the
+    middle on.
+    """
     (directory / "monitor.yaml").write_text(monitor)
     (directory / "shadow.yaml").write_text(shadow)
     report, log, listen, admin = directory / "verdict.json", directory / "run.log", free_port(), free_port()
@@ -121,7 +124,12 @@ def diffed(
     command += ["--shadow", f"http://127.0.0.1:{ports[1]}", "--shadow-file", str(directory / "shadow.yaml")]
     with child([*command, "--shadow-report", str(report), *options], log) as process:
         eventually(lambda: "driftline top" in log.read_text() or process.poll() is not None, 30)
-        failed = asked(listen, bodies)
+        half = len(bodies) // 2 if edited else 0
+        failed = asked(listen, bodies[:half])
+        if edited:
+            (directory / "monitor.yaml").write_text(edited)
+            eventually(lambda: "has changed: the comparison is over" in log.read_text(), 30)
+        failed += asked(listen, bodies[half:])
         eventually(lambda: count(scraped(admin), "exchanges_total") == len(bodies), 30)
         metrics = scraped(admin)
         os.kill(process.pid, signal.SIGINT)
@@ -166,6 +174,21 @@ def test_an_equal_candidate_is_promotable_for_whoever_says_less_than_a_day(tmp_p
     assert found.rule("agreement")["value"] == 1.0
     assert "Promotable: AllRulesHold" in found.log
     assert "modelmonitor_shadow_eligible_total" in found.metrics
+
+
+def test_a_monitor_that_is_changed_meanwhile_ends_the_comparison(tmp_path: Path) -> None:
+    """A candidate that would be rejected, or Promotable, by what another path finds."""
+    shadow = SHADOW % {"share": 0, "timeout": "5s", "rules": ""}
+    bodies = [json.dumps({"age": number % 7}) for number in range(800)]
+    edited = MONITOR.replace("path: $.label", "path: $.model")
+    assert edited != MONITOR
+    with served(tmp_path, "equal", 1) as upstream, served(tmp_path, "equal", 2) as other:
+        ports = upstream, other
+        found = diffed(tmp_path, MONITOR, shadow, ports, bodies, ("--less-than-a-day",), edited)
+    assert found.code == INCONCLUSIVE, found.log
+    assert (found.status["verdict"], found.status["reason"]) == ("Inconclusive", "MonitorChanged")
+    assert (found.status["pairs"], found.failed) == (400, 0)
+    assert adds_up(found.status["account"])
 
 
 def test_without_saying_so_a_short_run_has_no_verdict(tmp_path: Path) -> None:

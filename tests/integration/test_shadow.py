@@ -51,7 +51,7 @@ from tests.integration.test_controller import (
 from tests.integration.test_fleet import MONITOR
 from tests.support.charts import documents
 from tests.support.children import child, count, free_port, listens
-from tests.support.operators import controller, operator
+from tests.support.operators import Operator, controller, operator
 from tests.support.shadow_fleet import FakeSidecar, part
 
 Json = dict[str, Any]
@@ -456,6 +456,119 @@ async def promotable(
     await says(api, namespace, "Promotable", "True", "AllRulesHold")
 
 
+async def asked_as_a_gate(running: Operator, namespace: str) -> tuple[int, Json]:
+    """What a Flagger webhook is answered."""
+    url = f"http://127.0.0.1:{running.controller}/v1/shadows/{namespace}/v4"
+    async with aiohttp.ClientSession() as session:
+        answer = await session.post(url)
+        return answer.status, await answer.json()
+
+
+async def taken_back(api: Api, running: Operator, namespace: str, reason: str) -> None:
+    """Status, condition and gate all say that there is no verdict, and why."""
+    await says(api, namespace, "Promotable", "Unknown", reason)
+    found = await status(api, namespace)
+    assert (found["verdict"], found["reason"]) == ("Inconclusive", reason)
+
+    async def refuses() -> bool:
+        code, body = await asked_as_a_gate(running, namespace)
+        return (code, body["verdict"], body["reason"]) == (409, "Inconclusive", reason)
+
+    await eventually(refuses)
+
+
+@pytest.mark.timeout(180)
+async def test_a_monitor_that_reads_otherwise_ends_the_comparison(
+    api: Api, plane: ControlPlane, own: str, namespace: str, tmp_path: Path, sidecars: list[FakeSidecar]
+) -> None:
+    with operator(plane, own, namespace, tmp_path, UNGUARDED) as running:
+        await promotable(api, namespace, sidecars)
+        assert (await asked_as_a_gate(running, namespace))[0] == 200
+        # What only the judging of drift goes by changes nothing.
+        await api.patch(MODEL_MONITORS, namespace, "census", {"spec": {"drift": {"minRows": 2000}}})
+        await asyncio.sleep(3)
+        assert await mirror(api, namespace) is not None
+        other = {"spec": {"schema": {"prediction": {"name": "label", "path": "$.version"}}}}
+        await api.patch(MODEL_MONITORS, namespace, "census", other)
+        await says(api, namespace, "Finished", "True", "MonitorChanged")
+        await taken_back(api, running, namespace, "MonitorChanged")
+        assert await mirror(api, namespace) is None
+        marked = {"metadata": {"annotations": {names.PROMOTE_ANNOTATION: "1"}}}
+        await api.patch(SHADOW_DEPLOYMENTS, namespace, "v4", marked)
+        await says(api, namespace, "Promoted", "False", "NotPromotable")
+
+
+@pytest.mark.timeout(180)
+async def test_of_another_live_model_or_none_there_is_no_verdict(
+    api: Api, plane: ControlPlane, own: str, namespace: str, tmp_path: Path, sidecars: list[FakeSidecar]
+) -> None:
+    with operator(plane, own, namespace, tmp_path, UNGUARDED) as running:
+        await promotable(api, namespace, sidecars)
+        found = await api.get(DEPLOYMENTS, namespace, "census")
+        containers = found["spec"]["template"]["spec"]["containers"]
+        containers[0]["image"] = "census:99"
+        changed = {"spec": {"template": {"spec": {"containers": containers}}}}
+        await api.patch(DEPLOYMENTS, namespace, "census", changed)
+        await says(api, namespace, "Finished", "True", "LiveChanged")
+        await taken_back(api, running, namespace, "LiveChanged")
+        await api.delete(MODEL_MONITORS, namespace, "census")
+        await says(api, namespace, "CandidateReady", "False", "MonitorNotFound")
+        await taken_back(api, running, namespace, "LiveChanged")
+
+
+@pytest.mark.timeout(180)
+async def test_without_its_monitor_there_is_no_verdict(
+    api: Api, plane: ControlPlane, own: str, namespace: str, tmp_path: Path, sidecars: list[FakeSidecar]
+) -> None:
+    with operator(plane, own, namespace, tmp_path, UNGUARDED) as running:
+        await promotable(api, namespace, sidecars)
+        await api.delete(MODEL_MONITORS, namespace, "census")
+        await taken_back(api, running, namespace, "MonitorNotFound")
+
+
+@pytest.mark.timeout(240)
+async def test_who_may_write_config_maps_changes_no_workload_by_it(
+    api: Api, plane: ControlPlane, own: str, namespace: str, tmp_path: Path, sidecars: list[FakeSidecar]
+) -> None:
+    """A promotion is made up whose rollback would bring a template of one's own; then the controller ends."""
+    with operator(plane, own, namespace, tmp_path, UNGUARDED):
+        await live(api, namespace, sidecars)
+        await api.patch(DEPLOYMENTS, namespace, "census", {"spec": {"progressDeadlineSeconds": 30}})
+        await api.create(SHADOW_DEPLOYMENTS, namespace, shadow())
+        config = await begun(api, namespace)
+        await eventually(lambda: has_started(api, namespace))
+        before = await image(api, namespace)
+    name = names.shadow_config_map("v4")
+    kept = await api.get(CONFIG_MAPS, namespace, name)
+    course = json.loads(kept["data"][names.COURSE_KEY])
+    template = (await api.get(DEPLOYMENTS, namespace, "census"))["spec"]["template"]
+    template["spec"]["containers"][0] |= {"image": "evil:1", "securityContext": {"privileged": True}}
+    course["rollout"] = {
+        "state": "RollingOut", "since": time.time() - 5, "before": template, "message": "",
+    }  # fmt: skip
+    forged = {"data": {names.COURSE_KEY: json.dumps(course)}}
+    await api.patch(CONFIG_MAPS, namespace, name, forged)
+    (tmp_path / "second").mkdir()
+    with operator(plane, own, namespace, tmp_path / "second", UNGUARDED):
+        await says(api, namespace, "Finished", "False", "BegunAnew", 40)
+        again = await eventually(lambda: begun_anew(api, namespace, config), 40)
+        assert again.shadow == config.shadow
+        await asyncio.sleep(5)
+        assert await image(api, namespace) == before
+        kept = await api.get(CONFIG_MAPS, namespace, name)
+        assert json.loads(kept["data"][names.COURSE_KEY]).get("rollout") is None
+    assert "signed with the namespace's token" in (tmp_path / "second" / "controller.log").read_text()
+
+
+async def has_started(api: Api, namespace: str) -> bool:
+    return (await status(api, namespace)).get("started") is not None
+
+
+async def begun_anew(api: Api, namespace: str, before: MirrorConfig) -> MirrorConfig | None:
+    found = await mirror(api, namespace)
+    return found if found is not None and found.began > before.began else None
+
+
 def paired(sidecars: list[FakeSidecar], pods: list[Json], config: MirrorConfig) -> None:
     """Both pods mirror, and tell of a candidate that is as the live model."""
     for sidecar, pod, pairs in zip(sidecars, pods, (400, 0), strict=True):
@@ -638,7 +751,8 @@ async def test_a_promotion_that_doesnt_become_ready_is_taken_back(
         for sidecar, pairs in zip(sidecars, (400, 0), strict=True):
             sidecar.parts = [part(found, sidecar.parts[0].pod, pairs)]
         await eventually(lambda: renewed(api, namespace), 40)
-        await says(api, namespace, "Promoted", "False", "RolledBack", 40)
+        met = await says(api, namespace, "Promoted", "False", "RolledBack", 40)
+        assert "all its pods are ready" in met["message"]
         await says(api, namespace, "Finished", "True", "RolledBack")
         after = (await api.get(DEPLOYMENTS, namespace, "census"))["spec"]["template"]
         assert after == before
@@ -669,12 +783,16 @@ async def test_who_asks_must_be_allowed_to_do_it(api: Api, namespace: str, kubec
     runs_pods = ["patch", "sd", "v4", "--type=merge", "-p",
                  '{"spec":{"candidate":{"service":null,"patch":{"image":"census:4"}}}}']  # fmt: skip
     promotes = ["annotate", "sd", "v4", f"{names.PROMOTE_ANNOTATION}=1"]
+    whole = ["patch", "sd", "v4", "--type=merge", "-p", '{"spec":{"traffic":{"allowSensitive":true}}}']
     assert "right to create Deployments" in as_ana(kubectl, namespace, runs_pods)
+    said = as_ana(kubectl, namespace, whole)
+    assert "allowSensitive needs the right to create Deployments" in said
     assert "right to patch Deployments" in as_ana(kubectl, namespace, promotes)
     assert "annotated" in as_ana(kubectl, namespace, ["annotate", "sd", "v4", "a=b"])
 
     may(kubectl, namespace, "runs", "create", "deployments.apps")
     await eventually(lambda: asyncio.to_thread(lambda: "patched" in as_ana(kubectl, namespace, runs_pods)))
+    assert "patched" in as_ana(kubectl, namespace, whole)
     by_itself = ["patch", "sd", "v4", "--type=merge", "-p", '{"spec":{"onPass":"Promote"}}']
     assert "right to patch Deployments" in as_ana(kubectl, namespace, by_itself)
     kinds = "deployments.apps,statefulsets.apps,daemonsets.apps"

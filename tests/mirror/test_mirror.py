@@ -186,7 +186,7 @@ class TestRequest:
         assert read(KEY, head % request.headers["x-driftline-shadow"].encode(), time.time()) is Mark.VALID
 
     async def test_what_is_hidden_is_sent_only_where_it_is_allowed(self) -> None:
-        of = monitor_spec(capture=Capture(redact=("$.ssn",)))
+        of = monitor_spec(capture=Capture(redact=("$.ssn",), redact_headers=("X-Other",)))
         for allowed in (False, True):
             traffic = Traffic(allow_sensitive=allowed)
             async with candidate(agrees) as other:

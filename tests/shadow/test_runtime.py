@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 from driftline.errors import DataError
@@ -35,6 +36,12 @@ CONFIG = MirrorConfig(
 
 def test_what_is_written_is_read_back() -> None:
     assert decode_mirror(encode_mirror(CONFIG).encode()) == CONFIG
+
+
+def test_another_reading_is_another_life() -> None:
+    other = msgspec.structs.replace(CONFIG, plan=msgspec.structs.replace(CLASSES, reading="other"))
+    assert decode_mirror(encode_mirror(other).encode()) == other
+    assert other.life != CONFIG.life
 
 
 def test_it_may_be_yaml() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import msgspec
 import numpy as np
 import pytest
 from driftline.errors import DataError, IncompatiblePanes
@@ -196,3 +197,8 @@ def test_the_sample_as_people_read_it_is_bounded_in_bytes() -> None:
     assert sizes == [float(size) for size in range(KEPT - 1, KEPT - 1 - len(sizes), -1)], "the largest"
     assert len(sizes) == (10_000 - 2) // (len(listed(entries[-1:]).encode()) - 1)
     assert listed([]) == "[]"
+
+
+def test_pairs_that_were_read_otherwise_dont_merge() -> None:
+    with pytest.raises(IncompatiblePanes):
+        Tally.empty(CLASSES) + Tally.empty(msgspec.structs.replace(CLASSES, reading="other"))

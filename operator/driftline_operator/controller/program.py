@@ -123,6 +123,7 @@ class Controller:
             api,
             self._applier,
             self._watches,
+            self._tokens,
             allowed=settings.may_run_candidates,
             needs_policy=settings.needs_shadow_policy,
             identity=settings.identity,

@@ -71,11 +71,11 @@ _FAMILIES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
 
 def _of_one(made: dict[str, GaugeMetricFamily], labels: Labels, known: Running) -> None:
     judgement = known.judgement
-    verdict = "Inconclusive" if judgement is None else judgement.verdict
+    verdict = "Inconclusive" if judgement is None or known.back else judgement.verdict
     for each in _VERDICTS:
         made["verdict"].add_metric([*labels, each], float(each == verdict))
     reason = Reason.NO_DATA if judgement is None else judgement.reason
-    made["reason"].add_metric([*labels, reason.value], 1.0)
+    made["reason"].add_metric([*labels, known.back or reason.value], 1.0)
     for state, count in (("asked", known.pods or 0), ("answered", known.answered)):
         made["pods"].add_metric([*labels, state], count)
     if judgement is not None:

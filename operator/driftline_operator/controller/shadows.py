@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import datetime as dt
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,15 +29,15 @@ from driftline_operator.controller.apply import Applier
 from driftline_operator.controller.observed import NamespaceState
 from driftline_operator.controller.plan import status as statuses
 from driftline_operator.controller.references import Loaded
+from driftline_operator.controller.tokens import Tokens
 from driftline_operator.controller.watched import ShadowSource
-from driftline_operator.shadow import course as courses
 from driftline_operator.shadow.book import Labels, ShadowBook, days_of, judged
 from driftline_operator.shadow.course import Course
 from driftline_operator.shadow.findings import Asked
-from driftline_operator.shadow.keeping import kept
+from driftline_operator.shadow.keeping import kept, key_of_token, restored
 from driftline_operator.shadow.observed import ObservedShadow, observe_shadow
 from driftline_operator.shadow.plan import Facts, ShadowPlan, Told, plan_shadows
-from driftline_operator.shadow.status import events_of, status, worth
+from driftline_operator.shadow.status import events_of, status, taken_back, worth
 
 _log = logging.getLogger(__name__)
 
@@ -57,6 +55,8 @@ class Running(msgspec.Struct):
     course: Course
     book: ShadowBook | None = None
     judgement: Judgement | None = None
+    back: str = ""
+    """Why the status takes the judgement back; empty: it doesn't."""
     comparison: Comparison | None = None
     """What it says beside the rules, as it was last kept: with many segments it takes a second to make."""
     refused: str = ""
@@ -71,6 +71,8 @@ class Running(msgspec.Struct):
     """Those of one that warms the candidate up."""
     saved: tuple[int, float] = (0, 0.0)
     """The book's `changes` as they were last kept, and when."""
+    signed: bytes | None = None
+    """The key with which it was last kept, empty: none; None: nothing is kept yet."""
     written: float = 0.0
     text: str = ""
     """What a promotion changes, as it is kept for people."""
@@ -109,6 +111,7 @@ class Shadows:
         api: Api,
         applier: Applier,
         source: ShadowSource,
+        tokens: Tokens,
         *,
         allowed: bool,
         needs_policy: bool,
@@ -116,7 +119,7 @@ class Shadows:
         status_interval: float,
         now: Callable[[], dt.datetime],
     ) -> None:
-        self._api, self._applier, self._source = api, applier, source
+        self._api, self._applier, self._source, self._tokens = api, applier, source, tokens
         self._allowed, self._needs_policy = allowed, needs_policy
         self._identity, self._status_interval, self._now = identity, status_interval, now
         self._running: dict[Key, Running] = {}
@@ -139,6 +142,8 @@ class Shadows:
         shadows = [observe_shadow(each) for each in self._source.shadows(state.name)]
         shadows = [each for each in shadows if not each.body["metadata"].get("deletionTimestamp")]
         self._drop(state.name, shadows)
+        if shadows:
+            await self._tokens.look(state.name)
         known = {each.uid: await self._known(each) for each in shadows}
         told = {uid: self._told(each) for uid, each in known.items()}
         facts = Facts(allowed=self._allowed, guarded=bool(shadows) and await self._is_guarded())
@@ -169,6 +174,11 @@ class Shadows:
         self._running[observed.key] = known
         return known
 
+    def _key(self, observed: ObservedShadow) -> bytes:
+        """Empty while there is no token."""
+        token = self._tokens.of(observed.namespace)
+        return b"" if token is None else key_of_token(token)
+
     async def _load(self, observed: ObservedShadow) -> Running:
         name = names.shadow_config_map(observed.name)
         try:
@@ -176,18 +186,22 @@ class Shadows:
         except ApiError as error:
             if not error.missing:
                 raise
-            found = {}
-        text = (found.get("data") or {}).get(names.COURSE_KEY, "")
-        course = courses.decode(text, observed.uid, observed.generation)
-        known = Running(observed, course)
+            found = None
+        key = self._key(observed)
+        course, data = restored(observed, found, key or None)
+        known = Running(observed, course, signed=None if found is None else key)
+        if course.anew:
+            known.signed = b""
+            why = "kept nothing, or what isn't signed with the namespace's token"
+            word = "begins anew" if course.ended is None else "stays ended"
+            _log.error("shadow %s/%s: ConfigMap %s %s: %s", *observed.key, name, why, word)
         if course.began is None or course.plan is None:
             return known
         known.book = ShadowBook(course.uid, course.generation, course.plan)
-        data = (found.get("binaryData") or {}).get(names.PAIRS_KEY, "")
         try:
             if data:
-                known.book.restore(base64.b64decode(data))
-        except (DataError, binascii.Error) as error:
+                known.book.restore(data)
+        except DataError as error:
             _log.error("%s/%s: its pairs begin anew: %s", *observed.key, error)
         known.mirroring = known.book.told  # or a pod that can't be asked just now would count as silent
         self.judge(known)
@@ -225,6 +239,8 @@ class Shadows:
         known.text = made.text or known.text
         if made.course != known.course:
             await self._step(known, made.course)
+        elif known.signed is not None and known.signed != self._key(known.observed):
+            await self._keep(known, known.course)  # the token is another one
         for each in made.removed:
             await self._applier.remove(each.resource, each.namespace, each.body["metadata"]["name"])
         refused = ""
@@ -284,7 +300,9 @@ class Shadows:
             else largest(known.book.snapshot().tally.sample),
             names.COMPARISON_KEY: "" if known.comparison is None else document(known.comparison),
         }
-        await self._applier.ensure(kept(known.observed, course, pairs, texts))
+        key = self._key(known.observed)
+        await self._applier.ensure(kept(known.observed, course, pairs, texts, key or None))
+        known.signed = key
         known.saved = changes, self._now().timestamp()
 
     async def keep(self, known: Running) -> None:
@@ -297,6 +315,8 @@ class Shadows:
     async def _say(self, known: Running, made: ShadowPlan) -> None:
         """Write the status where it changed, and Events on transitions."""
         now = self._now()
+        back = taken_back(made.findings)
+        known.back = "" if back is None else back.reason
         wanted = status(known.observed, known.course, known.judgement, made.findings, now)
         found = worth(known.observed, wanted)
         rested = now.timestamp() - known.written >= self._status_interval

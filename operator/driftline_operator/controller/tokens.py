@@ -34,6 +34,14 @@ class Tokens:
         """A namespace's token, once it is there."""
         return self._known.get(namespace)
 
+    async def look(self, namespace: str) -> str | None:
+        """The same, read where it isn't known yet; nothing is made. Raises ApiError."""
+        if namespace not in self._known:
+            token = await self._present(namespace)
+            if token is not None:
+                self._known[namespace] = token
+        return self.of(namespace)
+
     def forget(self) -> None:
         """Read them anew: another controller may have made others."""
         self._known.clear()

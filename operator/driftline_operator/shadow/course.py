@@ -58,6 +58,8 @@ class Course(msgspec.Struct, frozen=True, kw_only=True):
     verdict: str = ""
     verdict_since: float = 0.0
     rollout: Rollout | None = None
+    anew: bool = False
+    """What was kept before was not to be believed."""
     declined: Declined | None = None
     """The last request for a promotion, where it was refused."""
 
@@ -101,6 +103,8 @@ class Seen(NamedTuple):
     """Does the candidate answer?"""
     live: str
     """The live pods' fingerprint; empty: there is no one workload now."""
+    reading: str
+    """How the monitor reads bodies (`planning.reading_of`)."""
     plan: ComparisonPlan | None
     """What the comparison would be on; None: that isn't known yet."""
     judgement: Judgement | None
@@ -123,18 +127,23 @@ def advanced(course: Course, spec: ShadowSpec, seen: Seen, now: float) -> Course
     if verdict != course.verdict:
         course = msgspec.structs.replace(course, verdict=verdict, verdict_since=now)
     ending = _ending(course, spec, seen, now)
-    return course if ending is None else msgspec.structs.replace(course, ended=ending, ended_at=now)
+    if ending is None:
+        return course
+    course = msgspec.structs.replace(course, ended=ending, ended_at=now)
+    if ending.keeps_verdict or course.verdict == "Inconclusive":
+        return course
+    return msgspec.structs.replace(course, verdict="Inconclusive", verdict_since=now)
 
 
 def _starting(course: Course, spec: ShadowSpec, seen: Seen, now: float) -> Course:
-    """Begin, or warm up before. Readiness that is lost, or another live workload, starts it over."""
+    """Begin, or warm up before. Readiness that is lost, another live workload or reading start it over."""
     if not seen.ready or seen.plan is None or not seen.live:
         new = {"ready_since": None, "warm_since": None, "plan": None, "live": ""}
         return msgspec.structs.replace(course, **new)
     fixed = msgspec.structs.replace(course, plan=seen.plan, live=seen.live)
     if not spec.candidate.warm_up:
         return msgspec.structs.replace(fixed, began=now)
-    if course.ready_since is None or course.live != seen.live:
+    if course.ready_since is None or (course.live, course.plan) != (seen.live, seen.plan):
         return msgspec.structs.replace(fixed, ready_since=now, warm_since=None)
     since = now if course.warm_since is None and seen.warms else course.warm_since
     is_warm = since is not None and now - since >= spec.candidate.warm_up
@@ -146,6 +155,8 @@ def _ending(course: Course, spec: ShadowSpec, seen: Seen, now: float) -> Ending 
         return None  # it ends as the rollout does
     if seen.live and seen.live != course.live:
         return Ending.LIVE_CHANGED
+    if course.plan is not None and seen.reading != course.plan.reading:
+        return Ending.MONITOR_CHANGED
     if course.verdict == "Rejected":
         return Ending.REJECTED
     return Ending.DURATION_OVER if course.elapsed(now) >= spec.duration + _last_look(spec) else None

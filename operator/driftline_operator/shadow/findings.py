@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
+from driftline.shadow.gate import Judgement
 from driftline.spec.shadow import ShadowSpec
 
 from driftline_operator import names
@@ -21,9 +22,17 @@ _ENDINGS = {
     Ending.DURATION_OVER: "spec.duration has passed: the last verdict stands",
     Ending.LIVE_CHANGED: "the live workload's pods became others while they were compared: change the spec, "
     "or make the shadow anew, to begin again",
+    Ending.MONITOR_CHANGED: "the monitor reads bodies otherwise than when they were compared (schema, "
+    "endpoint, model.type, capture): change the spec, or make the shadow anew, to begin again",
     Ending.PROMOTED: "the candidate has taken the live workload's place",
-    Ending.ROLLED_BACK: "the promotion was taken back: the live workload didn't become ready",
+    Ending.ROLLED_BACK: "the promotion was taken back, and the live workload is as it was",
+    Ending.NOT_AUTHENTIC: "what its ConfigMap held isn't signed with the namespace's token, or is older "
+    "than this status: look at the live workload; change the spec, or make the shadow anew, to begin again",
 }
+_ANEW = (
+    "what its ConfigMap held was gone, or not signed with the namespace's token: it was not believed, and "
+    "the comparison began anew"
+)
 
 
 class Asked(NamedTuple):
@@ -57,18 +66,21 @@ def found_of(
     return (
         ready,
         _mirroring(course, spec, candidate, asked, seen, untold),
-        _promotable(seen),
+        _promotable(seen.judgement, _taken_back(course)),
         promoted(course, not_promoted),
         _finished(course),
     )
 
 
-def refused(course: Course, reason: Refusal, message: str) -> tuple[Finding, ...]:
+def refused(
+    course: Course, reason: Refusal, message: str, judgement: Judgement | None = None
+) -> tuple[Finding, ...]:
     """Of a shadow without a candidate."""
+    back = _taken_back(course) if course.ended is not None else (reason, message)
     return (
         Finding(ShadowAspect.CANDIDATE_READY, Status.FALSE, reason, message),
         Finding(ShadowAspect.MIRRORING, Status.FALSE, Mirroring.NO_CANDIDATE, "there is no candidate"),
-        _promotable(None),
+        _promotable(judgement, back),
         promoted(course),
         _finished(course),
     )
@@ -127,8 +139,18 @@ def _hindrance_of(asked: Asked) -> tuple[Mirroring, str]:
     return Mirroring.MIRRORING, f"{asked.mirroring} of {asked.pods} live pods mirror"
 
 
-def _promotable(seen: Seen | None) -> Finding:
-    judgement = None if seen is None else seen.judgement
+def _taken_back(course: Course) -> tuple[Ending, str] | None:
+    """Why the verdict counts no longer, in a word and a sentence; None: it does."""
+    ended = course.ended
+    if ended is not None and course.anew and course.began is None:
+        return Ending.NOT_AUTHENTIC, _ENDINGS[Ending.NOT_AUTHENTIC]
+    return None if ended is None or ended.keeps_verdict else (ended, _ENDINGS[ended])
+
+
+def _promotable(judgement: Judgement | None, back: tuple[Ending | Refusal, str] | None) -> Finding:
+    """What the status has its verdict from: the two must not disagree."""
+    if back is not None:
+        return Finding(ShadowAspect.PROMOTABLE, Status.UNKNOWN, *back)
     if judgement is None:
         return Finding(ShadowAspect.PROMOTABLE, Status.UNKNOWN, _NO_DATA, "no pairs have come yet")
     status = {"Promotable": Status.TRUE, "Rejected": Status.FALSE}.get(judgement.verdict, Status.UNKNOWN)
@@ -143,6 +165,8 @@ _NOT_PROMOTED = {
     Promotion.OLD_GENERATION: "the annotation driftline.io/promote names another generation of the spec",
     Promotion.NO_FORM: "a Service has no form that could be promoted",
     Promotion.LIVE_CHANGED: "the live workload isn't the one that was compared any more",
+    Promotion.PORT_LOST: "a Service of the live pods leads to a port, by name or number, that no container "
+    "of the candidate declares",
 }
 
 
@@ -153,7 +177,7 @@ def promoted(course: Course, refused: Promotion | None = None) -> Finding:
         refused = course.declined.reason
     if rollout is None and refused is not None:
         message = _NOT_PROMOTED[refused]
-        if refused in (Promotion.NOT_PROMOTABLE, Promotion.OLD_GENERATION):
+        if refused in (Promotion.NOT_PROMOTABLE, Promotion.OLD_GENERATION, Promotion.PORT_LOST):
             message += f"; to ask again: `driftline shadow promote`, or {_again(course)}"
         return Finding(ShadowAspect.PROMOTED, Status.FALSE, refused, message)
     if rollout is None:
@@ -168,5 +192,6 @@ def _again(course: Course) -> str:
 
 def _finished(course: Course) -> Finding:
     if course.ended is None:
-        return Finding(ShadowAspect.FINISHED, Status.FALSE, RUNNING, "it is under way")
+        word, said = ("BegunAnew", _ANEW) if course.anew else (RUNNING, "it is under way")
+        return Finding(ShadowAspect.FINISHED, Status.FALSE, word, said)
     return Finding(ShadowAspect.FINISHED, Status.TRUE, course.ended, _ENDINGS[course.ended])

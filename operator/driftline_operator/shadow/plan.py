@@ -10,7 +10,7 @@ import msgspec
 from driftline.shadow.fit import misfits
 from driftline.shadow.gate import Judgement
 from driftline.shadow.plan import ComparisonPlan
-from driftline.shadow.planning import plan_of, untold
+from driftline.shadow.planning import plan_of, reading_of, untold
 from driftline.shadow.rules import asks_for_labels
 from driftline.shadow.runtime import MirrorConfig, ShadowId, encode_mirror
 from driftline.spec import ModelMonitor
@@ -108,21 +108,28 @@ class _Planning(NamedTuple):
             return self._refused(Refused(Refusal.INVALID_SPEC, self.observed.problem))
         try:
             monitor = self._monitor(spec, busy)
-            self._check_fit(spec, monitor)
-            found = wanted(self.observed, spec, monitor, self.state)
-            self._check_allowed(spec)
+            # A rollout goes on to its end, or back, whatever would forbid a candidate now.
+            rolls = course.rollout is not None and course.ended is None
+            found = wanted(self.observed, spec, monitor, self.state, runs=not rolls)
+            if not rolls:
+                self._check_allowed(spec)
+                self._check_fit(spec, monitor)
         except Refused as error:
             return self._refused(error)
         health_ = self._health(spec, found.mark).noting(found.note)
+        reading, fixed = reading_of(monitor.spec), course.plan
+        if course.began is None and fixed is not None and fixed.reading != reading:
+            fixed = None
         seen = Seen(
             ready=health_.ready,
             live=fingerprint(found.live["spec"]["template"]),
-            plan=course.plan or self._comparison(spec, monitor),
+            reading=reading,
+            plan=fixed or self._comparison(spec, monitor),
             judgement=self.told.judgement,
             warms=self.told.asked.warming > 0,
         )
         course = advanced(course, spec, seen, self.now)
-        step = promoted(self.observed, spec, course, found.live, found.model, self.now)
+        step = promoted(self.observed, spec, course, found, self.state.services, self.now)
         version = self._version(spec, monitor, step.course)
         course = course if version else step.course
         runs = course.runs_candidate(spec)
@@ -136,14 +143,14 @@ class _Planning(NamedTuple):
         said = findings.found_of(course, spec, health_, self.told.asked, seen, step.refused, left)
         kept = {each.key for each in objects}
         removed = tuple(each for each in self._present() if each.key not in kept)
-        text = patch_text(spec, found.model)
+        text = patch_text(spec, found)
         return ShadowPlan(
             self.observed, course, objects, removed, mirror, said, found, step.patch, text, version
         )
 
     def _refused(self, error: Refused) -> ShadowPlan:
         course = refusing(self.told.course, self.observed.asked, Promotion.NOT_PROMOTABLE)
-        said = findings.refused(course, error.reason, str(error))
+        said = findings.refused(course, error.reason, str(error), self.told.judgement)
         return ShadowPlan(self.observed, course, (), tuple(self._present()), None, said)
 
     def _monitor(self, spec: ShadowSpec, busy: Mapping[str, str]) -> ModelMonitor:
@@ -167,18 +174,22 @@ class _Planning(NamedTuple):
             )
 
     def _check_allowed(self, spec: ShadowSpec) -> None:
-        if spec.candidate.service is not None:
-            return
-        if not self.facts.allowed:
+        runs, sensitive = spec.candidate.service is None, spec.traffic.allow_sensitive
+        if runs and not self.facts.allowed:
             raise Refused(Refusal.NOT_ALLOWED, "this installation runs no candidates: use candidate.service")
-        if not self.facts.guarded:
-            raise Refused(
-                Refusal.UNGUARDED,
-                f"ValidatingAdmissionPolicyBinding {names.SHADOW_POLICY} is not there (Kubernetes 1.30 or "
-                "newer): "
-                "without it anybody who may create ShadowDeployments could run any pod; "
-                "use candidate.service, or shadow.requirePolicy=false",
-            )
+        if self.facts.guarded or not (runs or sensitive):
+            return
+        what, instead = (
+            ("run any pod", "use candidate.service")
+            if runs
+            else ("be sent clients' credentials", "use traffic.allowSensitive: false")
+        )
+        raise Refused(
+            Refusal.UNGUARDED,
+            f"ValidatingAdmissionPolicyBinding {names.SHADOW_POLICY} is not there (Kubernetes 1.30 or "
+            f"newer): without it anybody who may create ShadowDeployments could {what}; {instead}, or "
+            "shadow.requirePolicy=false",
+        )
 
     def _version(self, spec: ShadowSpec, monitor: ModelMonitor, course: Course) -> str:
         if course.ended is not Ending.PROMOTED or self.told.course.ended is Ending.PROMOTED:

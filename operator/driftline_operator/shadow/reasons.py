@@ -32,8 +32,11 @@ class Refusal(StrEnum):
     NAME_TAKEN = "NameTaken"
     """Somebody else's object has the name of the candidate's."""
     SERVICE_NOT_FOUND = "ServiceNotFound"
+    EXTERNAL_SERVICE = "ExternalService"
+    """It is an ExternalName: an alias leads anywhere, and who may create Services makes one."""
     UNGUARDED = "Unguarded"
-    """The policy is not in force by which only who may create Deployments may ask for a candidate."""
+    """The policy is not in force by which only who may create Deployments may ask for a candidate, or for
+    what is redacted otherwise."""
     NOT_ALLOWED = "NotAllowed"
     """This installation runs no candidates."""
     API_REFUSED = "ApiRefused"
@@ -79,8 +82,17 @@ class Ending(StrEnum):
     DURATION_OVER = "DurationOver"
     LIVE_CHANGED = "LiveChanged"
     """The live workload's pods became others: the pairs would be of two live models."""
+    MONITOR_CHANGED = "MonitorChanged"
+    """The monitor reads bodies otherwise: the pairs would be of two questions."""
     PROMOTED = "Promoted"
     ROLLED_BACK = "RolledBack"
+    NOT_AUTHENTIC = "NotAuthentic"
+    """It had ended, or was promoting, and what was kept of it is not what a controller wrote."""
+
+    @property
+    def keeps_verdict(self) -> bool:
+        """Does the last verdict stand? Else it is about what isn't so any more, and there is none."""
+        return self in (Ending.REJECTED, Ending.DURATION_OVER, Ending.PROMOTED)
 
 
 class Promotion(StrEnum):
@@ -95,6 +107,8 @@ class Promotion(StrEnum):
     """A Service has no form that could be promoted."""
     LIVE_CHANGED = "LiveChanged"
     """The live workload isn't the one that was compared any more."""
+    PORT_LOST = "ServicePortLost"
+    """A Service of the live pods would lead to a port that they don't have any more."""
     ROLLING_OUT = "RollingOut"
     PROMOTED = "Promoted"
     ROLLING_BACK = "RollingBack"

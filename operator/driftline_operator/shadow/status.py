@@ -16,7 +16,7 @@ from driftline_operator.conditions import Finding, ShadowAspect, Status
 from driftline_operator.controller.plan.status import Transition, Worth, conditions_of, transitions
 from driftline_operator.shadow.course import Course
 from driftline_operator.shadow.observed import ObservedShadow
-from driftline_operator.shadow.reasons import UNTOLD
+from driftline_operator.shadow.reasons import UNTOLD, Ending, Refusal
 
 _ACCOUNT = {"eligible": 0, "mirrored": 0, "paired": 0, "lost": 0, "waiting": 0}
 
@@ -34,8 +34,13 @@ def status(
     else:
         paths = () if observed.spec is None else observed.spec.traffic.paths
         made = shadow_status(judgement, observed.generation, paths)
+    back = taken_back(findings)
     cause = _cause(findings) if made.reason == Reason.NO_DATA else None
-    if cause is not None:
+    if back is not None:
+        made = msgspec.structs.replace(
+            made, verdict="Inconclusive", reason=back.reason, message=back.message[:1024]
+        )
+    elif cause is not None:
         message = f"Nothing was compared: {cause.message}"[:1024]
         made = msgspec.structs.replace(made, reason=cause.reason, message=message)
     made = msgspec.structs.replace(
@@ -45,6 +50,12 @@ def status(
         last_change=_time(course.verdict_since or None),
     )
     return _with_zeros(msgspec.to_builtins(made))
+
+
+def taken_back(findings: Sequence[Finding]) -> Finding | None:
+    """The condition Promotable where it takes the judgement back; None: it says what that says."""
+    found = next(each for each in findings if each.aspect is ShadowAspect.PROMOTABLE)
+    return found if isinstance(found.reason, Ending | Refusal) else None
 
 
 def _cause(findings: Sequence[Finding]) -> Finding | None:

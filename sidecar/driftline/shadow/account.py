@@ -31,7 +31,8 @@ class Drop(StrEnum):
     NOT_READY = "NotReady"
     """The candidate was not ready."""
     STARTING = "Starting"
-    """The mirror was not ready: it doesn't know the monitor's features yet, or is about to end."""
+    """The mirror was not ready: the monitor's features aren't known yet, or it reads otherwise than it did
+    when the comparison began; or it is about to end."""
     BREAKER_OPEN = "BreakerOpen"
     """The candidate failed so often that the mirror let it rest."""
 

@@ -38,6 +38,8 @@ class ComparisonPlan(msgspec.Struct, frozen=True, kw_only=True, array_like=True)
     tolerance: Tolerance = Tolerance()
     segments: tuple[tuple[str, tuple[str, ...]], ...] = ()
     """Segment features with the values that are told apart. Others are `other`."""
+    reading: str = ""
+    """How the monitor reads bodies (`planning.reading_of`); empty: not said."""
 
     def __post_init__(self) -> None:
         if self.clip is not None and not 0 < self.clip < float("inf"):

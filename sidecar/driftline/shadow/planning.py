@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
+
+import msgspec
+
 from driftline.categories import Categories
 from driftline.errors import DataError
 from driftline.grid import Grid
@@ -28,7 +32,25 @@ def plan_of(spec: MonitorSpec, compare: Compare, profile: Profile | None) -> Com
         clip=_clip(spec, compare, sort),
         tolerance=compare.tolerance,
         segments=_segments(spec, compare, profile),
+        reading=reading_of(spec),
     )
+
+
+def reading_of(spec: MonitorSpec) -> str:
+    """The same for monitors that capture, send and decode alike: the first 128 bits of a SHA-256, in hex.
+
+    Pairs of unlike ones are answers to different questions. What is left at its default isn't
+    written, so that programs of two releases agree.
+    """
+    endpoint, capture = spec.endpoint, spec.capture
+    said = (
+        spec.model.type,
+        spec.schema.prediction,
+        [(each.name, each.type, each.path) for each in spec.schema.features],
+        (endpoint.port, endpoint.protocol, sorted(endpoint.paths), endpoint.json),
+        (sorted(capture.redact), sorted(map(str.lower, capture.redact_headers)), int(capture.max_body_bytes)),
+    )
+    return sha256(msgspec.json.encode(said)).hexdigest()[:32]
 
 
 def untold(spec: MonitorSpec, compare: Compare, plan: ComparisonPlan) -> dict[str, str]:

@@ -50,6 +50,8 @@ class Reason(StrEnum):
     """Every rule has data, and the limit of one lies between its bounds."""
     NO_EVIDENCE = "NoEvidence"
     """A rule has nothing to be judged on."""
+    MONITOR_CHANGED = "MonitorChanged"
+    """The monitor reads bodies otherwise than the comparison began with."""
 
 
 def thresholds(gate: Gate) -> dict[str, float]:

@@ -17,6 +17,8 @@ from driftline.spec.shadow import Aa, Compare, Tolerance, Traffic
 MIRROR_FILE: Final = "shadow.yaml"
 VERSION: Final = 1
 VARIANT: Final = "shadow/"
+LIVE_UNANSWERED: Final = "live-unanswered"
+"""In the place of the version of a candidate's prediction: the live model gave none, so none of it comes."""
 """With it begin the variants of candidates: what they answer is nobody's performance."""
 LEAST_KEY: Final = 32
 """Bytes of a marker's key."""
@@ -47,6 +49,7 @@ class _PlanForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     clip: float | None = None
     tolerance: Tolerance = Tolerance()
     segments: dict[str, tuple[str, ...]] = {}
+    reading: str = ""
 
 
 class _Form(
@@ -134,6 +137,7 @@ def encode_mirror(config: MirrorConfig) -> str:
             clip=plan.clip,
             tolerance=plan.tolerance,
             segments=dict(plan.segments),
+            reading=plan.reading,
         ),
     )
     return msgspec.json.encode(form, enc_hook=str).decode()
@@ -168,6 +172,7 @@ def _built(form: _Form) -> MirrorConfig:
             clip=plan.clip,
             tolerance=plan.tolerance,
             segments=tuple(plan.segments.items()),
+            reading=plan.reading,
         ),
     )
 

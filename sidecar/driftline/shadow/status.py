@@ -17,6 +17,7 @@ _MESSAGES = {
     Reason.TOO_EARLY: "Too few days have passed in which a request was mirrored: minTime says how many. "
     "Rules are read at the ends of whole periods of it.",
     Reason.SILENT_PODS: "Not all live pods mirror, and what the others saw is in no account: see Mirroring.",
+    Reason.MONITOR_CHANGED: "The monitor reads bodies otherwise than when the comparison began: begin anew.",
     Reason.FEW_PAIRS: "Fewer requests were compared than minPairs asks for.",
 }
 

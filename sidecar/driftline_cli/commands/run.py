@@ -119,6 +119,7 @@ def _comparison(
         arguments.shadow_file,
         time.time(),
         less_than_a_day=arguments.less_than_a_day,
+        source=arguments.file,
     )
 
 

@@ -12,8 +12,11 @@ from driftline.shadow.runtime import MirrorConfig, ShadowId
 from driftline_operator.controller.shadows import Running, Shadows
 from driftline_operator.shadow.book import ShadowBook
 from driftline_operator.shadow.course import Course, Rollout
+from driftline_operator.shadow.findings import refused
+from driftline_operator.shadow.keeping import key_of_token, restored
 from driftline_operator.shadow.observed import observe_shadow
-from driftline_operator.shadow.reasons import Ending, Promotion
+from driftline_operator.shadow.plan import ShadowPlan
+from driftline_operator.shadow.reasons import Ending, Promotion, Refusal
 
 from tests.operator.shadow.test_plan import shadow
 from tests.support.shadow_fleet import part
@@ -29,15 +32,33 @@ ROLLING_OUT = Rollout(state=Promotion.ROLLING_OUT, since=NOW.timestamp(), before
 class Kept:
     """An applier that takes everything."""
 
-    async def ensure(self, _: Any) -> None:
+    def __init__(self) -> None:
+        self.objects: list[Any] = []
+
+    async def ensure(self, desired: Any) -> None:
+        self.objects.append(desired.body)
+
+    async def status(self, _: Any, body: Any) -> Any:
+        return body
+
+    async def create(self, *_: Any) -> None:
         pass
+
+
+class Told:
+    """The namespaces' tokens."""
+
+    token = "t" * 40
+
+    def of(self, _: str) -> str:
+        return self.token
 
 
 @pytest.fixture
 def shadows() -> Shadows:
     """Of one replica, without a cluster."""
     fixed = {"allowed": True, "needs_policy": False, "identity": "this", "status_interval": 30.0}
-    return Shadows(*cast(Any, (None, Kept(), None)), **cast(Any, fixed), now=lambda: NOW)
+    return Shadows(*cast(Any, (None, Kept(), None, Told())), **cast(Any, fixed), now=lambda: NOW)
 
 
 @pytest.fixture
@@ -107,3 +128,57 @@ async def test_the_last_verdict_stands(shadows: Shadows, known: Running, change:
     assert before is not None
     assert (after.judgement.verdict, after.judgement.rules) == (before.verdict, before.rules)
     assert after.judgement.snapshot.account == before.snapshot.account
+
+
+async def test_with_another_token_it_is_signed_anew(shadows: Shadows, known: Running) -> None:
+    """Whoever goes on from there has only the token that there is by then."""
+    said = refused(known.course, Refusal.NO_WORKLOAD, "")
+    made = ShadowPlan(known.observed, known.course, (), (), None, said)
+    applier, tokens = cast(Any, shadows._applier), cast(Any, shadows._tokens)
+    await shadows._apply(known, made)
+    assert not applier.objects  # nothing is kept yet
+    await shadows._keep(known, known.course)
+    await shadows._apply(known, made)
+    assert len(applier.objects) == 1
+    tokens.token = "u" * 40
+    await shadows._apply(known, made)
+    await shadows._apply(known, made)
+    assert len(applier.objects) == 2
+    told = observe_shadow(shadow(gate=GATE, minPairs=100))
+    assert restored(told, applier.objects[1], key_of_token("u" * 40)).course == known.course
+    assert restored(told, applier.objects[0], key_of_token("u" * 40)).course.anew
+
+
+async def test_a_verdict_is_taken_back_while_there_is_no_candidate(shadows: Shadows, known: Running) -> None:
+    said = refused(known.course, Refusal.MONITOR_NOT_FOUND, "", known.judgement)
+    await shadows._apply(known, ShadowPlan(known.observed, known.course, (), (), None, said))
+    status = known.observed.body["status"]
+    assert (status["verdict"], known.back) == ("Inconclusive", "MonitorNotFound")
+    assert (status["reason"], status["pairs"]) == ("MonitorNotFound", 400)
+
+
+@pytest.mark.parametrize("ending", list(Ending))
+async def test_after_its_end_a_verdict_stands_or_is_taken_back(
+    shadows: Shadows, known: Running, ending: Ending
+) -> None:
+    """Though the monitor has gone by then: condition, status and series say the same."""
+    known.course = msgspec.structs.replace(known.course, ended=ending, ended_at=NOW.timestamp())
+    said = refused(known.course, Refusal.MONITOR_NOT_FOUND, "", known.judgement)
+    await shadows._apply(known, ShadowPlan(known.observed, known.course, (), (), None, said))
+    status = known.observed.body["status"]
+    found = next(each for each in status["conditions"] if each["type"] == "Promotable")
+    stands = ending in (Ending.REJECTED, Ending.DURATION_OVER, Ending.PROMOTED)
+    expected = ("Promotable", "AllRulesHold", "True") if stands else ("Inconclusive", ending, "Unknown")
+    assert (status["verdict"], status["reason"], found["status"]) == expected
+    assert known.back == ("" if stands else ending)
+    assert found["reason"] == status["reason"]
+
+
+async def test_what_began_anew_has_a_verdict_like_any_other(shadows: Shadows, known: Running) -> None:
+    """Once it has pairs again; one that had ended before has none of which anything is known."""
+    for began, wanted in ((BEGAN, "Promotable"), (None, "Inconclusive")):
+        change = {"anew": True, "began": began, "ended": Ending.DURATION_OVER, "ended_at": NOW.timestamp()}
+        known.course = msgspec.structs.replace(known.course, **change)
+        said = refused(known.course, Refusal.MONITOR_NOT_FOUND, "", known.judgement)
+        await shadows._apply(known, ShadowPlan(known.observed, known.course, (), (), None, said))
+        assert known.observed.body["status"]["verdict"] == wanted

@@ -90,10 +90,12 @@ class Replica:
         self.store.note("ADDED", body("census"))
         applier = Applier(self.api, lambda: 10.0, lambda *_: None)
         watches = Unwatched()
+        tokens = Tokens(self.api, applier)
         shadows = Shadows(
             self.api,
             applier,
             watches,
+            tokens,
             allowed=True,
             needs_policy=False,
             identity="this",
@@ -105,7 +107,7 @@ class Replica:
             watches,
             self.store,
             Captures(),
-            Tokens(self.api, applier),
+            tokens,
             Series(CollectorRegistry()),
             lambda: Installation(sidecar=Settings(image="sidecar:test"), bundle=b"PEM"),
             lambda _: Opinion(),

@@ -12,7 +12,7 @@ from driftline_operator.shadow.course import Course, Seen, advanced, decode, enc
 
 PLAN = ComparisonPlan(sort="class")
 NEW = Course(uid="u", generation=1)
-READY = Seen(ready=True, live="l", plan=PLAN, judgement=None)
+READY = Seen(ready=True, live="l", reading="", plan=PLAN, judgement=None)
 WARMED = READY._replace(warms=True)
 AWAY = READY._replace(ready=False)
 
@@ -67,6 +67,16 @@ def test_another_live_workload_starts_it_over() -> None:
     assert (found.ready_since, found.warm_since, found.began, found.live) == (110, 121, None, "other")
     assert found.ended is None
     assert course((0, WARMED), (1, WARMED), (121, WARMED), (122, other)).ended == "LiveChanged"
+
+
+def test_another_reading_starts_it_over() -> None:
+    """Before the beginning; after it, that ends the comparison."""
+    other = WARMED._replace(reading="other", plan=ComparisonPlan(sort="class", reading="other"))
+    found = course((0, WARMED), (1, WARMED), (110, other), (121, other))
+    assert (found.ready_since, found.warm_since, found.began, found.plan) == (110, 121, None, other.plan)
+    assert found.ended is None
+    late = other._replace(plan=PLAN)
+    assert course((0, WARMED), (1, WARMED), (121, WARMED), (122, late)).ended == "MonitorChanged"
 
 
 def test_an_outage_after_the_beginning_is_part_of_the_comparison() -> None:

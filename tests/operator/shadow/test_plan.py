@@ -19,10 +19,11 @@ from driftline_operator.conditions import ReferenceReason
 from driftline_operator.controller.observed import NamespaceState, Reference, observe
 from driftline_operator.controller.references import Loaded
 from driftline_operator.shadow.book import days_of
-from driftline_operator.shadow.course import Course, fingerprint
+from driftline_operator.shadow.course import Course, Rollout, fingerprint
 from driftline_operator.shadow.findings import Asked
 from driftline_operator.shadow.observed import observe_shadow
 from driftline_operator.shadow.plan import Facts, ShadowPlan, Told, plan_shadows
+from driftline_operator.shadow.reasons import Promotion
 
 from tests.support.pods import container, pod, port
 
@@ -164,6 +165,12 @@ def selecting(*services: Json) -> NamespaceState:
 LABELLED = shadow(candidate={"patch": {"template": {"metadata": {"labels": {"track": "next"}}}}})
 TAKEN = workload(name=names.candidate("v4"), other="x")
 
+TO_SERVICE: Json = {"service": {"name": "v4", "port": 80}}
+ALIAS: Json = {
+    "metadata": {"name": "v4"},
+    "spec": {"type": "ExternalName", "externalName": "example.com", "ports": [{"port": 80}]},
+}
+
 REFUSED: dict[str, Callable[[], ShadowPlan]] = {
     "InvalidSpec": lambda: planned(shadow(traffic={"paths": ["/v1/*/predict"]})),
     "MonitorMismatch of what is compared": lambda: planned(
@@ -185,10 +192,38 @@ REFUSED: dict[str, Callable[[], ShadowPlan]] = {
     "SelectedByService": lambda: planned(LABELLED, selecting(service("live", {"track": "next"}))),
     "SelectedByWorkload": lambda: planned(LABELLED, state(workload(), workload(name="b", track="next"))),
     "NameTaken": lambda: planned(shadow(), state(workload(), TAKEN)),
-    "ServiceNotFound": lambda: planned(shadow(candidate={"service": {"name": "v4", "port": 80}})),
+    "ServiceNotFound": lambda: planned(shadow(candidate=TO_SERVICE)),
+    "ExternalService": lambda: planned(shadow(candidate=TO_SERVICE), selecting(ALIAS)),
     "Unguarded": lambda: planned(shadow(), facts=Facts(guarded=False)),
     "NotAllowed": lambda: planned(shadow(), facts=Facts(allowed=False)),
 }
+
+
+@pytest.mark.parametrize("facts", [ALLOWED, Facts(guarded=False), Facts(allowed=False)])
+def test_a_rollout_is_watched_whatever_would_forbid_a_candidate_now(facts: Facts) -> None:
+    """Else live pods that never become ready would stay."""
+    live = workload()
+    before = msgspec.json.decode(msgspec.json.encode(live["spec"]["template"]))
+    live["spec"]["template"]["metadata"]["annotations"] = {names.PROMOTED_ANNOTATION: "uid-v4/1"}
+    rollout = Rollout(state=Promotion.ROLLING_OUT, since=NOW.timestamp() - 601, before=before)
+    course = Course(uid="uid-v4", generation=1, began=0.0, verdict="Promotable", rollout=rollout)
+    given = state(live, TAKEN, services=(service("wide", {"track": "next"}),))
+    made = planned(LABELLED, given, Told(course), facts)
+    assert reason(made, "Promoted") == "RollingBack"
+    back = planned(LABELLED, given, Told(made.course), facts)
+    assert back.patch[1]["value"] == before
+    assert back.objects == ()
+
+
+@pytest.mark.parametrize("sensitive", [False, True])
+@pytest.mark.parametrize("allowed", [False, True])
+def test_what_is_redacted_is_only_sent_under_the_policy(sensitive: bool, allowed: bool) -> None:
+    """The right to ShadowDeployments alone must not bring clients' credentials to a Service of one's own."""
+    body = shadow(candidate=TO_SERVICE, traffic={"allowSensitive": sensitive})
+    led = selecting({"metadata": {"name": "v4"}, "spec": {"ports": [{"port": 80}]}})
+    made = planned(body, led, facts=Facts(allowed=allowed, guarded=False))
+    assert reason(made) == ("Unguarded" if sensitive else "Ready")
+    assert reason(planned(body, led, facts=Facts(allowed=allowed))) == "Ready"
 
 
 @pytest.mark.parametrize("word", REFUSED)
@@ -197,7 +232,7 @@ def test_why_there_is_no_candidate(word: str) -> None:
     assert reason(made) == word.split()[0]
     assert made.objects == ()
     assert made.mirror is None
-    assert reason(made, "Promotable") == "NoData"
+    assert reason(made, "Promotable") == word.split()[0]
 
 
 @pytest.mark.parametrize(
@@ -394,6 +429,48 @@ def test_a_live_workload_that_changes_ends_the_comparison() -> None:
     assert made.course.ended == "LiveChanged"
     assert made.mirror is None
     assert reason(made, "Finished") == "LiveChanged"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"schema": {"prediction": {"name": "employed", "path": "$.version"}}},
+        {"schema": {"prediction": {"name": "employed", "positive": "no"}}},
+        {"schema": {"prediction": {"name": "employed"}, "features": [{"name": "age", "type": "numeric"}]}},
+        {"model": {"name": "census", "type": "regression"}},
+        {"endpoint": {"port": "http", "protocol": "mlflow"}},
+        {"endpoint": {"port": "http", "paths": ["/predict"]}},
+        {"endpoint": {"port": "http", "json": {"predictions": "$.second"}}},
+        {"capture": {"redact": ["$.ssn"]}},
+        {"capture": {"redactHeaders": ["x-tenant"]}},
+        {"capture": {"maxBodyBytes": "2Mi"}},
+    ],
+    ids=str,
+)
+def test_a_monitor_that_reads_otherwise_ends_the_comparison(change: Json) -> None:
+    """Opposite answers can be read as equal ones: pairs of both would be Promotable together."""
+    made = planned(shadow(), state(monitors=(monitor(**change),)), comparing(verdict="Promotable"))
+    assert made.course.ended == "MonitorChanged"
+    assert made.course.verdict == "Inconclusive"
+    assert made.mirror is None
+    assert reason(made, "Finished") == reason(made, "Promotable") == "MonitorChanged"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"drift": {"thresholds": {"psi": 0.4}}, "windows": ["10m", "1h"], "quality": {"missingRatio": 0.2}},
+        {"model": {"name": "census", "version": "4", "type": "classification"}},
+        {"labels": {}, "performance": {"window": "1h"}},
+        {"capture": {"sample": 0.5}},
+        {"metrics": {"maxSeries": 100}},
+        {"schema": {"prediction": {"name": "employed"}, "segments": []}},
+    ],
+    ids=str,
+)
+def test_a_monitor_that_only_judges_otherwise_doesnt(change: Json) -> None:
+    made = planned(shadow(), state(monitors=(monitor(**change),)), comparing())
+    assert (made.course.ended, made.mirror is None) == (None, False)
 
 
 def test_at_the_end_of_its_duration_it_ends_without_a_verdict() -> None:

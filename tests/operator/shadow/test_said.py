@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from driftline_operator.controller.plan.status import Transition
 from driftline_operator.shadow.findings import Asked
 from driftline_operator.shadow.observed import observe_shadow
 from driftline_operator.shadow.plan import ShadowPlan
+from driftline_operator.shadow.reasons import Ending, Health, Mirroring, Promotion, Refusal
 from driftline_operator.shadow.status import events_of, status
 
 from tests.operator.shadow.test_plan import (
@@ -24,6 +26,7 @@ from tests.operator.shadow.test_plan import (
     state,
     workload,
 )
+from tests.support.children import REPO
 from tests.support.shadows import CLASSES, snapshot
 
 Json = dict[str, Any]
@@ -66,7 +69,8 @@ def test_of_a_candidate_that_is_ready_the_mirrors_say_it(asked: Asked, wanted: s
 
 def test_once_there_is_data_the_verdicts_reason_stands() -> None:
     told = judgement("Inconclusive", Reason.FEW_PAIRS)
-    assert shown(planned(shadow(), told=comparing()), told) == "FewPairs"  # though no pod is ready now
+    at = comparing()._replace(judgement=told)
+    assert shown(planned(shadow(), told=at), told) == "FewPairs"  # though no pod is ready now
 
 
 def test_at_its_end_without_data_it_says_why_it_ended() -> None:
@@ -113,3 +117,10 @@ def test_a_shadow_that_begins_is_no_warning() -> None:
 def test_what_is_a_warning(aspect: str, reason: str, wanted: str) -> None:
     made = statuses.event(observe_shadow(shadow()), Transition(aspect, "False", reason, "x"), "", NOW)
     assert made["type"] == wanted
+
+
+@pytest.mark.parametrize("closed", [Refusal, Health, Mirroring, Promotion, Ending])
+def test_the_documentation_has_every_reason(closed: type[StrEnum]) -> None:
+    _, _, after = (REPO / "docs" / "shadow.md").read_text().partition("| condition | reasons |")
+    table = after.partition("\n\n")[0]
+    assert [each.value for each in closed if f"`{each.value}`" not in table] == []

@@ -27,7 +27,8 @@ Round = tuple[Reply, Reply]
 
 
 class Setting(NamedTuple):
-    """What may change while a life goes on. `reader` None: features aren't known yet; `key`: the marker's."""
+    """What may change while a life goes on. `reader` None: features aren't known yet, or the monitor reads
+    otherwise than the comparison began with; `key`: the marker's."""
 
     config: MirrorConfig
     reader: PairReader | None

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from driftline.errors import DriftlineError
+from driftline.shadow.planning import reading_of
 from driftline.shadow.runtime import MIRROR_FILE, MirrorConfig, decode_mirror
 
 from driftline_sidecar.admin import BadCursor
@@ -215,7 +216,10 @@ def _stop_aside(mirror: Mirror) -> None:
 
 def _setting(config: MirrorConfig, analysis: Analysis, key: bytes) -> Setting:
     spec, features = analysis.spec, analysis.features
-    reader = PairReader(spec, features, config) if features or config.plan.sort == "body" else None
+    # The monitor's file and the mirror's change at moments of their own.
+    agreed = config.plan.reading in ("", reading_of(spec))
+    known = agreed and (features or config.plan.sort == "body")
+    reader = PairReader(spec, features, config) if known else None
     redactor = Redactor(spec.capture, [feature.name for feature in features])
     logged = config.logged and spec.labels is not None and reader is not None and config.plan.sort != "body"
     rows = CandidateRows(spec, spec.labels, features, config) if logged and spec.labels is not None else None
