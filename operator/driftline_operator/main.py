@@ -112,7 +112,7 @@ def _controller(parser: argparse.ArgumentParser) -> None:
     add(
         "--no-shadow-policy",
         action="store_true",
-        help="run candidates without the admission policy that says who may ask for one",
+        help="run candidates, and send what is redacted, without the admission policy that says who may ask",
     )
     add("--no-restarts", action="store_true", help="never restart workloads, whatever monitors ask for")
     add("--resync", type=seconds, default=300.0, metavar="TIME", help="look at everything so often (5m)")

@@ -127,7 +127,12 @@ def to_wire(resource: ModelMonitor | ShadowDeployment) -> dict[str, Any]:
 
 def encode_monitor(resource: ModelMonitor | ShadowDeployment) -> str:
     """The monitor (or shadow) as YAML that this decoder and kubectl read back to an equal one."""
-    text: str = yaml.dump(to_wire(resource), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+    return to_yaml(to_wire(resource))
+
+
+def to_yaml(tree: dict[str, Any]) -> str:
+    """Plain dicts, lists and scalars as YAML that kubectl reads back to the same."""
+    text: str = yaml.dump(tree, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
     return text
 
 
@@ -166,8 +171,9 @@ def _unknown(*_: object) -> NoReturn:
 
 
 class _Hole:
-    """Stands for what could not be built; holds the fields that could. Anything else asked of it
-    ends the check that asks. Its hash is its own, so that looking for duplicates passes over it.
+    """Stands for what could not be built; holds the fields that could. Anything else asked of it ends
+    the check that asks, also whether it is None: what isn't known is neither. Its hash is its own, so
+    that looking for duplicates passes over it.
     """
 
     __slots__ = ("_fields",)
@@ -176,7 +182,9 @@ class _Hole:
         self._fields = fields or {}
 
     def __getattr__(self, name: str) -> object:
-        return self._fields[name] if name in self._fields else _Hole()
+        if name not in self._fields:
+            raise _Unknown
+        return self._fields[name]
 
     def __hash__(self) -> int:
         return id(self)

@@ -13,9 +13,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 _PR_SET_PDEATHSIG = 1
 _FIRST_DELAY, _LONGEST_DELAY = 0.2, 10.0
+_LAST_WORDS_SECONDS = 1.0
 _HEALTHY_SECONDS = 30.0
 """A child that ran that long has recovered: its next restart is quick again."""
 
@@ -30,8 +32,13 @@ def backoff(failures: int) -> float:
 class Child:
     """One program of the sidecar."""
 
-    def __init__(self, name: str, arguments: Sequence[str]) -> None:
+    def __init__(
+        self, name: str, arguments: Sequence[str], tell: Callable[[bytes], None] | None = None
+    ) -> None:
+        """`tell`: gets what it says on stderr, where that mustn't go straight to the parent's."""
         self.name = name
+        self._tell = tell
+        self._telling: asyncio.Task[None] | None = None
         self.restarts = 0
         self._arguments = [sys.executable, "-m", "driftline_sidecar.main", *arguments]
         self._process: asyncio.subprocess.Process | None = None
@@ -48,9 +55,12 @@ class Child:
         self._process = await asyncio.create_subprocess_exec(
             *self._arguments,
             stdin=subprocess.DEVNULL,
+            stderr=None if self._tell is None else subprocess.PIPE,
             start_new_session=True,
             preexec_fn=_end_with_parent,
         )
+        if self._tell is not None and self._process.stderr is not None:
+            self._telling = asyncio.create_task(_hand_on(self._process.stderr, self._tell))
 
     async def wait(self) -> int:
         """The exit code of the running process."""
@@ -94,7 +104,16 @@ class Child:
             except TimeoutError:
                 process.kill()
                 await process.wait()
+        if self._telling is not None:
+            await asyncio.wait({self._telling}, timeout=_LAST_WORDS_SECONDS)
         return process.returncode
+
+
+async def _hand_on(said: asyncio.StreamReader, tell: Callable[[bytes], None]) -> None:
+    """To the end, whatever becomes of it: a child must not wait for who reads what it says."""
+    while part := await said.read(1 << 16):
+        with suppress(OSError):
+            tell(part)
 
 
 def _end_with_parent() -> None:

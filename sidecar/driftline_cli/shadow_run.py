@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 import secrets
+import shutil
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
@@ -18,10 +23,11 @@ from driftline.profile import Profile
 from driftline.quantity import Duration
 from driftline.shadow.codec import decode_part
 from driftline.shadow.comparison import comparison, listed
+from driftline.shadow.fit import misfits, watched_paths
 from driftline.shadow.gate import Judgement, judge, read_days, whole_days
 from driftline.shadow.ledger import Ledger
 from driftline.shadow.planning import plan_of, reading_of, untold
-from driftline.shadow.rules import Reason
+from driftline.shadow.rules import Reason, asks_for_labels
 from driftline.shadow.runtime import MirrorConfig, ShadowId, encode_mirror
 from driftline.shadow.status import shadow_status
 from driftline.spec import ModelMonitor
@@ -31,14 +37,22 @@ from driftline_sidecar.analyzer.mirror.shelf import unpacked
 
 from driftline_cli.exits import DRIFT, EX_OK, NO_VERDICT
 from driftline_cli.gateway import Gateway
+from driftline_cli.profile_files import CantWrite
 from driftline_cli.shadow_view import last_words, table
 
 SHOW_SECONDS = 2.0
+_KNOCK_SECONDS = 2.0
 LINE_SECONDS = 30.0
 """Between tables where nobody can see one being redrawn."""
 
 _DEFAULT_GATE = Gate(agreement=0.98)
 _CODES = {"Promotable": EX_OK, "Rejected": DRIFT, "Inconclusive": NO_VERDICT}
+
+
+class _Told(msgspec.Struct):
+    """What `/v1/shadow` answers."""
+
+    failures: dict[str, str]
 
 
 class Comparison:
@@ -60,10 +74,13 @@ class Comparison:
 
         `source`: the monitor's file, which may change meanwhile.
 
-        Raises DriftlineError where it can't be used.
+        Raises DriftlineError where it can't be used, InvalidSpec where it can't be with this monitor.
         """
         found = None if file is None else read_shadow(file)
         spec = None if found is None else found.spec
+        if spec is not None and (problems := [*misfits(spec, monitor.spec)]):
+            raise InvalidSpec(problems, str(file))
+        self._paths = watched_paths(spec, monitor.spec)
         self.gate = hurried(_DEFAULT_GATE if spec is None else spec.gate, less_than_a_day=less_than_a_day)
         self.min_pairs = 1000 if spec is None else spec.min_pairs
         self.config = _config(monitor, profile, candidate, live, spec, began)
@@ -72,6 +89,7 @@ class Comparison:
         self._ledger = Ledger(self.config.shadow.uid, self.config.shadow.generation, self.config.plan)
         self._cursor = ""
         self._source, self._changed = source, False
+        self._notes: dict[str, str] = {}
         self._drawn = 0
         self._line_at = -math.inf
 
@@ -92,6 +110,30 @@ class Comparison:
             for data in unpacked(body):
                 self._ledger.take(decode_part(data))
             self._cursor = headers.get("X-Driftline-Cursor", "")
+        with suppress(aiohttp.ClientError, OSError, TimeoutError, msgspec.MsgspecError):
+            status, body, _ = await gateway.get(f"{gateway.analyzer}/v1/shadow")
+            self._notes = msgspec.json.decode(body, type=_Told).failures if status == 200 else self._notes
+
+    def remarks(self) -> Iterator[str]:
+        """What somebody who begins such a comparison should know of it."""
+        if not self.gate.allow_under_a_day:
+            yield "no verdict before whole days (--less-than-a-day: on the hours seen)"
+        if self.config.url == self.config.live:
+            yield "it is the live model itself: an A/A comparison, which tells noise"
+        if asks_for_labels(self.gate):
+            yield "gate.performance needs the labels of a hub in a cluster: here it stays Inconclusive"
+
+    async def knock(self) -> str:
+        """A warning where nobody is at the candidate's address; empty: somebody is."""
+        found = urlsplit(self.config.url)
+        try:
+            async with asyncio.timeout(_KNOCK_SECONDS):
+                _, writer = await asyncio.open_connection(found.hostname, found.port)
+        except (OSError, TimeoutError) as error:
+            why = os.strerror(error.errno) if error.errno else "no answer"
+            return f"warning: {self.config.url}, the candidate, can't be reached ({why})"
+        writer.close()
+        return ""
 
     def _look(self) -> None:
         """The pairs are those of the monitor that it began with. A file that can't be read isn't in force."""
@@ -123,7 +165,7 @@ class Comparison:
         while True:
             await asyncio.sleep(SHOW_SECONDS)
             await self.fetch(gateway)
-            self._draw(time.time())
+            self.draw(time.time())
 
     async def settle(self, gateway: Gateway) -> None:
         """Fetch until nothing waits any longer, twice alike, or the candidate's time is up."""
@@ -139,11 +181,12 @@ class Comparison:
     def tell(self, path: Path | None) -> int:
         """The last word on stderr, and as JSON in a file; the exit code that says it."""
         judgement = self.judgement(time.time())
-        self._clear()
+        self.clear()
         found = comparison(judgement.snapshot)
-        print(f"driftline: shadow\n{last_words(judgement, found)}", file=sys.stderr, flush=True)
+        text = last_words(judgement, found, self._paths, self._notes)
+        print(f"driftline: shadow\n{text}", file=sys.stderr, flush=True)
         if path is not None:
-            status = msgspec.to_builtins(shadow_status(judgement, 1), enc_hook=str)
+            status = msgspec.to_builtins(shadow_status(judgement, 1, self._paths), enc_hook=str)
             report = {
                 "verdict": judgement.verdict,
                 **status,
@@ -152,21 +195,56 @@ class Comparison:
             path.write_bytes(msgspec.json.encode(report))
         return _CODES[judgement.verdict]
 
-    def _draw(self, now: float) -> None:
+    def draw(self, now: float) -> None:
+        """The table, in the place of the one before; `now`: unix seconds."""
         if not sys.stderr.isatty():
             if now - self._line_at < LINE_SECONDS:
                 return
             self._line_at = now
-        text = table(self.judgement(now))
-        self._clear()
+        text = table(self.judgement(now), self._paths, self._notes)
+        if sys.stderr.isatty():
+            text = fitted(text, *_size())
+        self.clear()
         print(text, file=sys.stderr, flush=True)
         self._drawn = text.count("\n") + 1
 
-    def _clear(self) -> None:
-        """Take the table back that was drawn last; a log line in between is drawn over at worst."""
+    def tell_above(self, said: bytes) -> None:
+        """What the programs say goes where the table is, and it comes again below."""
+        self.clear()
+        sys.stderr.buffer.write(said)
+        sys.stderr.flush()
+
+    def clear(self) -> None:
+        """Take the table back that was drawn last; nothing may have been written since."""
         if self._drawn and sys.stderr.isatty():
             sys.stderr.write(f"\x1b[{self._drawn}A\x1b[J")
         self._drawn = 0
+
+
+def _size() -> tuple[int, int]:
+    """Columns and lines of the terminal on stderr: stdout may be anything."""
+    with suppress(OSError):
+        columns, lines = os.get_terminal_size(sys.stderr.fileno())
+        if columns and lines:
+            return columns, lines
+    return shutil.get_terminal_size()
+
+
+def fitted(text: str, columns: int, lines: int) -> str:
+    """What a terminal of that size shows without wrapping or scrolling: else it couldn't be taken back."""
+    return "\n".join(line[: columns - 1] for line in text.split("\n")[: lines - 1])
+
+
+def can_be_written(path: Path) -> None:
+    """Said before a comparison of hours, not after it. Raises CantWrite."""
+    is_new = not path.exists()
+    try:
+        with path.open("ab"):
+            pass
+    except OSError as error:
+        raise CantWrite(f"{path}: can't be written: {error.strerror or error}") from error
+    if is_new:
+        path.unlink()
 
 
 def read_shadow(path: Path) -> ShadowDeployment:

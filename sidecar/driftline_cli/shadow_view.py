@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from driftline.shadow.comparison import Comparison
 from driftline.shadow.gate import Judgement, RuleResult
@@ -14,21 +14,30 @@ from driftline_cli.shadow_comparison import comparison_lines, plain
 _SHOWN = 5
 
 
-def table(judgement: Judgement) -> str:
-    """The verdict, the account, each rule with its bounds, the segments that agree least."""
-    return "\n".join([*_judged(judgement), *_segments(judgement), *_sample(judgement)])
+def table(judgement: Judgement, paths: Sequence[str] = (), notes: Mapping[str, str] | None = None) -> str:
+    """The verdict, the account, each rule with its bounds, the segments that agree least.
+
+    `paths`: on which requests are eligible; `notes`: of failures, by reason.
+    """
+    judged = _judged(judgement, paths, notes or {})
+    return "\n".join([*judged, *_segments(judgement), *_sample(judgement)])
 
 
-def last_words(judgement: Judgement, found: Comparison) -> str:
+def last_words(
+    judgement: Judgement,
+    found: Comparison,
+    paths: Sequence[str] = (),
+    notes: Mapping[str, str] | None = None,
+) -> str:
     """The verdict, the account, the rules, and all that the pairs say beside them."""
     compared = (f"  {line}" for line in comparison_lines(found))
-    return "\n".join([*_judged(judgement), *compared, *_sample(judgement)])
+    return "\n".join([*_judged(judgement, paths, notes or {}), *compared, *_sample(judgement)])
 
 
-def _judged(judgement: Judgement) -> Iterator[str]:
+def _judged(judgement: Judgement, paths: Sequence[str], notes: Mapping[str, str]) -> Iterator[str]:
     account = judgement.snapshot.account
     dropped = sum(account.dropped.values())
-    status = shadow_status(judgement, 1)
+    status = shadow_status(judgement, 1, paths)
     yield f"{judgement.verdict}: {judgement.reason.value}"
     if status.message:
         yield f"  {status.message}"
@@ -40,6 +49,8 @@ def _judged(judgement: Judgement) -> Iterator[str]:
     reasons = [*account.dropped.items(), *account.failed.items()]
     if reasons:
         yield "  " + ", ".join(f"{reason.value} {count:,}" for reason, count in reasons)
+    for reason, note in notes.items():
+        yield f"  {reason}: {note}"
     yield f"  {'rule':<22}{'value':>10}{'lower':>10}{'upper':>10}{'limit':>10}  verdict"
     yield from map(_rule, judgement.rules)
 

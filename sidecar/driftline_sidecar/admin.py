@@ -77,6 +77,9 @@ class Source(Protocol):
     def pairs(self, monitor: str, cursor: str) -> tuple[bytes, str]:
         """Its shadow's parts, each after its length, that changed since the cursor, and the next cursor."""
 
+    def shadow(self, monitor: str) -> object:
+        """How its mirrored requests failed lately, a line a reason."""
+
     def captured(self, monitor: str, identity: str, *, content: bool) -> tuple[int, bytes] | None:
         """How many rows are kept for a reference, and if asked for, they; None: none are being kept."""
 
@@ -98,6 +101,7 @@ def application(source: Source) -> web.Application:
         "/v1/panes": _panes,
         "/v1/captured": _captured,
         "/v1/pairs": _pairs,
+        "/v1/shadow": _shadow,
         "/prestop": _prestop,
     }
     app = web.Application(client_max_size=_MAX_REQUEST_BYTES)
@@ -175,6 +179,10 @@ def _panes(source: Source, request: web.Request) -> web.Response:
 def _pairs(source: Source, request: web.Request) -> web.Response:
     body, cursor = source.pairs(_monitor(request), request.query.get("since", ""))
     return web.Response(body=body, content_type=PAIRS_CONTENT_TYPE, headers={CURSOR_HEADER: cursor})
+
+
+def _shadow(source: Source, request: web.Request) -> web.Response:
+    return _json(source.shadow(_monitor(request)))
 
 
 def _captured(source: Source, request: web.Request) -> web.Response:

@@ -44,6 +44,9 @@ class Source:
             raise admin.BadCursor("since must be a cursor")
         return b"\x03", "boot:9"
 
+    def shadow(self, monitor: str) -> object:
+        return {"failures": {"Undecodable": "no_prediction"}}
+
     def captured(self, monitor: str, identity: str, *, content: bool) -> tuple[int, bytes] | None:
         return None if monitor == "ml/other" or identity else (7, b"rows" if content else b"")
 
@@ -103,6 +106,11 @@ async def test_pairs_carry_their_cursor(served: Served) -> None:
         assert answer.status == 400
 
 
+async def test_a_shadow_s_failures_are_told(served: Served) -> None:
+    async with served[1].get("/v1/shadow") as answer:
+        assert await answer.json() == {"failures": {"Undecodable": "no_prediction"}}
+
+
 async def test_a_monitor_may_be_chosen(served: Served) -> None:
     async with served[1].get("/v1/report?monitor=ml/demo") as answer:
         assert await answer.json() == {"monitor": "demo"}
@@ -111,7 +119,9 @@ async def test_a_monitor_may_be_chosen(served: Served) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/healthz", "/metrics", "/v1/report", "/v1/config", "/v1/panes", "/v1/pairs", "/v1/history"]
+    "path",
+    ["/healthz", "/metrics"]
+    + [f"/v1/{name}" for name in ("report", "config", "panes", "pairs", "shadow", "history")],
 )
 async def test_it_is_read_only(served: Served, path: str) -> None:
     for method in ("POST", "PUT", "DELETE", "PATCH"):
@@ -133,7 +143,15 @@ async def test_captured_rows_are_counted_and_given(served: Served) -> None:
 async def test_without_the_token_only_health_series_and_prestop_are_answered(served: Served) -> None:
     source, session = served
     source.tokens = ("Bearer right",)
-    for path in ("/v1/panes", "/v1/pairs", "/v1/captured", "/v1/report", "/v1/history", "/v1/config"):
+    for path in (
+        "/v1/panes",
+        "/v1/pairs",
+        "/v1/shadow",
+        "/v1/captured",
+        "/v1/report",
+        "/v1/history",
+        "/v1/config",
+    ):
         async with session.get(path) as answer:
             assert (answer.status, answer.headers["WWW-Authenticate"]) == (401, "Bearer"), path
         async with session.get(path, headers={"Authorization": "Bearer right"}) as answer:

@@ -80,6 +80,28 @@ def test_check_sums_up_a_shadow_and_tells_its_problems(
     ]
 
 
+def test_check_holds_a_shadow_against_its_monitor_whatever_their_order(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monitor, shadow = EXAMPLES / "full.yaml", tmp_path / "shadow.yaml"
+    assert main(["check", str(EXAMPLES / "shadow.yaml"), str(monitor)]) == 0
+    assert "weren't held" not in capsys.readouterr().out
+    text = (EXAMPLES / "shadow.yaml").read_text()
+    shadow.write_text(text.replace('"/v1/predict"', "/v3/predict").replace("[sex]", "[age]"))
+    assert main(["check", str(shadow)]) == 0
+    assert "its monitor isn't among the files" in capsys.readouterr().out
+    assert main(["check", str(shadow), str(monitor)]) == 65
+    shown = capsys.readouterr()
+    assert "ml/census: fine" in shown.out
+    assert "census-v4: fine" not in shown.out
+    meets, names = "must meet a path of the monitor", "must name a categorical feature of the monitor"
+    assert shown.err.splitlines() == [
+        f"{shadow}: spec.traffic.paths[0]: {meets} ('/v3/predict'; it has /v1/predict, /v2/*)",
+        f"{shadow}: spec.compare.segments[0]: {names} ('age' is numeric)",
+        f"{shadow}: 2 problems",
+    ]
+
+
 def test_check_tells_every_problem_with_file_and_path(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import io
 import json
 import os
 import random
+import re
+import shutil
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +21,8 @@ from typing import Any
 import joblib
 import numpy as np
 import pytest
+from driftline.decoding import decode_monitors
+from driftline_cli.shadow_run import Comparison, can_be_written, fitted
 
 from examples.flights import flights, train
 from examples.flights.model import THRESHOLD, LateModel
@@ -215,6 +221,8 @@ def test_one_that_errs_in_five_percent_is_rejected_and_clients_see_nothing_of_it
     found = compare(tmp_path, "errs", 1500)
     assert found.code == REJECTED, found.log
     assert found.rule("errorRate")["verdict"] == "Reject"
+    assert "\n  ErrorResponse: the candidate answers 500 Internal Server Error\n" in found.log
+    assert found.log.count("mirrored requests fail: the candidate answers 500") == 1
     assert found.failed == 0
     assert adds_up(found.status["account"])
 
@@ -309,6 +317,117 @@ def test_a_file_that_is_none_is_refused(tmp_path: Path, text: str, message: str)
     found = driftline("run", "-f", tmp_path / "monitor.yaml", *urls, "--shadow-file", shadow)
     assert found.code != 0
     assert str(shadow) in found.err
+
+
+def test_a_shadow_that_can_t_be_compared_with_this_monitor_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "monitor.yaml").write_text(MONITOR)
+    shadow = tmp_path / "shadow.yaml"
+    text = SHADOW % {"timeout": "5s", "share": 0, "rules": ""}
+    shadow.write_text(text + "  compare: {segments: [sex]}\n")
+    urls = ("--upstream", "http://127.0.0.1:1", "--shadow", "http://127.0.0.1:2")
+    found = driftline("shadow", "diff", "-f", tmp_path / "monitor.yaml", *urls, "--shadow-file", shadow)
+    assert found.code == 78
+    assert f"{shadow}: spec.compare.segments[0]: must name a categorical feature" in found.err
+
+
+def test_options_that_would_be_ignored_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "monitor.yaml").write_text(MONITOR)
+    report = tmp_path / "verdict.json"
+    command = ("run", "-f", tmp_path / "monitor.yaml", "--upstream", "http://127.0.0.1:1")
+    found = driftline(*command, "--less-than-a-day", "--shadow-report", report)
+    assert found.code == 64
+    assert "--less-than-a-day, --shadow-report: only with --shadow" in found.err
+    found = driftline(*command, "--shadow", "https://127.0.0.1:2")
+    assert found.code == 64
+    assert "--shadow: must be http://HOST:PORT, TLS isn't spoken here" in found.err
+
+
+def test_a_report_that_has_no_place_is_said_at_once(tmp_path: Path) -> None:
+    (tmp_path / "monitor.yaml").write_text(MONITOR)
+    urls = ("--upstream", "http://127.0.0.1:1", "--shadow", "http://127.0.0.1:2")
+    command = ("shadow", "diff", "-f", tmp_path / "monitor.yaml", *urls)
+    for path in (tmp_path / "nowhere" / "verdict.json", tmp_path):
+        found = driftline(*command, "--shadow-report", path)
+        assert found.code == 73
+        assert f"{path}: can't be written" in found.err
+
+
+def test_a_look_whether_a_report_can_be_written_leaves_nothing_and_takes_nothing(tmp_path: Path) -> None:
+    old, new = tmp_path / "old.json", tmp_path / "new.json"
+    old.write_text("{}")
+    can_be_written(old)
+    can_be_written(new)
+    assert (old.read_text(), new.exists()) == ("{}", False)
+
+
+def test_a_run_says_that_nobody_is_there_and_on_which_paths_it_waits(tmp_path: Path) -> None:
+    shadow = SHADOW % {"timeout": "5s", "share": 0, "rules": ""}
+    with served(tmp_path, "equal", 1) as upstream:
+        found = diffed(tmp_path, MONITOR, shadow, (upstream, free_port()), [], ("--less-than-a-day",))
+    assert "the candidate, can't be reached (Connection refused)" in found.log
+    assert (found.code, found.status["message"]) == (INCONCLUSIVE, "No request on /predict yet.")
+    assert "A/A" not in found.log
+
+
+def test_a_candidate_that_is_the_live_model_is_called_so(tmp_path: Path) -> None:
+    shadow = SHADOW % {"timeout": "5s", "share": 0, "rules": ", performance: {accuracy: 0.1}"}
+    monitor = f"{MONITOR}  labels: {{}}\n"
+    with served(tmp_path, "equal", 1) as upstream:
+        found = diffed(tmp_path, monitor, shadow, (upstream, upstream), [], ())
+    assert "it is the live model itself: an A/A comparison" in found.log
+    assert "no verdict before whole days" in found.log
+    assert "gate.performance needs the labels of a hub" in found.log
+    assert "can't be reached" not in found.log
+
+
+def test_a_table_is_cut_to_its_terminal() -> None:
+    assert fitted("12345\n1\n123\n4", 4, 4) == "123\n1\n123"
+
+
+def test_log_lines_and_tables_leave_each_other_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """On a terminal: what is said between two tables stands above the newer one, and nothing of the older."""
+    (tmp_path / "monitor.yaml").write_text(MONITOR)
+    (monitor,) = decode_monitors((tmp_path / "monitor.yaml").read_bytes())
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setattr(shutil, "get_terminal_size", lambda: (screen.columns, 24))
+    url = "http://127.0.0.1:1"
+    comparison = Comparison(monitor, None, url, url, None, time.time())
+    comparison.draw(time.time())
+    comparison.tell_above(b"a line of the log\n")
+    comparison.draw(time.time())
+    comparison.draw(time.time())
+    shown = screen.lines()
+    assert shown[:2] == ["a line of the log", "Inconclusive: NoData"]
+    assert len([line for line in shown if line.startswith("Inconclusive")]) == 1
+    assert max(map(len, shown)) < screen.columns
+
+
+class Terminal(io.TextIOWrapper):
+    """What a terminal of 40 columns shows, of text and the two sequences that tables are taken back by."""
+
+    columns = 40
+
+    def __init__(self) -> None:
+        super().__init__(io.BytesIO(), write_through=True)
+
+    def isatty(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        raise OSError("no file")
+
+    def lines(self) -> list[str]:
+        """The screen."""
+        found = [""]
+        for part in re.split(r"(\x1b\[\d+A\x1b\[J|\n)", self.buffer.getvalue().decode()):  # type: ignore[attr-defined]
+            if part.startswith("\x1b"):
+                found = [*found[: len(found) - 1 - int(part[2:].partition("A")[0])], ""]
+            elif part == "\n":
+                found.append("")
+            else:
+                found[-1] += part
+        return found[:-1]
 
 
 def test_diff_needs_a_candidate(tmp_path: Path) -> None:

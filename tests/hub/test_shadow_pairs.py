@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 from driftline.events import Label, Prediction
 from driftline.performance.bins import ScoreBins
+from driftline.shadow.gate import DAY
 from driftline.shadow.performance import Labelled, of_classes, of_numbers, of_scores
-from driftline.shadow.runtime import ShadowId
+from driftline.shadow.runtime import LIVE_UNANSWERED, ShadowId
 from driftline.shadow.values import Values
 from driftline_operator.hub.aggregates import By, Classes, open_window, sums
 from driftline_operator.hub.aggregates.pairs import labelled
@@ -22,9 +24,11 @@ SHADOW = ShadowId(uid="0f1e-2d3c", name="next", generation=2)
 ROWS = 1_500
 
 
-def told(store: Store, variant: str, before: float | None = None, kind: Classes | float = YES) -> Labelled:
+def told(
+    store: Store, variant: str, before: float = NOW + 1e6, kind: Classes | float = YES, age: float = 1e5
+) -> Labelled:
     with store.database.reading() as connection:
-        return labelled(connection, store.monitor, variant, before, kind)
+        return labelled(connection, store.monitor, variant, before, age, kind)
 
 
 def classified(store: Store) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -58,7 +62,6 @@ def test_classes_and_scores_are_those_of_the_labelled_rows(store: Store) -> None
     right = [(scores > 0.5)[chosen] == truth[chosen] for scores in (live, other)]
     wanted = of_classes(request, *right).accuracy
     assert found.performance().accuracy.counts.tolist() == wanted.counts.tolist()
-    # Labels of one moment are in the order of sender, sequence and row.
     auc = of_scores(truth[chosen], live[chosen], other[chosen]).auc
     assert auc.blocks >= 1
     assert found.auc == pytest.approx(tuple(auc))
@@ -69,9 +72,12 @@ def test_classes_and_scores_are_those_of_the_labelled_rows(store: Store) -> None
 def test_a_corrected_label_is_the_one_that_counts(store: Store) -> None:
     truth, *_ = classified(store)
     before = told(store, SHADOW.variant).performance().accuracy.counts.sum()
+    known = told(store, SHADOW.variant, age=30).accuracy
     store.label(Label(id="id1", label="no" if truth[1] else "yes", at=NOW + 50))
+    assert told(store, SHADOW.variant, age=30).accuracy == known, "at that age another one was known"
     found = told(store, SHADOW.variant)
     assert found.rows == 1_000
+    assert found.accuracy != known
     assert found.performance().accuracy.counts.sum() == before
 
 
@@ -89,6 +95,35 @@ def test_the_models_own_performance_knows_nothing_of_it(store: Store) -> None:
     assert found.counts[0, 0].sum() + found.counts[1, 1].sum() == right
 
 
+def test_labels_that_come_sooner_for_one_class_count_no_more(store: Store) -> None:
+    """A candidate that always says yes, beside a model that is always right: it loses half. A `yes` is known
+    after 10 s, a `no` after 1,000, so among the labels that have come by now there is more `yes`. An age that
+    is too short for `no` sees none at all: no figure can know of labels that nobody waits for.
+    """
+    truth = ["yes" if n % 2 else "no" for n in range(400)]
+    for variant, boot in (("", "live"), (SHADOW.variant, "candidate")):
+        store.predict(
+            *(
+                Prediction(
+                    id=f"id{n}", at=NOW + 10 * n, sequence=n, variant=variant,
+                    prediction="yes" if variant else truth[n],
+                )
+                for n in range(400)
+            ),
+            boot=boot,
+        )  # fmt: skip
+    now = NOW + 4_000
+    come = [NOW + 10 * n + (10 if truth[n] == "yes" else 1_000) for n in range(400)]
+    store.label(*(Label(id=f"id{n}", label=truth[n], at=come[n]) for n in range(400) if come[n] <= now))
+    for age, rows, loss in ((1_000.0, 301, 0.5), (100.0, 195, 0.0)):
+        found = told(store, SHADOW.variant, now - age + 0.5, age=age)
+        accuracy = found.performance().accuracy
+        assert (found.rows, found.age) == (rows, age)
+        assert float(accuracy.points @ accuracy.weights) / accuracy.count == pytest.approx(loss, abs=0.01)
+    mixed = told(store, SHADOW.variant, now, age=1e9).performance().accuracy
+    assert float(mixed.points @ mixed.weights) / mixed.count < 0.45
+
+
 def test_numbers_are_compared_within_the_clip(database: Database) -> None:
     store = Store(database, "taxi", "regression")
     live, other, truth = [1.0, 2.0, 3.0], [1.5, 9.0, 3.0], [1.0, 2.0, 5.0]
@@ -104,6 +139,58 @@ def test_numbers_are_compared_within_the_clip(database: Database) -> None:
     assert found is not None
     assert wanted is not None
     assert (found.counts.tolist(), found.sums.tolist()) == (wanted.counts.tolist(), wanted.sums.tolist())
+
+
+def test_rows_that_one_side_leaves_out_count_against_it(database: Database) -> None:
+    """The live model's own log keeps predictions only: the candidate's rows say that it gave none."""
+    store = Store(database, "taxi", "regression")
+    live, other = [1.0, 1.0, None, None, 1.0], [1.0, None, 1.0, None, None]
+    for n, (mine, theirs) in enumerate(zip(live, other, strict=True)):
+        sent = Prediction(id=f"id{n}", at=NOW, sequence=n, prediction=mine)
+        if mine is not None:
+            store.predict(sent, boot="live")
+        version = LIVE_UNANSWERED if mine is None else ""
+        sent = msgspec.structs.replace(sent, prediction=theirs, variant=SHADOW.variant, version=version)
+        store.predict(sent, boot="candidate")
+    # A live prediction that has yet to come is no missing answer.
+    store.predict(Prediction(id="id9", at=NOW, sequence=9, variant=SHADOW.variant), boot="candidate")
+    store.label(*(Label(id=f"id{n}", label=1.5) for n in range(10)))
+    found = told(store, SHADOW.variant, kind=4.0)
+    assert (found.rows, found.unanswered) == (4, 1)
+    error = found.performance().error
+    assert error is not None
+    assert (
+        error.counts.tolist() == Values.of(np.array([0.0, 4.0, -4.0, 4.0]), 4.0, signed=True).counts.tolist()
+    )
+    assert told(store, SHADOW.variant, NOW, 4.0).rows == 0
+
+
+def test_classes_and_scores_that_one_side_leaves_out(store: Store) -> None:
+    rng = np.random.default_rng(7)
+    truth = rng.random(ROWS) < 0.4
+    scores = np.clip(truth * 0.4 + rng.random(ROWS) * 0.6, 0, 1)
+    hard = (scores > 0.5) != truth
+    for variant, boot in (("", "live"), (SHADOW.variant, "candidate")):
+        store.predict(
+            *(
+                Prediction(
+                    id=f"id{n}", at=NOW + n, sequence=n, variant=variant,
+                    prediction=None if left else "yes" if scores[n] > 0.5 else "no",
+                    score=None if left else float(scores[n]),
+                )
+                for n in range(ROWS)
+                for left in [bool(variant) and bool(hard[n])]
+            ),
+            boot=boot,
+        )  # fmt: skip
+    store.label(*(Label(id=f"id{n}", label="yes" if truth[n] else "no", at=NOW) for n in range(ROWS)))
+    found = told(store, SHADOW.variant)
+    assert (found.rows, found.unanswered) == (ROWS, 0)
+    wanted = of_scores(truth, scores, np.where(hard, np.nan, scores)).auc
+    assert found.auc == pytest.approx(tuple(wanted))
+    assert wanted.total < 0
+    accuracy = found.performance().accuracy
+    assert (accuracy.count, float(accuracy.points @ accuracy.weights)) == (ROWS, 0.0)  # wrong either way
 
 
 @pytest.mark.parametrize(
@@ -139,12 +226,18 @@ def test_names_mean_what_they_mean_in_the_models_own_figures(
 
 
 async def test_over_http(api: Api) -> None:
-    theirs = one(variant=SHADOW.variant, prediction="no", score=0.1)
-    await api.answer("POST", "/v1/predictions", json=envelope(one()))
+    at = NOW - 8 * DAY  # the longest age of labels is seven days
+    theirs = one(at=at, variant=SHADOW.variant, prediction="no", score=0.1)
+    await api.answer("POST", "/v1/predictions", json=envelope(one(at=at)))
     await api.answer("POST", "/v1/predictions", json=envelope(theirs, boot="c"))
-    await api.answer("POST", "/v1/labels", json={"id": "a", "label": "yes"}, params=CENSUS)
+    await api.answer("POST", "/v1/labels", json={"id": "a", "label": "yes", "at": at + 60}, params=CENSUS)
+    young = [one("b", sequence=1), one("b", sequence=1, variant=SHADOW.variant)]
+    for boot, each in zip(("a", "c"), young, strict=True):
+        await api.answer("POST", "/v1/predictions", json=envelope(each, boot=boot))
+    await api.answer("POST", "/v1/labels", json={"id": "b", "label": "yes"}, params=CENSUS)
     asked = CENSUS | {"shadow": SHADOW.uid, "generation": "2"}
     found = await api.answer("GET", "/v1/shadow", params=asked)
     assert (found["rows"], sum(found["accuracy"]["counts"])) == (1, 1)
+    assert found["age"] == 7 * DAY
     assert (await api.answer("GET", "/v1/shadow", 400, params=CENSUS))["field"] == "shadow"
-    assert (await api.answer("GET", "/v1/shadow", params=asked | {"before": str(NOW - 60)}))["rows"] == 0
+    assert (await api.answer("GET", "/v1/shadow", params=asked | {"before": str(at - 60)}))["rows"] == 0

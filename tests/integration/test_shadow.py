@@ -19,6 +19,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from driftline.shadow.codec import WARMING
 from driftline.shadow.plan import ComparisonPlan
 from driftline.shadow.runtime import MirrorConfig, decode_mirror
 from driftline_operator import names
@@ -348,6 +349,45 @@ async def test_a_rejected_candidate_is_ended_and_mirrored_no_more(
         await eventually(lambda: is_candidate(api, namespace))
         await says(api, namespace, "Finished", "False", "Running")
         assert (await status(api, namespace))["account"]["eligible"] == 0
+
+
+async def test_a_candidate_is_warmed_up_before_its_pairs_count(
+    api: Api, plane: ControlPlane, own: str, namespace: str, tmp_path: Path, sidecars: list[FakeSidecar]
+) -> None:
+    candidate = {"patch": {"image": "census:4"}, "warmUp": "3s"}
+    with operator(plane, own, namespace, tmp_path, UNGUARDED):
+        pods = await live(api, namespace, sidecars)
+        uid = pods[0]["metadata"]["uid"]
+        await api.create(SHADOW_DEPLOYMENTS, namespace, shadow(candidate=candidate))
+        warming = await begun(api, namespace)
+        assert warming.warming
+        await says(api, namespace, "Mirroring", "False", "WarmingUp")
+        # While no pod sends it copies, nothing gets warm.
+        await asyncio.sleep(4)
+        told = await mirror(api, namespace)
+        assert told is not None
+        assert told.warming
+        assert "started" not in await status(api, namespace)
+
+        sidecars[0].parts = [part(warming, uid, 0, day=WARMING)]
+
+        async def compares() -> MirrorConfig | None:
+            found = await mirror(api, namespace)
+            return None if found is None or found.warming else found
+
+        config = await eventually(compares)
+        assert config.began >= warming.began + 4 + 3
+        await says(api, namespace, "Mirroring", "False", "NotBegun")
+        sidecars[0].parts += [part(config, uid, 400, boot="boot-2")]
+        await says(api, namespace, "Mirroring", "True", "Mirroring")
+        found = await eventually(lambda: _eligible(api, namespace))
+        assert found["account"]["paired"] == found["account"]["eligible"] == 400
+        assert found["started"]
+
+
+async def _eligible(api: Api, namespace: str) -> Json | None:
+    found = await status(api, namespace)
+    return found if found.get("account", {}).get("eligible") else None
 
 
 @pytest.mark.parametrize(
@@ -715,7 +755,8 @@ async def test_a_promotion_that_doesnt_become_ready_is_taken_back(
         for sidecar, pairs in zip(sidecars, (400, 0), strict=True):
             sidecar.parts = [part(found, sidecar.parts[0].pod, pairs)]
         await eventually(lambda: renewed(api, namespace), 40)
-        await says(api, namespace, "Promoted", "False", "RolledBack", 40)
+        met = await says(api, namespace, "Promoted", "False", "RolledBack", 40)
+        assert "all its pods are ready" in met["message"]
         await says(api, namespace, "Finished", "True", "RolledBack")
         after = (await api.get(DEPLOYMENTS, namespace, "census"))["spec"]["template"]
         assert after == before
@@ -746,12 +787,16 @@ async def test_who_asks_must_be_allowed_to_do_it(api: Api, namespace: str, kubec
     runs_pods = ["patch", "sd", "v4", "--type=merge", "-p",
                  '{"spec":{"candidate":{"service":null,"patch":{"image":"census:4"}}}}']  # fmt: skip
     promotes = ["annotate", "sd", "v4", f"{names.PROMOTE_ANNOTATION}=1"]
+    whole = ["patch", "sd", "v4", "--type=merge", "-p", '{"spec":{"traffic":{"allowSensitive":true}}}']
     assert "right to create Deployments" in as_ana(kubectl, namespace, runs_pods)
+    said = as_ana(kubectl, namespace, whole)
+    assert "allowSensitive needs the right to create Deployments" in said
     assert "right to patch Deployments" in as_ana(kubectl, namespace, promotes)
     assert "annotated" in as_ana(kubectl, namespace, ["annotate", "sd", "v4", "a=b"])
 
     may(kubectl, namespace, "runs", "create", "deployments.apps")
     await eventually(lambda: asyncio.to_thread(lambda: "patched" in as_ana(kubectl, namespace, runs_pods)))
+    assert "patched" in as_ana(kubectl, namespace, whole)
     by_itself = ["patch", "sd", "v4", "--type=merge", "-p", '{"spec":{"onPass":"Promote"}}']
     assert "right to patch Deployments" in as_ana(kubectl, namespace, by_itself)
     kinds = "deployments.apps,statefulsets.apps,daemonsets.apps"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import msgspec
 import pytest
+from driftline.shadow.runtime import LIVE_UNANSWERED
 from driftline.spec import Labels, Prediction
 from driftline_sidecar.analyzer.mirror.labelled import CandidateRows
 from driftline_sidecar.analyzer.mirror.sending import Answer
@@ -63,9 +63,31 @@ async def test_a_mirror_keeps_them_for_the_log_only_if_asked(logged: bool) -> No
             assert not [*running.mirror.logged()], "once"
 
 
-def test_nothing_of_it_is_in_the_prediction_that_has_no_answer() -> None:
-    spec = monitor_spec()
+ANSWERS: tuple[dict[str, object], ...] = (
+    {"label": "no", "score": 0.2},
+    {"label": None, "score": 0.5},
+    {"label": "yes", "score": None},
+    {"label": None, "score": None},
+)
+
+
+@pytest.mark.parametrize("id_path", [None, "$.predictions[*].key"])
+def test_rows_that_it_leaves_out_are_told_too(id_path: str | None) -> None:
+    """Else it would be judged on those only that it likes. Ids are the live answer's."""
+    spec = monitor_spec(protocol="kserve-v1")
     assert spec.schema.prediction == Prediction(name="label", score="score")
-    given = msgspec.structs.replace(predicted(1), response_body=b"{}")
-    rows = CandidateRows(spec, Labels(), FEATURES, mirror_config("http://a:1"))
-    assert not any(rows.read(given, answered({"label": "yes"}), 1e9).by_boot.values())
+    records = [{"age": 1, "sex": "f"}] * 4
+    live = [{"label": "yes" if place < 3 else None, "score": 0.9, "key": f"k{place}"} for place in range(4)]
+    given = exchange({"instances": records}, {"predictions": live})
+    rows = CandidateRows(spec, Labels(id_path=id_path), FEATURES, mirror_config("http://a:1"))
+    (found,) = rows.read(given, answered({"predictions": [*ANSWERS]}), 1e9).by_boot.values()
+    assert [(row.row, row.prediction, row.score) for row in found] == [
+        (0, "no", 0.2), (1, None, 0.5), (2, "yes", None), (3, None, None)
+    ]  # fmt: skip
+    assert [row.version for row in found] == ["", "", "", LIVE_UNANSWERED]
+    assert [row.id for row in found] == [f"k{place}" for place in range(4)] if id_path else True
+
+
+def test_answers_of_another_length_are_told_nothing_of() -> None:
+    rows = CandidateRows(monitor_spec(), Labels(), FEATURES, mirror_config("http://a:1"))
+    assert rows.read(predicted(1), answered({"predictions": [*ANSWERS]}), 1e9).by_boot == {}

@@ -186,7 +186,7 @@ class TestRequest:
         assert read(KEY, head % request.headers["x-driftline-shadow"].encode(), time.time()) is Mark.VALID
 
     async def test_what_is_hidden_is_sent_only_where_it_is_allowed(self) -> None:
-        of = monitor_spec(capture=Capture(redact=("$.ssn",)))
+        of = monitor_spec(capture=Capture(redact=("$.ssn",), redact_headers=("X-Other",)))
         for allowed in (False, True):
             traffic = Traffic(allow_sensitive=allowed)
             async with candidate(agrees) as other:
@@ -402,6 +402,14 @@ class TestBounds:
             running.offer([large] * 5)
             assert running.account.waiting == 2
             assert running.account.dropped == {Drop.QUEUE_FULL: 3}
+
+    async def test_what_no_empty_queue_would_hold_is_too_large(self) -> None:
+        """Else it would say that the candidate was too slow."""
+        of = monitor_spec(capture=Capture(max_body_bytes=Size(16 << 20)))
+        large = _with_request(predicted(1), b'{"age": 1, "sex": "' + b"x" * (9 << 20) + b'"}')
+        async with candidate(agrees) as other, mirroring(mirror_config(other.url), of) as running:
+            running.offer([large])
+            assert running.account.dropped == {Drop.BODY_TOO_LARGE: 1}
 
     async def test_the_budget(self) -> None:
         traffic = Traffic(budget=5.0, queue=1000)

@@ -16,6 +16,7 @@ from driftline.profile_build import BuildPlan, MemoryRows, ReferenceColumn, buil
 from driftline.shadow.account import Failure
 from driftline.shadow.plan import ComparisonPlan
 from driftline.shadow.planning import plan_of, untold
+from driftline.spec.endpoint import JsonPaths
 from driftline.spec.shadow import Compare
 from driftline_sidecar.analyzer.mirror.counting import tally_of
 from driftline_sidecar.analyzer.mirror.reading import Outcome, PairReader
@@ -60,6 +61,26 @@ def test_who_failed(
     found = reader().outcome(predicted(1, status=status), reply)
     assert (found.live_failed, found.candidate_failed, found.failure) == (live, candidate, failure)
     assert (found.pair is None) == (failure is not None)
+
+
+@pytest.mark.parametrize(
+    ("status", "reply", "note"),
+    [
+        (200, AGREES, ""),
+        (422, AGREES, "the live model answers 422 Unprocessable Entity"),
+        (200, answered({"secret": 1}, 404), "the candidate answers 404 Not Found"),
+        (200, answered({"secret": 1}, 599), "the candidate answers 599"),
+        (200, answered(b"secret"), "of the candidate's answer: invalid_json (looked for at $.label)"),
+        (200, answered([]), "of the candidate's answer: no_prediction (looked for at $.label)"),
+        (200, Missed(Failure.TIMEOUT, 1.0), ""),
+    ],
+)
+def test_a_failure_is_noted_without_what_was_answered(status: int, reply: Answer | Missed, note: str) -> None:
+    spec = monitor_spec()
+    places = msgspec.structs.replace(spec.endpoint, json=JsonPaths(predictions="$.label"))
+    spec = msgspec.structs.replace(spec, endpoint=places)
+    found = PairReader(spec, FEATURES, mirror_config("http://a:1", plan=PLAN))
+    assert found.outcome(predicted(1, status=status), reply).note == note
 
 
 def test_where_the_live_answer_alone_cannot_be_read() -> None:

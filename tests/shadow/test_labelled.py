@@ -9,6 +9,7 @@ from driftline.errors import DataError
 from driftline.shadow.performance import Counted, Labelled, Performance, of_classes, of_numbers, of_scores
 from driftline.shadow.rules import asks_for_labels
 from driftline.shadow.sequences.blocks import EVENTS, Blocks, block
+from driftline.shadow.values import Values
 from driftline.spec.gate import Gate, PerformanceDifference
 
 RNG = np.random.default_rng(3)
@@ -28,6 +29,41 @@ def test_blocks_are_those_of_their_parts_and_stay_when_labels_come() -> None:
     sooner = of_scores(POSITIVE[:2_000], LIVE[:2_000], CANDIDATE[:2_000]).auc
     assert 0 < sooner.blocks < whole.blocks
     assert sooner.total != whole.total
+
+
+def test_numbers_that_one_side_leaves_out_are_as_wrong_as_can_be() -> None:
+    nothing, label = np.full(6, np.nan), np.array([1.0, 1.0, 2.0, 2.0, 3.0, 3.0])
+    request = np.array([0, 0, 1, 1, 3, 3])
+    found = of_numbers(request, label, label + 0.5, nothing, 2.0).error
+    assert found is not None
+    assert found.count == 3
+    assert float(found.points @ found.weights) == pytest.approx(6.0)
+    turned = of_numbers(request, label, nothing, label + 0.5, 2.0).error
+    assert turned is not None
+    assert float(turned.points @ turned.weights) == pytest.approx(-6.0)
+    neither = of_numbers(request, label, nothing, nothing, 2.0).error
+    assert neither is not None
+    assert neither.count == 0
+    # The mean of a request is that of the rows that tell something.
+    some = np.array([1.5, np.nan, 2.0, np.nan, 3.0, 3.0])
+    mixed = of_numbers(request, label, np.array([1.5, np.nan, 2.0, 2.0, 3.0, 3.0]), some, 2.0).error
+    assert mixed is not None
+    assert mixed.counts.tolist() == Values.of(np.array([0.0, 1.0, 0.0]), 2.0, signed=True).counts.tolist()
+
+
+def test_a_candidate_gains_nothing_by_the_scores_that_it_leaves_out() -> None:
+    """Without its hard rows it would look better than the live model, of which it is the copy."""
+    hard = np.abs(LIVE - POSITIVE) > 1.0
+    left = np.where(hard, np.nan, LIVE)
+    better = of_scores(POSITIVE[~hard], RNG.permutation(LIVE)[~hard], LIVE[~hard]).auc
+    assert better.blocks > 0
+    found = of_scores(POSITIVE, LIVE, left).auc
+    assert found.blocks == of_scores(POSITIVE, LIVE, LIVE).auc.blocks
+    assert found.total / found.blocks < -0.05
+    turned = of_scores(POSITIVE, left, LIVE).auc
+    assert turned.total == pytest.approx(-found.total)
+    both = of_scores(POSITIVE, left, left).auc
+    assert (both.blocks, both.total) == (of_scores(POSITIVE[~hard], LIVE[~hard], LIVE[~hard]).auc.blocks, 0.0)
 
 
 @pytest.mark.parametrize("number", [0, 1, 2 * EVENTS - 1])

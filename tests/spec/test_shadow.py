@@ -88,6 +88,9 @@ def test_a_sidecar_s_file_of_monitors_takes_no_shadow() -> None:
     ("old", "new", "expected"),
     [
         ("agreement: 0.98", "agreement: 1", ["spec.gate.agreement: must be below 1 (1)"]),
+        ("0.98", "98", ["spec.gate.agreement: must be below 1 (98; did you mean 0.98?)"]),
+        ("0.98", "0.98, coverage: 90", ["spec.gate.coverage: must be at most 1 (90; did you mean 0.9?)"]),
+        ("0.98", "980", ["spec.gate.agreement: must be below 1 (980)"]),
         (
             "agreement: 0.98",
             "errorRate: 0.1",
@@ -137,6 +140,20 @@ def test_a_sidecar_s_file_of_monitors_takes_no_shadow() -> None:
 def test_what_is_wrong_is_said_with_its_place(old: str, new: str, expected: list[str]) -> None:
     assert old in GOOD
     assert set(expected) <= set(problems(GOOD.replace(old, new)))
+
+
+@pytest.mark.parametrize(
+    ("old", "missing"),
+    [
+        ("  gate: {agreement: 0.98}\n", "spec.gate"),
+        ("  monitorRef: {name: census}\n", "spec.monitorRef"),
+        (GOOD[GOOD.index("  candidate:") : GOOD.index("  gate:")], "spec.candidate"),
+    ],
+)
+def test_of_what_is_missing_nothing_else_is_said(old: str, missing: str) -> None:
+    """Not what another field would have to be, were it there."""
+    text = GOOD.replace(old, "  onPass: Promote\n")
+    assert problems(text) == [f"{missing}: is required"]
 
 
 @pytest.mark.parametrize(

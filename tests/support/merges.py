@@ -1,4 +1,4 @@
-"""A pod template, and patches of it: for the merge computed here, and for the API server's own."""
+"""A pod template, patches of it and candidates: for what is computed here, and for the API server's own."""
 
 from __future__ import annotations
 
@@ -73,3 +73,46 @@ CASES: dict[str, Json] = {
     "host aliases": {"spec": {"hostAliases": [{"ip": "10.0.0.2", "hostnames": ["two"]}]}},
     "labels": {"metadata": {"labels": {"tier": "b", "app": "census"}, "annotations": None}},
 }
+
+
+def _patched(metadata: Json, *containers: Json) -> Json:
+    return {
+        "patch": {"image": "census:4", "template": {"metadata": metadata, "spec": {"containers": containers}}}
+    }
+
+
+_DNS = [{"name": f"dns-{each.lower()}", "containerPort": 53, "protocol": each} for each in ("TCP", "UDP")]
+_NEW: Json = {"name": "m", "image": "census:4", "ports": [{"containerPort": 8080, "name": "http"}, *_DNS]}
+
+CANDIDATES: dict[str, Json] = {
+    "an image": {"patch": {"image": "census:4"}},
+    "labels that conflict": _patched({"labels": {"app": "census-v4", "track": "shadow"}}),
+    "labels taken away": _patched({"labels": {"tier": None}}),
+    "labels replaced": _patched({"labels": {"$patch": "replace", "a": "b"}, "annotations": {"x": "y"}}),
+    "annotations away": _patched({"labels": {"app": "x"}, "annotations": None}),
+    "an annotation less": _patched({"annotations": {"note": None}}),
+    "a container and a variable less": _patched(
+        {},
+        {"name": "model", "env": [{"name": "KEY", "$patch": "delete"}], "args": None},
+        {"name": "helper", "$patch": "delete"},
+    ),
+    "a variable from a secret": {"patch": {"env": [{"name": "KEY", "value": "v"}], "image": "census:4"}},
+    "text that looks like something else": {
+        "patch": {
+            "env": [
+                {"name": f"V{place}", "value": value}
+                for place, value in enumerate(
+                    ("y", "N", "on", "1e3", "0o17", "1_0", "~", "", "a: b", " x", "é")
+                )
+            ]
+        }
+    },
+    "a template": {
+        "template": {"metadata": {"labels": {"app": "census-v4"}}, "spec": {"containers": [_NEW]}}
+    },
+    "a template with annotations": {
+        "template": {"metadata": {"annotations": {"note": "new", "x": "y"}}, "spec": {"containers": [_NEW]}}
+    },
+    "a template without metadata": {"template": {"spec": {"containers": [_NEW]}}},
+}
+"""Of `LIVE`: none may change its labels."""

@@ -33,7 +33,8 @@ class ControllerSettings(msgspec.Struct, frozen=True, kw_only=True):
     may_run_candidates: bool = True
     """False: shadows of existing Services only."""
     needs_shadow_policy: bool = True
-    """Candidates are only run where the admission policy is in force that says who may ask for one."""
+    """Candidates are only run, and `traffic.allowSensitive` is only obeyed, where the admission policy is in
+    force that says who may ask for them."""
     watch_namespaces: tuple[str, ...] = ()
     resync: float = 300.0
     """Seconds after which everything is looked at again, whatever was missed."""

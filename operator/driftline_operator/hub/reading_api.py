@@ -96,7 +96,7 @@ async def report(hub: Hub, request: web.Request, grant: Grant) -> object:
 
 
 async def shadow(hub: Hub, request: web.Request, grant: Grant) -> Labelled:
-    """How the candidate of a shadow does beside the live model on the labels that came."""
+    """How the candidate of a shadow does beside the live model, at the age of the monitor's conditions."""
     known = await monitor_of(hub, request, grant, "read")
     uid, generation = request.query.get("shadow", ""), number(request, "generation", 0)
     if not 1 <= len(uid) <= 64:
@@ -105,12 +105,14 @@ async def shadow(hub: Hub, request: web.Request, grant: Grant) -> Labelled:
     if clip == 0:
         raise Refusal(400, "must be above 0", field="clip", value=clip)
     variant = ShadowId(uid=uid, name="", generation=int(generation or 0)).variant
-    before = number(request, "before", 0)
+    before, age = number(request, "before", 0), float(spec.performance_age or 0)
+    of_age = hub.clock() - age
+    before = of_age if before is None else min(before, of_age)
     classifies = spec.model.type == "classification"
     if not classifies and clip is None:
         raise Refusal(400, "of a regression's differences the largest must be named", field="clip", value="")
     kind = clip if clip is not None and not classifies else classes_of(spec)
-    return await hub.ask(lambda connection: pairs.labelled(connection, known.id, variant, before, kind))
+    return await hub.ask(lambda connection: pairs.labelled(connection, known.id, variant, before, age, kind))
 
 
 def _span(hub: Hub, request: web.Request, known: Known) -> tuple[float, float, By]:

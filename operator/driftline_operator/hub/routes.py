@@ -85,7 +85,11 @@ _SHADOW: Final = (
     Parameter("shadow", _text(64), "The ShadowDeployment's UID.", required=True),
     Parameter("generation", _number(), "Of its spec."),
     Parameter("clip", _number(exclusiveMinimum=0), "Of a regression: the largest difference that counts."),
-    Parameter("before", _number(), "Only of predictions made before these unix seconds."),
+    Parameter(
+        "before",
+        _number(),
+        "Only of predictions made before these unix seconds; always only of those that have the age.",
+    ),
 )
 _ESTIMATE: Final = Parameter(
     "estimate", {"type": "boolean"}, "Estimates before labels too, of at most 50 groups (default: none)."

@@ -78,17 +78,26 @@ def _is_meant(monitor: ModelMonitor, pod: Mapping[str, Any]) -> bool:
 
 
 def wanted(
-    observed: ObservedShadow, spec: ShadowSpec, monitor: ModelMonitor, state: NamespaceState
+    observed: ObservedShadow,
+    spec: ShadowSpec,
+    monitor: ModelMonitor,
+    state: NamespaceState,
+    *,
+    runs: bool = True,
 ) -> Wanted:
-    """The candidate of that monitor's live workload. Raises Refused."""
+    """The candidate of that monitor's live workload. Raises Refused.
+
+    `runs`: else no pods of it are wanted any more, so that nobody can select them.
+    """
     live = live_workload(monitor, state)
     entry = _port(template_pod(live), monitor)
     port, model = entry.number, pods.containers(template_pod(live))[entry.container]["name"]
     if spec.candidate.service is not None:
         return Wanted((), _service_url(spec.candidate.service, state), live, port, model)
     made, target, note = _template(observed, spec, monitor, live, model)
-    _check_labels(made["metadata"]["labels"], observed, state)
-    _check_names(observed, state)
+    if runs:
+        _check_labels(made["metadata"]["labels"], observed, state)
+        _check_names(observed, state)
     name, mark = names.candidate(observed.name), _mark(made)
     made["metadata"]["labels"][names.CANDIDATE_LABEL] = mark
     url = f"http://{name}.{observed.namespace}.svc:{target}"
@@ -107,6 +116,7 @@ def _template(
     """The pod template, the port at which it answers, and what is worth a word about it."""
     try:
         made = templates.template(live["spec"]["template"], spec.candidate, model, observed.uid)
+        templates.promotion_patch(live["spec"]["template"], spec.candidate, model)  # or it could never be
         note = templates.note(live["spec"]["template"], spec.candidate, model)
         return made, _port(made, monitor).number, note
     except BadPatch as error:
@@ -128,6 +138,9 @@ def _service_url(given: CandidateService, state: NamespaceState) -> str:
     for service in state.services:
         if service["metadata"]["name"] != given.name:
             continue
+        if service["spec"].get("type") == "ExternalName":
+            why = f"Service {given.name} is an ExternalName: requests would leave the cluster"
+            raise Refused(Refusal.EXTERNAL_SERVICE, why)
         for entry in service["spec"].get("ports") or []:
             if given.port in (entry["port"], entry.get("name")):
                 return f"http://{given.name}.{state.name}.svc:{entry['port']}"

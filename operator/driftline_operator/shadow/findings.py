@@ -25,7 +25,7 @@ _ENDINGS = {
     Ending.MONITOR_CHANGED: "the monitor reads bodies otherwise than when they were compared (schema, "
     "endpoint, model.type, capture): change the spec, or make the shadow anew, to begin again",
     Ending.PROMOTED: "the candidate has taken the live workload's place",
-    Ending.ROLLED_BACK: "the promotion was taken back: the live workload didn't become ready",
+    Ending.ROLLED_BACK: "the promotion was taken back, and the live workload is as it was",
     Ending.NOT_AUTHENTIC: "what its ConfigMap held isn't signed with the namespace's token, or is older "
     "than this status: look at the live workload; change the spec, or make the shadow anew, to begin again",
 }
@@ -165,6 +165,8 @@ _NOT_PROMOTED = {
     Promotion.OLD_GENERATION: "the annotation driftline.io/promote names another generation of the spec",
     Promotion.NO_FORM: "a Service has no form that could be promoted",
     Promotion.LIVE_CHANGED: "the live workload isn't the one that was compared any more",
+    Promotion.PORT_LOST: "a Service of the live pods leads to a port, by name or number, that no container "
+    "of the candidate declares",
 }
 
 
@@ -175,7 +177,7 @@ def promoted(course: Course, refused: Promotion | None = None) -> Finding:
         refused = course.declined.reason
     if rollout is None and refused is not None:
         message = _NOT_PROMOTED[refused]
-        if refused in (Promotion.NOT_PROMOTABLE, Promotion.OLD_GENERATION):
+        if refused in (Promotion.NOT_PROMOTABLE, Promotion.OLD_GENERATION, Promotion.PORT_LOST):
             message += f"; to ask again: `driftline shadow promote`, or {_again(course)}"
         return Finding(ShadowAspect.PROMOTED, Status.FALSE, refused, message)
     if rollout is None:

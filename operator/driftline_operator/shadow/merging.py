@@ -46,7 +46,9 @@ def merged(original: Mapping[str, Any], patch: Mapping[str, Any], at: str = "") 
         raise BadPatch(f"{at or 'the patch'}: $patch: {how!r} is none of merge, replace and delete")
     if how == "delete":
         return {}
-    found: Json = {} if how == "replace" else dict(original)
+    if how == "replace":  # as it stands: nothing is merged in it, so a port may be there for TCP and UDP
+        return {key: value for key, value in patch.items() if key != _PATCH and value is not None}
+    found: Json = dict(original)
     for key, value in patch.items():
         if key in (_PATCH, _RETAIN):
             continue

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
+from driftline.shadow.fit import misfits
 from driftline.shadow.gate import Judgement
 from driftline.shadow.plan import ComparisonPlan
-from driftline.shadow.planning import plan_of, problem, reading_of, untold
+from driftline.shadow.planning import plan_of, reading_of, untold
 from driftline.shadow.rules import asks_for_labels
 from driftline.shadow.runtime import MirrorConfig, ShadowId, encode_mirror
 from driftline.spec import ModelMonitor
@@ -107,9 +108,13 @@ class _Planning(NamedTuple):
             return self._refused(Refused(Refusal.INVALID_SPEC, self.observed.problem))
         try:
             monitor = self._monitor(spec, busy)
-            found = wanted(self.observed, spec, monitor, self.state)
-            self._check_allowed(spec)
-            self._check_compared(spec, monitor)
+            # A rollout goes on to its end, or back, whatever would forbid a candidate now.
+            rolls = course.rollout is not None and course.ended is None
+            if not rolls:
+                self._check_fit(spec, monitor)
+            found = wanted(self.observed, spec, monitor, self.state, runs=not rolls)
+            if not rolls:
+                self._check_allowed(spec)
         except Refused as error:
             return self._refused(error)
         health_ = self._health(spec, found.mark).noting(found.note)
@@ -125,7 +130,7 @@ class _Planning(NamedTuple):
             warms=self.told.asked.warming > 0,
         )
         course = advanced(course, spec, seen, self.now)
-        step = promoted(self.observed, spec, course, found.live, found.model, self.now)
+        step = promoted(self.observed, spec, course, found, self.state.services, self.now)
         version = self._version(spec, monitor, step.course)
         course = course if version else step.course
         runs = course.runs_candidate(spec)
@@ -139,7 +144,7 @@ class _Planning(NamedTuple):
         said = findings.found_of(course, spec, health_, self.told.asked, seen, step.refused, left)
         kept = {each.key for each in objects}
         removed = tuple(each for each in self._present() if each.key not in kept)
-        text = patch_text(spec, found.model)
+        text = patch_text(spec, found)
         return ShadowPlan(
             self.observed, course, objects, removed, mirror, said, found, step.patch, text, version
         )
@@ -161,23 +166,31 @@ class _Planning(NamedTuple):
             raise Refused(Refusal.SECOND_SHADOW, why)
         return observed.monitor
 
-    def _check_allowed(self, spec: ShadowSpec) -> None:
-        if spec.candidate.service is not None:
-            return
-        if not self.facts.allowed:
-            raise Refused(Refusal.NOT_ALLOWED, "this installation runs no candidates: use candidate.service")
-        if not self.facts.guarded:
+    def _check_fit(self, spec: ShadowSpec, monitor: ModelMonitor) -> None:
+        problems = "; ".join(map(str, misfits(spec, monitor.spec)))
+        if problems and self.told.course.ended is None:
+            name = monitor.metadata.name
             raise Refused(
-                Refusal.UNGUARDED,
-                f"ValidatingAdmissionPolicyBinding {names.SHADOW_POLICY} is not there (Kubernetes 1.30 or "
-                "newer): "
-                "without it anybody who may create ShadowDeployments could run any pod; "
-                "use candidate.service, or shadow.requirePolicy=false",
+                Refusal.MONITOR_MISMATCH, f"it can't be compared with ModelMonitor {name}: {problems}"
             )
 
-    def _check_compared(self, spec: ShadowSpec, monitor: ModelMonitor) -> None:
-        if self.told.course.plan is None and (wrong := problem(monitor.spec, spec.compare)):
-            raise Refused(Refusal.INVALID_SPEC, wrong)
+    def _check_allowed(self, spec: ShadowSpec) -> None:
+        runs, sensitive = spec.candidate.service is None, spec.traffic.allow_sensitive
+        if runs and not self.facts.allowed:
+            raise Refused(Refusal.NOT_ALLOWED, "this installation runs no candidates: use candidate.service")
+        if self.facts.guarded or not (runs or sensitive):
+            return
+        what, instead = (
+            ("run any pod", "use candidate.service")
+            if runs
+            else ("be sent clients' credentials", "use traffic.allowSensitive: false")
+        )
+        raise Refused(
+            Refusal.UNGUARDED,
+            f"ValidatingAdmissionPolicyBinding {names.SHADOW_POLICY} is not there (Kubernetes 1.30 or "
+            f"newer): without it anybody who may create ShadowDeployments could {what}; {instead}, or "
+            "shadow.requirePolicy=false",
+        )
 
     def _version(self, spec: ShadowSpec, monitor: ModelMonitor, course: Course) -> str:
         if course.ended is not Ending.PROMOTED or self.told.course.ended is Ending.PROMOTED:

@@ -3,17 +3,18 @@
     asked for -> RollingOut -> Promoted
                             -> RollingBack -> RolledBack
 
-The pod template as it was is kept before anything is changed. The template says itself whose candidate it is
+Promoted and RolledBack are said once all pods are of that template and ready, not before. The pod template as
+it was is kept before anything is changed. The template says itself whose candidate it is
 (an annotation), so that a controller that was killed in between knows what it has done.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 import msgspec
-import yaml
+from driftline.decoding import to_yaml
 from driftline.spec.shadow import ShadowSpec
 
 from driftline_operator import names
@@ -21,15 +22,16 @@ from driftline_operator.cluster.resources import Object
 from driftline_operator.controller.plan.workloads import desired_pods, is_settled
 from driftline_operator.injection.pod import Json
 from driftline_operator.shadow import template as templates
+from driftline_operator.shadow.candidate import Wanted
 from driftline_operator.shadow.course import Course, Rollout, fingerprint, refusing, reopened
-from driftline_operator.shadow.merging import BadPatch
 from driftline_operator.shadow.observed import ObservedShadow
+from driftline_operator.shadow.reach import lost_ports
 from driftline_operator.shadow.reasons import Ending, Promotion
 
 _DEADLINE: Final = 600.0
 """Seconds, where the workload has no progressDeadlineSeconds."""
 
-_STUCK: Final = "; a StatefulSet doesn't replace a pod that never was: delete it"
+_STUCK: Final = "; a StatefulSet doesn't replace a pod that never was ready: delete those that aren't"
 
 
 class Step(NamedTuple):
@@ -43,30 +45,42 @@ class Step(NamedTuple):
 
 
 def promoted(
-    observed: ObservedShadow, spec: ShadowSpec, course: Course, live: Object, model: str, now: float
+    observed: ObservedShadow,
+    spec: ShadowSpec,
+    course: Course,
+    found: Wanted,
+    services: Iterable[Object],
+    now: float,
 ) -> Step:
-    """One step further, or none. `model`: the container where a patch names none."""
+    """One step further, or none. `services`: of the namespace. Raises BadPatch, as `wanted` did before."""
     if course.rollout is None:
-        return _asked(observed, spec, course, live, now)
-    mark = _mark(course)
-    is_ours = _marked(live["spec"]["template"]) == mark
+        return _asked(observed, spec, course, found, services, now)
+    live = found.live
+    is_ours = _marked(live["spec"]["template"]) == _mark(course)
     match course.rollout.state:
         case Promotion.ROLLING_OUT:
-            return _out(spec, course, live, model, now, is_ours=is_ours)
+            return _out(spec, course, found, now, is_ours=is_ours)
         case Promotion.ROLLING_BACK if is_ours:
             return Step(course, _replacing(live, course.rollout.before))
         case Promotion.ROLLING_BACK:
-            return Step(_ended(course, Promotion.ROLLED_BACK, Ending.ROLLED_BACK, now))
+            return Step(_back(course, live, now))
         case _:
             return Step(course)
 
 
-def _asked(observed: ObservedShadow, spec: ShadowSpec, course: Course, live: Object, now: float) -> Step:
+def _asked(
+    observed: ObservedShadow,
+    spec: ShadowSpec,
+    course: Course,
+    found: Wanted,
+    services: Iterable[Object],
+    now: float,
+) -> Step:
     course = reopened(course, observed.asked)
     by_itself = spec.on_pass == "Promote" and course.verdict == "Promotable"  # noqa: S105 - no password
     if not by_itself and (not observed.asked or course.declined is not None):
         return Step(course, refused=None if course.declined is None else course.declined.reason)
-    refused = None
+    refused, live = None, found.live
     if not by_itself and observed.asked.partition("/")[0] != str(observed.generation):
         refused = Promotion.OLD_GENERATION
     elif spec.candidate.service is not None:
@@ -75,6 +89,8 @@ def _asked(observed: ObservedShadow, spec: ShadowSpec, course: Course, live: Obj
         refused = Promotion.NOT_PROMOTABLE
     elif fingerprint(live["spec"]["template"]) != course.live:
         refused = Promotion.LIVE_CHANGED
+    elif lost_ports(live["spec"]["template"], _made(spec, found), services):
+        refused = Promotion.PORT_LOST
     if refused is not None:
         return Step(refusing(course, "" if by_itself else observed.asked, refused), refused=refused)
     before = msgspec.json.decode(msgspec.json.encode(live["spec"]["template"]))
@@ -82,29 +98,52 @@ def _asked(observed: ObservedShadow, spec: ShadowSpec, course: Course, live: Obj
     return Step(msgspec.structs.replace(course, rollout=rollout, ended=None))
 
 
-def _out(spec: ShadowSpec, course: Course, live: Object, model: str, now: float, *, is_ours: bool) -> Step:
+def _made(spec: ShadowSpec, found: Wanted) -> Json:
+    return templates.changed(found.live["spec"]["template"], spec.candidate, found.model)
+
+
+def _out(spec: ShadowSpec, course: Course, found: Wanted, now: float, *, is_ours: bool) -> Step:
     assert course.rollout is not None  # noqa: S101 - seen to by the caller
+    live = found.live
     late = now - course.rollout.since > float(live["spec"].get("progressDeadlineSeconds") or _DEADLINE)
     if is_ours and is_ready(live):
         return Step(_ended(course, Promotion.PROMOTED, Ending.PROMOTED, now))
-    if late or (is_ours and _is_stuck(live)):
-        message = f"{_name(live)} didn't become ready{_STUCK if live['kind'] == 'StatefulSet' else ''}"
-        rollout = msgspec.structs.replace(course.rollout, state=Promotion.ROLLING_BACK, message=message)
-        return Step(msgspec.structs.replace(course, rollout=rollout))
+    if is_ours and (late or _is_stuck(live)):
+        return Step(_said(course, Promotion.ROLLING_BACK, f"{_name(live)} didn't become ready"))
     if is_ours:
         return Step(course)
     if fingerprint(live["spec"]["template"]) != course.live:  # somebody else was quicker
         return Step(_ended(course, Promotion.LIVE_CHANGED, Ending.LIVE_CHANGED, now))
-    try:
-        made = templates.changed(live["spec"]["template"], spec.candidate, model)
-    except BadPatch:
-        return Step(_ended(course, Promotion.ROLLED_BACK, Ending.ROLLED_BACK, now))
+    if late:
+        message = f"{_name(live)} could not be changed in time: the controller's log says why"
+        return Step(_said(course, Promotion.ROLLING_BACK, message))
+    made = _made(spec, found)
     metadata = dict(made.get("metadata") or {})
     metadata["annotations"] = {
         **(metadata.get("annotations") or {}),
         names.PROMOTED_ANNOTATION: _mark(course),
     }
     return Step(course, _replacing(live, {**made, "metadata": metadata}))
+
+
+def _back(course: Course, live: Object, now: float) -> Course:
+    """The candidate's template is gone; the old one's pods must be ready too before that is said."""
+    assert course.rollout is not None  # noqa: S101 - seen to by the caller
+    if fingerprint(live["spec"]["template"]) != fingerprint(course.rollout.before):
+        return _ended(course, Promotion.LIVE_CHANGED, Ending.LIVE_CHANGED, now)
+    if is_ready(live):
+        message = f"{_name(live)} has its old template, and all its pods are ready"
+        course = _said(course, Promotion.ROLLING_BACK, message)
+        return _ended(course, Promotion.ROLLED_BACK, Ending.ROLLED_BACK, now)
+    stuck = _STUCK if live["kind"] == "StatefulSet" else ""
+    message = f"{_name(live)} has its old template again, its pods are not all ready yet{stuck}"
+    return _said(course, Promotion.ROLLING_BACK, message)
+
+
+def _said(course: Course, state: Promotion, message: str) -> Course:
+    assert course.rollout is not None  # noqa: S101 - seen to by the callers
+    rollout = msgspec.structs.replace(course.rollout, state=state, message=message)
+    return msgspec.structs.replace(course, rollout=rollout)
 
 
 def _replacing(live: Object, template: Mapping[str, Any]) -> tuple[Json, ...]:
@@ -138,8 +177,11 @@ def _name(live: Object) -> str:
 def is_ready(live: Object) -> bool:
     """Has its rollout come to its end, and are all its pods ready?"""
     status = live.get("status") or {}
+    wanted = desired_pods(live)
     ready = status.get("numberReady" if live["kind"] == "DaemonSet" else "readyReplicas") or 0
-    return is_settled(live) and int(ready) >= desired_pods(live)
+    # A StatefulSet that is taken back has its old revision at once, whatever its pods are of.
+    renewed = live["kind"] != "StatefulSet" or int(status.get("updatedReplicas") or 0) >= wanted
+    return is_settled(live) and renewed and int(ready) >= wanted
 
 
 def _is_stuck(live: Object) -> bool:
@@ -148,13 +190,12 @@ def _is_stuck(live: Object) -> bool:
     return current and any(each["type"] == "Progressing" and each["status"] == "False" for each in conditions)
 
 
-def patch_text(spec: ShadowSpec, model: str) -> str:
-    """What a promotion changes, for who applies it otherwise, as a strategic merge patch; or nothing."""
-    if spec.candidate.patch is not None:
-        template = templates.patch_of(spec.candidate.patch, model)
-    elif spec.candidate.template is not None:
-        template = dict(spec.candidate.template)
-        template["spec"] = {"$patch": "replace", **template["spec"]}
-    else:
+def patch_text(spec: ShadowSpec, found: Wanted) -> str:
+    """What a promotion changes, for who applies it otherwise, as a strategic merge patch; or nothing.
+
+    Raises BadPatch.
+    """
+    if spec.candidate.service is not None:
         return ""
-    return yaml.safe_dump({"spec": {"template": template}}, sort_keys=False)
+    patch = templates.promotion_patch(found.live["spec"]["template"], spec.candidate, found.model)
+    return to_yaml({"spec": {"template": patch}})

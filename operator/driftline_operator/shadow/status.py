@@ -32,7 +32,8 @@ def status(
     if judgement is None:
         made = ShadowStatus(observed_generation=observed.generation, reason=Reason.NO_DATA.value)
     else:
-        made = shadow_status(judgement, observed.generation)
+        paths = () if observed.spec is None else observed.spec.traffic.paths
+        made = shadow_status(judgement, observed.generation, paths)
     back = taken_back(findings)
     cause = _cause(findings) if made.reason == Reason.NO_DATA else None
     if back is not None:

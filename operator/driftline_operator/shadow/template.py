@@ -1,7 +1,8 @@
 """The pod template of a candidate: the live one with a patch on it, or one of its own. Pure.
 
 What would bring it live traffic or a sidecar is taken off: the live labels, ports of the host, Driftline's
-own annotations. Labels that the candidate's author writes stay: a NetworkPolicy may go by them.
+own annotations. Labels that the candidate's author writes stay: a NetworkPolicy may go by them. A promotion
+changes none.
 """
 
 from __future__ import annotations
@@ -38,17 +39,40 @@ def patch_of(patch: Patch, model: str) -> Json:
     return {**whole, "spec": spec}
 
 
+def promotion_patch(live: Mapping[str, Any], candidate: Candidate, model: str) -> Json:
+    """What a promotion does to the live template, as a strategic merge patch of it. Raises BadPatch.
+
+    It changes no label. Services, NetworkPolicies and the workload's own selector go by the live ones; those
+    that a candidate has tell a shadow from the live model, and what means shadows would mean live pods.
+    """
+    if candidate.patch is not None:
+        patch = _without_labels(patch_of(candidate.patch, model))
+    else:
+        given: Json = candidate.template or {}
+        annotations = (given.get("metadata") or {}).get("annotations")
+        patch = {"metadata": {"annotations": annotations}} if annotations else {}
+        patch["spec"] = {"$patch": "replace", **given["spec"]}
+    if _labels(merged(live, patch)) != _labels(live):
+        raise BadPatch("the live labels would go: metadata takes neither null nor $patch nor $retainKeys")
+    return patch
+
+
+def _without_labels(patch: Json) -> Json:
+    metadata = patch.get("metadata")
+    if not isinstance(metadata, Mapping) or "labels" not in metadata:
+        return patch
+    kept = {key: value for key, value in metadata.items() if key != "labels"}
+    rest = {key: value for key, value in patch.items() if key != "metadata"}
+    return {"metadata": kept, **rest} if kept else rest
+
+
+def _labels(found: Mapping[str, Any]) -> Json:
+    return dict((found.get("metadata") or {}).get("labels") or {})
+
+
 def changed(live: Mapping[str, Any], candidate: Candidate, model: str) -> Json:
     """The live template as a promotion makes it. Raises BadPatch."""
-    if candidate.patch is not None:
-        return merged(live, patch_of(candidate.patch, model))
-    template: Json = candidate.template or {}
-    metadata = dict(live.get("metadata") or {})
-    given = template.get("metadata") or {}
-    annotations = {**(metadata.get("annotations") or {}), **(given.get("annotations") or {})}
-    # The live labels stay: the workload's selector, and Services, go by them.
-    labels = {**(given.get("labels") or {}), **(metadata.get("labels") or {})}
-    return {"metadata": {**metadata, "annotations": annotations, "labels": labels}, "spec": template["spec"]}
+    return merged(live, promotion_patch(live, candidate, model))
 
 
 def template(live: Mapping[str, Any], candidate: Candidate, model: str, uid: str) -> Json:

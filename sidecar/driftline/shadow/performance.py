@@ -1,6 +1,9 @@
 """The sides' performance on labels that came: differences of pairs, so that hard and easy requests cancel.
 
 The hub joins labels with both answers; what it keeps of them here merges as everything else does.
+
+A side that has no number or score where the other has one is as wrong as can be: a candidate that leaves hard
+rows out must not gain by it, and a live model neither. Rows on which neither has one tell nothing.
 """
 
 from __future__ import annotations
@@ -13,7 +16,6 @@ from numpy.typing import NDArray
 
 from driftline.columns import Floats
 from driftline.errors import DataError
-from driftline.shadow.rows import deltas
 from driftline.shadow.sequences.blocks import EVENTS, Blocks, block
 from driftline.shadow.values import Values
 
@@ -40,7 +42,7 @@ class Performance:
 def of_classes(
     request: NDArray[np.int64], live_right: NDArray[np.bool_], candidate_right: NDArray[np.bool_]
 ) -> Performance:
-    """Of labelled rows, bool (rows,); `request` int64 (rows,) from 0, none left out."""
+    """Of labelled rows, bool (rows,); `request` int64 (rows,) from 0."""
     loss = live_right.astype(np.float64) - candidate_right
     return Performance(accuracy=Values.of(_means(request, loss), 1.0, signed=True))
 
@@ -48,17 +50,27 @@ def of_classes(
 def of_numbers(
     request: NDArray[np.int64], label: Floats, live: Floats, candidate: Floats, clip: float
 ) -> Performance:
-    """Of labelled rows, float64 (rows,); labels are finite."""
-    rise = deltas(np.abs(live - label), np.abs(candidate - label), clip)
-    return Performance(error=Values.of(_means(request, rise), clip, signed=True))
+    """Of labelled rows, float64 (rows,), NaN where a side has no number; labels are finite.
+
+    With one side's number alone the rise of the error is the largest there is, or the largest fall.
+    """
+    told = ~(np.isnan(live) & np.isnan(candidate))
+    rise = np.clip(np.abs(candidate - label) - np.abs(live - label), -clip, clip)
+    rise = np.where(np.isnan(candidate), clip, np.where(np.isnan(live), -clip, rise))
+    return Performance(error=Values.of(_means(request[told], rise[told]), clip, signed=True))
 
 
 def of_scores(positive: NDArray[np.bool_], live: Floats, candidate: Floats) -> Performance:
-    """Of labelled predictions in the order in which their labels came, (n,) each; scores are finite.
+    """Of labelled predictions in the order of their time, (n,) each; NaN where a side has no score.
 
-    A block ends where both classes have its events, so that those that are whole stay as they are when
-    further labels come. What is left after the last one tells nothing yet.
+    A missing score ranks worst: a positive's below all others, a negative's above. A block ends where both
+    classes have its events, so that those that are whole stay as they are when further labels come. What is
+    left after the last one tells nothing yet.
     """
+    told = ~(np.isnan(live) & np.isnan(candidate))
+    positive, live, candidate = positive[told], live[told], candidate[told]
+    worst = np.where(positive, -np.inf, np.inf)
+    live, candidate = (np.where(np.isnan(each), worst, each) for each in (live, candidate))
     found, began = Blocks(), 0
     events = np.array([positive, ~positive]).cumsum(axis=1)
     while began < len(positive):
@@ -88,19 +100,24 @@ class Labelled(msgspec.Struct, frozen=True, kw_only=True):
     """What the hub tells of a shadow's labelled pairs."""
 
     rows: int
-    """Predictions with a label and both answers."""
+    """Predictions with a label and an answer of either side."""
     accuracy: Counted
     error: Counted | None = None
     auc: tuple[int, float, float] = (0, 0.0, 0.0)
     """Blocks, the sum of their differences, the sum of those differences' variances."""
+    unanswered: int = 0
+    """Predictions with a label, on which neither side gave a class or number: they are left out."""
+    age: float = 0.0
+    """The predictions' age, in seconds, at which labels counted: younger predictions are in none of it."""
 
     @classmethod
-    def of(cls, rows: int, found: Performance) -> Labelled:
+    def of(cls, rows: int, found: Performance, unanswered: int = 0, age: float = 0.0) -> Labelled:
         """As it is sent."""
         error = None if found.error is None else _counted(found.error)
         blocks, total, variance = found.auc
         auc = blocks, total, variance
-        return cls(rows=rows, accuracy=_counted(found.accuracy), error=error, auc=auc)
+        counted = _counted(found.accuracy)
+        return cls(rows=rows, accuracy=counted, error=error, auc=auc, unanswered=unanswered, age=age)
 
     def performance(self) -> Performance:
         """As it is judged. Raises DataError where it is of another grid."""
@@ -122,5 +139,7 @@ def _values(counted: Counted) -> Values:
 
 
 def _means(request: NDArray[np.int64], values: Floats) -> Floats:
-    found: Floats = np.bincount(request, weights=values) / np.bincount(request)
+    sizes = np.bincount(request)
+    sums = np.bincount(request, weights=values)
+    found: Floats = sums[sizes > 0] / sizes[sizes > 0]
     return found

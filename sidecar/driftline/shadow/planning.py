@@ -10,6 +10,7 @@ from driftline.categories import Categories
 from driftline.errors import DataError
 from driftline.grid import Grid
 from driftline.profile import Profile
+from driftline.shadow.fit import outputs_problem
 from driftline.shadow.plan import MOST_OUTPUTS, MOST_VALUES, ComparisonPlan, Sort
 from driftline.spec import MonitorSpec
 from driftline.spec.shadow import Compare
@@ -21,8 +22,8 @@ def plan_of(spec: MonitorSpec, compare: Compare, profile: Profile | None) -> Com
 
     Raises DataError where nothing that the monitor knows would be compared.
     """
-    if wrong := problem(spec, compare):
-        raise DataError(wrong)
+    if wrong := outputs_problem(spec, compare):
+        raise DataError(f"compare.outputs: {wrong}")
     sort = _sort(spec, compare)
     return ComparisonPlan(
         sort=sort,
@@ -61,17 +62,6 @@ def untold(spec: MonitorSpec, compare: Compare, plan: ComparisonPlan) -> dict[st
         for name in _asked(spec, compare)
         if name not in told
     }
-
-
-def problem(spec: MonitorSpec, compare: Compare) -> str:
-    """Why `compare.outputs` means nothing with this monitor; empty: it does."""
-    if set(compare.outputs) - {"body"} != {"score"}:
-        return ""
-    if spec.model.type != "classification":
-        return "compare.outputs: a regression has no score: add prediction"
-    if spec.schema.prediction.score is None:
-        return "compare.outputs: the monitor names no score (schema.prediction.score): add prediction"
-    return ""
 
 
 def _asked(spec: MonitorSpec, compare: Compare) -> tuple[str, ...]:

@@ -17,6 +17,8 @@ from driftline.spec.shadow import Aa, Compare, Tolerance, Traffic
 MIRROR_FILE: Final = "shadow.yaml"
 VERSION: Final = 1
 VARIANT: Final = "shadow/"
+LIVE_UNANSWERED: Final = "live-unanswered"
+"""In the place of the version of a candidate's prediction: the live model gave none, so none of it comes."""
 """With it begin the variants of candidates: what they answer is nobody's performance."""
 LEAST_KEY: Final = 32
 """Bytes of a marker's key."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from driftline.shadow.account import Account, Drop, Failure
 from driftline.shadow.gate import Judgement, RuleResult
@@ -45,14 +46,14 @@ _ADVICE: dict[str, str] = {
 }
 
 
-def shadow_status(judgement: Judgement, generation: int) -> ShadowStatus:
-    """The status but for conditions and times, which the clock's owner adds."""
+def shadow_status(judgement: Judgement, generation: int, paths: Sequence[str] = ()) -> ShadowStatus:
+    """The status but for conditions and times, which the clock's owner adds. `paths`: of what is eligible."""
     account = judgement.snapshot.account
     return ShadowStatus(
         observed_generation=generation,
         verdict=judgement.verdict,
         reason=judgement.reason.value,
-        message=_message(judgement)[:1024],
+        message=_message(judgement, paths)[:1024],
         pairs=judgement.snapshot.tally.all.requests,
         coverage=min(1.0, max(0.0, account.coverage)),
         account=_account(account),
@@ -91,8 +92,10 @@ def _finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-def _message(judgement: Judgement) -> str:
+def _message(judgement: Judgement, paths: Sequence[str]) -> str:
     account = judgement.snapshot.account
+    if judgement.reason is Reason.NO_DATA and not account.eligible:
+        return f"No request on {', '.join(paths) or 'the paths of the monitor'} yet."
     if judgement.reason is Reason.UNBALANCED:
         return f"The account doesn't add up: {'; '.join(account.problems())}."
     if judgement.reason is Reason.LOW_COVERAGE:

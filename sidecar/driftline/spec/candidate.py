@@ -49,7 +49,10 @@ class Patch(Part, frozen=True, kw_only=True):
     ] = None
     template: Annotated[
         Fragment | None,
-        Meta(description="Any other strategic merge patch of the pod template (`metadata`, `spec`)."),
+        Meta(
+            description="Any other strategic merge patch of the pod template (`metadata`, `spec`). Labels "
+            "are the candidate's: a promotion changes none of the live pods'."
+        ),
     ] = None
 
     RULES: ClassVar = (
@@ -106,12 +109,12 @@ class Candidate(Part, frozen=True, kw_only=True):
         Fragment | None,
         Meta(
             description="A whole pod template (`metadata`, `spec`), as a Deployment has it. Who writes it "
-            "must be allowed to create Deployments."
+            "must be allowed to create Deployments. A promotion takes all but its labels."
         ),
     ] = None
     service: Annotated[
         CandidateService | None,
-        Meta(description="An existing Service; nothing is run, nothing promoted."),
+        Meta(description="An existing Service, no ExternalName; nothing is run, nothing promoted."),
     ] = None
     replicas: Annotated[
         Annotated[int, Meta(ge=1, le=1000)],

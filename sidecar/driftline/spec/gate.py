@@ -29,7 +29,7 @@ class LatencyRatio(Part, frozen=True, kw_only=True):
 
 
 class PerformanceDifference(Part, frozen=True, kw_only=True):
-    """How much worse the candidate may be on the labels that came; without labels there is no verdict."""
+    """How much worse the candidate may be on the labels that came by the monitor's `performance.age`."""
 
     accuracy: Annotated[
         Share | None, Meta(description="Largest loss of accuracy, such as 0.01. Default: no rule.")
@@ -97,7 +97,10 @@ class Gate(Part, frozen=True, kw_only=True):
     ] = None
     performance: Annotated[
         PerformanceDifference,
-        Meta(description="How much worse it may be on the labels that came."),
+        Meta(
+            description="How much worse it may be on the labels that came by the monitor's "
+            "`performance.age`, of predictions that are that old; without any there is no verdict."
+        ),
     ] = PerformanceDifference()
     coverage: Annotated[
         Annotated[float, Meta(gt=0, le=1)],

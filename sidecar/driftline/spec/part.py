@@ -171,10 +171,15 @@ def _number_problem(value: float, kind: inspect.IntType | inspect.FloatType) -> 
     if kind.ge is not None and value < kind.ge:
         return f"must be at least {kind.ge:g} ({value:g})"
     if kind.lt is not None and value >= kind.lt:
-        return f"must be below {kind.lt:g} ({value:g})"
+        return f"must be below {kind.lt:g} ({value:g}{_as_share(value, kind.lt)})"
     if kind.le is not None and value > kind.le:
-        return f"must be at most {kind.le:g} ({value:g})"
+        return f"must be at most {kind.le:g} ({value:g}{_as_share(value, kind.le)})"
     return None
+
+
+def _as_share(value: float, most: float) -> str:
+    """Of a share that was written in percent: what was meant, maybe."""
+    return f"; did you mean {value / 100:g}?" if most == 1 and 2 < value <= 100 else ""
 
 
 def _text_problem(value: str, kind: inspect.StrType) -> str | None:

@@ -60,8 +60,9 @@ class Traffic(Part, frozen=True, kw_only=True):
     allow_sensitive: Annotated[
         bool,
         Meta(
-            description="Send the candidate what `capture.redact` and `capture.redactHeaders` hide. Default "
-            "false: it gets `[redacted]` instead."
+            description="Send the candidate what `capture.redact` and `capture.redactHeaders` hide, and "
+            "clients' credentials. Who sets it must be allowed to create Deployments. Default false: it gets "
+            "`[redacted]` instead."
         ),
     ] = False
 
@@ -114,7 +115,7 @@ class Compare(Part, frozen=True, kw_only=True):
         Meta(
             description="Largest difference of two values that counts, in the output's unit: larger ones "
             "count as this. A mean can only be bounded for values that are. Scores need none (1); a "
-            "regression needs it for `meanDelta`, `p95Delta` and `systematicDifference`. Default: none."
+            "regression needs it for `meanDelta`, `p95Delta` and `performance.mae`. Default: none."
         ),
     ] = None
     segments: Annotated[

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from driftline.decoding import decode_resources
-from driftline.errors import DataError, InvalidSpec
+from driftline.errors import DataError, InvalidSpec, Problem
+from driftline.shadow.fit import misfits
 from driftline.spec import Labels, ModelMonitor, PerformanceThreshold, Prediction, ShadowDeployment
 from driftline.spec.outcomes import has_positive
 
@@ -47,29 +48,57 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Check each file; the worst exit code of all."""
-    code = EX_OK
+    """Check each file, and shadows against the monitors among them; the worst exit code of all."""
+    code, decoded = EX_OK, []
     for path in arguments.files:
         try:
-            resources = decode_resources(_read(path))
+            decoded.append((path, decode_resources(_read(path))))
         except InvalidSpec as error:
-            for problem in error.problems:
-                print(f"{path}: {problem}", file=sys.stderr)
-            count = len(error.problems)
-            print(f"{path}: {count} problem{'s' if count > 1 else ''}", file=sys.stderr)
-            code = max(code, EX_DATAERR)
+            code = max(code, _complain(path, error.problems))
         except DataError as error:
             print(f"driftline: {error}", file=sys.stderr)
             code = max(code, exit_code(error))
-        else:
-            for resource in resources:
-                _print_summary(resource, arguments)
+    found = [resource for _, resources in decoded for resource in resources]
+    monitors = [each for each in found if isinstance(each, ModelMonitor)]
+    for path, resources in decoded:
+        problems = [
+            problem
+            for each in resources
+            if isinstance(each, ShadowDeployment) and (monitor := _watching(each, monitors)) is not None
+            for problem in misfits(each.spec, monitor.spec)
+        ]
+        if problems:
+            code = max(code, _complain(path, problems))
+            continue
+        for resource in resources:
+            _print_summary(resource, arguments, monitors)
     return code
 
 
-def _print_summary(resource: ModelMonitor | ShadowDeployment, arguments: argparse.Namespace) -> None:
+def _complain(path: Path, problems: Sequence[Problem]) -> int:
+    for problem in problems:
+        print(f"{path}: {problem}", file=sys.stderr)
+    print(f"{path}: {len(problems)} problem{'s' if len(problems) > 1 else ''}", file=sys.stderr)
+    return EX_DATAERR
+
+
+def _watching(shadow: ShadowDeployment, monitors: Sequence[ModelMonitor]) -> ModelMonitor | None:
+    """The monitor that it names, of its namespace where there are several."""
+    named = [each for each in monitors if each.metadata.name == shadow.spec.monitor_ref.name]
+    near = [each for each in named if each.metadata.namespace == shadow.metadata.namespace]
+    return next(iter(near or named), None)
+
+
+def _print_summary(
+    resource: ModelMonitor | ShadowDeployment, arguments: argparse.Namespace, monitors: Sequence[ModelMonitor]
+) -> None:
     if isinstance(resource, ShadowDeployment):
         print(*shadow_summary(resource), sep="\n")
+        if _watching(resource, monitors) is None:
+            print(
+                "  note        its monitor isn't among the files: paths, segments and rules weren't held "
+                "against it"
+            )
         return
     print(*summary(resource, arguments.profile), sep="\n")
     if arguments.profile is not None:

@@ -28,7 +28,7 @@ from driftline_cli.exits import EX_OK, EX_OSERR, EX_SOFTWARE, EX_UNAVAILABLE, Wr
 from driftline_cli.gateway import Gateway
 from driftline_cli.profile_files import read_profile
 from driftline_cli.report_html import write_report
-from driftline_cli.shadow_run import Comparison
+from driftline_cli.shadow_run import Comparison, can_be_written
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _START_SECONDS = 20.0
@@ -81,12 +81,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run until SIGINT or SIGTERM; the exit code."""
+    _check_options(arguments)
     monitors = decode_monitors(_read(arguments.file), str(arguments.file))
     addresses = _addresses(arguments)
     if arguments.profile is not None and not arguments.profile.is_file():
         raise DataError(f"{arguments.profile}: no such file (--profile)")
+    if arguments.shadow_report is not None:
+        can_be_written(arguments.shadow_report)
     comparison = None if arguments.shadow is None else _comparison(arguments, monitors[0], addresses)
     return asyncio.run(_Run(arguments, monitors[0], addresses, comparison).main())
+
+
+def _check_options(arguments: argparse.Namespace) -> None:
+    """Options that would be ignored."""
+    given = {
+        "--shadow-file": arguments.shadow_file is not None,
+        "--less-than-a-day": arguments.less_than_a_day,
+        "--shadow-report": arguments.shadow_report is not None,
+    }
+    if arguments.shadow is None and any(given.values()):
+        options = ", ".join(option for option, is_given in given.items() if is_given)
+        raise WrongUsage(f"{options}: only with --shadow, the candidate's address")
 
 
 def _comparison(
@@ -120,10 +135,14 @@ def _addresses(arguments: argparse.Namespace) -> dict[str, Address]:
     for option in ("upstream", "listen", "admin", "shadow"):
         if getattr(arguments, option) is None:
             continue
+        text = getattr(arguments, option)
+        if text.startswith("https://"):
+            problems.append(f"--{option}: must be http://HOST:PORT, TLS isn't spoken here (got {text!r})")
+            continue
         try:
-            found[option] = parse_address(getattr(arguments, option))
+            found[option] = parse_address(text)
         except ValueError as error:
-            problems.append(f"--{option}: {error} (got {getattr(arguments, option)!r})")
+            problems.append(f"--{option}: {error} (got {text!r})")
     try:
         if arguments.hub is not None:
             parse_hub(arguments.hub)
@@ -174,11 +193,16 @@ class _Run:
         await proxy.start()
         await _await_ready(proxy, gateway, gateway.proxy + "/readyz")
         say(self._welcome())
+        if self._comparison is not None and (warning := await self._comparison.knock()):
+            say(warning)
         keeping = asyncio.create_task(analyzer.keep_running(say))
         showing = self._comparison and asyncio.create_task(self._comparison.show(gateway))
         proxy_ends = asyncio.create_task(proxy.wait())
         stopping = asyncio.create_task(self._stop.wait())
         await asyncio.wait({proxy_ends, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if showing and self._comparison is not None:
+            showing.cancel()
+            self._comparison.clear()
         code = EX_OK
         if proxy_ends.done():
             code = proxy_ends.result() or EX_SOFTWARE
@@ -190,8 +214,7 @@ class _Run:
             await gateway.report()  # the proxy's last account of what it captured
             await proxy.end(_DRAIN_SECONDS)
         await self._report(gateway)
-        if showing and self._comparison is not None:
-            showing.cancel()
+        if self._comparison is not None:
             await self._comparison.settle(gateway)
             code = self._comparison.tell(self._arguments.shadow_report) if code == EX_OK else code
         stopping.cancel()
@@ -223,7 +246,9 @@ class _Run:
             given = getattr(self._arguments, option)
             if given is not None:
                 analyzer += [f"--{option.replace('_', '-')}", str(given)]
-        return Child("proxy", proxy), Child("analyzer", analyzer)
+        redrawn = self._comparison is not None and sys.stderr.isatty()
+        tell = self._comparison.tell_above if redrawn and self._comparison is not None else None
+        return Child("proxy", proxy, tell), Child("analyzer", analyzer, tell)
 
     def _welcome(self) -> str:
         monitor, spec = self._monitor.metadata, self._monitor.spec
@@ -254,12 +279,12 @@ class _Run:
     def _shadow(self) -> str:
         if self._comparison is None:
             return ""
-        unhurried = "" if self._comparison.gate.allow_under_a_day else " (no verdict before whole days)"
+        remarks = "".join(f"             {remark}\n" for remark in self._comparison.remarks())
         untold = "".join(
             f"  segment    {name} {why}: its values are not told apart\n"
             for name, why in self._comparison.untold.items()
         )
-        return f"  candidate  {self._comparison.config.url}{unhurried}\n{untold}"
+        return f"  candidate  {self._comparison.config.url}\n{remarks}{untold}"
 
     def _reference(self) -> str:
         reference = self._monitor.spec.reference

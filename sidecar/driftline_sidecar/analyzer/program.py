@@ -300,6 +300,10 @@ class Program:
         """A shadow's parts since a cursor."""
         return self._mirrors.pairs(self._desk.find(monitor).monitor.key, cursor)
 
+    def shadow(self, monitor: str) -> dict[str, object]:
+        """How its mirrored requests failed."""
+        return {"failures": self._mirrors.notes(self._desk.find(monitor).monitor.key)}
+
     def captured(self, monitor: str, identity: str, *, content: bool) -> tuple[int, bytes] | None:
         """Rows kept for a reference."""
         found = self._desk.find(monitor).captured(identity)

@@ -115,6 +115,16 @@ async def test_whole_days_are_asked_for_apart() -> None:
     assert len(hub.asked) == 2, "not due yet"
 
 
+async def test_a_day_is_whole_when_its_youngest_predictions_have_the_age() -> None:
+    """Else labels of its evening would be missing, and days be read that aren't whole."""
+    known = running({"performance": {"accuracy": 0.05}, "minTime": "24h", "allowUnderADay": False})
+    for elapsed, expected in ((2.9, []), (3.1, [BEGAN + DAY]), (4.0, [BEGAN + 2 * DAY])):
+        hub = Hub(Labelled.of(2_000, pairs(0.0), age=2 * DAY))
+        await labels(hub, known, BEGAN + elapsed * DAY).turn()
+        assert [before for _, before in hub.asked] == [None, *expected]
+        assert (known.labels.days is not None) is bool(expected)
+
+
 async def test_who_has_no_such_rule_asks_nothing() -> None:
     known = running({"agreement": 0.9})
     hub = Hub(Labelled.of(0, Performance()))
@@ -143,7 +153,7 @@ async def hub(tmp_path: Path) -> AsyncIterator[tuple[HubClient, TestClient[Any, 
     await found.refresh()
     headers = {"Authorization": "Bearer all"}
     async with TestClient(TestServer(application(found, CollectorRegistry())), headers=headers) as server:
-        await server.put("/v1/monitors/ml/census", json={"document": document()})
+        await server.put("/v1/monitors/ml/census", json={"document": document(labels={"ages": ["10s"]})})
         async with HubClient(str(server.make_url("/")), lambda: None, lambda: "all") as client:
             yield client, server
     found.close()
@@ -174,7 +184,7 @@ async def test_from_both_answers_and_a_label_to_the_verdict(
         packet = pack("ml", "census", boot, predictions)
         answer = await server.post("/v1/predictions", data=packet.body, headers=JSON)
         assert answer.status == 200, await answer.text()
-    labels_ = [{"id": f"id-{number}", "label": "yes"} for number in range(400)]
+    labels_ = [{"id": f"id-{number}", "label": "yes", "at": BEGAN + 60} for number in range(400)]
     await server.post("/v1/labels", json=labels_, params={"namespace": "ml", "monitor": "census"})
     known = running({"performance": {"accuracy": 0.05}})
     await ShadowLabels(client, lambda: [known], lambda: BEGAN + 100).turn()

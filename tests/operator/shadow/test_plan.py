@@ -19,10 +19,11 @@ from driftline_operator.conditions import ReferenceReason
 from driftline_operator.controller.observed import NamespaceState, Reference, observe
 from driftline_operator.controller.references import Loaded
 from driftline_operator.shadow.book import days_of
-from driftline_operator.shadow.course import Course, fingerprint
+from driftline_operator.shadow.course import Course, Rollout, fingerprint
 from driftline_operator.shadow.findings import Asked
 from driftline_operator.shadow.observed import observe_shadow
 from driftline_operator.shadow.plan import Facts, ShadowPlan, Told, plan_shadows
+from driftline_operator.shadow.reasons import Promotion
 
 from tests.support.pods import container, pod, port
 
@@ -63,6 +64,7 @@ def monitor(**spec: Any) -> Json:
         "endpoint": {"port": "http"},
         "model": {"name": "census", "type": "classification"},
         "schema": {"prediction": {"name": "employed"}},
+        "labels": {},
     }
     kind = {"apiVersion": "driftline.io/v1alpha1", "kind": "ModelMonitor"}
     metadata = {"name": "census", "namespace": "ml", "uid": "uid-m", "generation": 1}
@@ -163,12 +165,22 @@ def selecting(*services: Json) -> NamespaceState:
 LABELLED = shadow(candidate={"patch": {"template": {"metadata": {"labels": {"track": "next"}}}}})
 TAKEN = workload(name=names.candidate("v4"), other="x")
 
+TO_SERVICE: Json = {"service": {"name": "v4", "port": 80}}
+ALIAS: Json = {
+    "metadata": {"name": "v4"},
+    "spec": {"type": "ExternalName", "externalName": "example.com", "ports": [{"port": 80}]},
+}
+
 REFUSED: dict[str, Callable[[], ShadowPlan]] = {
     "InvalidSpec": lambda: planned(shadow(traffic={"paths": ["/v1/*/predict"]})),
-    "InvalidSpec of this monitor": lambda: planned(
+    "MonitorMismatch of what is compared": lambda: planned(
         shadow(compare={"outputs": ["score"]}, gate={"meanDelta": 0.1})
     ),
     "MonitorNotFound": lambda: planned(shadow(monitorRef={"name": "other"})),
+    "MonitorMismatch": lambda: planned(
+        shadow(traffic={"paths": ["/v1/predict"]}),
+        state(monitors=(monitor(endpoint={"port": "http", "paths": ["/predict"]}),)),
+    ),
     "NoWorkload": lambda: planned(shadow(), state(workload(app="other"))),
     "SeveralWorkloads": lambda: planned(shadow(), state(workload(), workload("StatefulSet", "twin"))),
     "PatchInvalid": lambda: planned(
@@ -180,10 +192,38 @@ REFUSED: dict[str, Callable[[], ShadowPlan]] = {
     "SelectedByService": lambda: planned(LABELLED, selecting(service("live", {"track": "next"}))),
     "SelectedByWorkload": lambda: planned(LABELLED, state(workload(), workload(name="b", track="next"))),
     "NameTaken": lambda: planned(shadow(), state(workload(), TAKEN)),
-    "ServiceNotFound": lambda: planned(shadow(candidate={"service": {"name": "v4", "port": 80}})),
+    "ServiceNotFound": lambda: planned(shadow(candidate=TO_SERVICE)),
+    "ExternalService": lambda: planned(shadow(candidate=TO_SERVICE), selecting(ALIAS)),
     "Unguarded": lambda: planned(shadow(), facts=Facts(guarded=False)),
     "NotAllowed": lambda: planned(shadow(), facts=Facts(allowed=False)),
 }
+
+
+@pytest.mark.parametrize("facts", [ALLOWED, Facts(guarded=False), Facts(allowed=False)])
+def test_a_rollout_is_watched_whatever_would_forbid_a_candidate_now(facts: Facts) -> None:
+    """Else live pods that never become ready would stay."""
+    live = workload()
+    before = msgspec.json.decode(msgspec.json.encode(live["spec"]["template"]))
+    live["spec"]["template"]["metadata"]["annotations"] = {names.PROMOTED_ANNOTATION: "uid-v4/1"}
+    rollout = Rollout(state=Promotion.ROLLING_OUT, since=NOW.timestamp() - 601, before=before)
+    course = Course(uid="uid-v4", generation=1, began=0.0, verdict="Promotable", rollout=rollout)
+    given = state(live, TAKEN, services=(service("wide", {"track": "next"}),))
+    made = planned(LABELLED, given, Told(course), facts)
+    assert reason(made, "Promoted") == "RollingBack"
+    back = planned(LABELLED, given, Told(made.course), facts)
+    assert back.patch[1]["value"] == before
+    assert back.objects == ()
+
+
+@pytest.mark.parametrize("sensitive", [False, True])
+@pytest.mark.parametrize("allowed", [False, True])
+def test_what_is_redacted_is_only_sent_under_the_policy(sensitive: bool, allowed: bool) -> None:
+    """The right to ShadowDeployments alone must not bring clients' credentials to a Service of one's own."""
+    body = shadow(candidate=TO_SERVICE, traffic={"allowSensitive": sensitive})
+    led = selecting({"metadata": {"name": "v4"}, "spec": {"ports": [{"port": 80}]}})
+    made = planned(body, led, facts=Facts(allowed=allowed, guarded=False))
+    assert reason(made) == ("Unguarded" if sensitive else "Ready")
+    assert reason(planned(body, led, facts=Facts(allowed=allowed))) == "Ready"
 
 
 @pytest.mark.parametrize("word", REFUSED)

@@ -7,14 +7,19 @@ from typing import Any
 
 import msgspec
 import pytest
+import yaml
 from driftline_operator import names
+from driftline_operator.shadow.candidate import Wanted
 from driftline_operator.shadow.course import Course, Declined, Rollout, decode, encode, fingerprint
+from driftline_operator.shadow.merging import merged
 from driftline_operator.shadow.observed import observe_shadow
 from driftline_operator.shadow.plan import Told
 from driftline_operator.shadow.promotion import Step, patch_text, promoted
 from driftline_operator.shadow.reasons import Ending, Promotion
+from driftline_operator.shadow.template import changed as changed_by
 
 from tests.operator.shadow.test_plan import TEMPLATE, planned, reason, shadow, state, workload
+from tests.support.merges import CANDIDATES, LIVE
 
 Json = dict[str, Any]
 
@@ -30,13 +35,24 @@ def rolling(state: Promotion = Promotion.ROLLING_OUT, since: float = 100.0) -> C
     return course(rollout=Rollout(state=state, since=since, before=before))
 
 
-def step(at: Course, live: Json | None = None, now: float = 110.0, asked: str = "1", **spec: Any) -> Step:
+def step(
+    at: Course,
+    live: Json | None = None,
+    now: float = 110.0,
+    asked: str = "1",
+    services: Any = (),
+    **spec: Any,
+) -> Step:
     body = shadow(**spec)
     if asked:
         body["metadata"]["annotations"] = {names.PROMOTE_ANNOTATION: asked}
     observed = observe_shadow(body)
     assert observed.spec is not None
-    return promoted(observed, observed.spec, at, live or workload(), "model", now)
+    return promoted(observed, observed.spec, at, target(live or workload()), services, now)
+
+
+def target(live: Json) -> Wanted:
+    return Wanted((), "", live, 8080, "model")
 
 
 def changed(ready: bool = False, mark: str = "uid-v4/1", **status: Any) -> Json:
@@ -147,7 +163,57 @@ def test_the_template_is_replaced_and_marked() -> None:
 def test_of_a_template_the_live_labels_stay() -> None:
     (_, replace) = step(rolling(), candidate={"template": TEMPLATE}).patch
     assert replace["value"]["spec"] == TEMPLATE["spec"]
-    assert replace["value"]["metadata"]["labels"]["app"] == "census"
+    assert replace["value"]["metadata"]["labels"] == {"app": "census"}
+
+
+@pytest.mark.parametrize("name", CANDIDATES)
+def test_no_label_changes_and_the_text_says_what_is_done(name: str) -> None:
+    """Services go by labels: one that changed would cost the model its traffic, with all pods ready."""
+    spec = observe_shadow(shadow(candidate=CANDIDATES[name])).spec
+    assert spec is not None
+    live = {**workload(), "spec": {"template": LIVE}}
+    made = changed_by(LIVE, spec.candidate, "model")
+    assert made["metadata"]["labels"] == LIVE["metadata"]["labels"]
+    text = yaml.safe_load(patch_text(spec, target(live)))
+    assert merged({"spec": {"template": LIVE}}, text) == {"spec": {"template": made}}
+
+
+@pytest.mark.parametrize(
+    "patch",
+    [
+        {"metadata": None},
+        {"metadata": {"$patch": "replace"}},
+        {"$retainKeys": ["spec"]},
+        {"$patch": "delete"},
+    ],
+)
+def test_a_patch_that_would_take_labels_away_runs_no_candidate(patch: Json) -> None:
+    made = planned(shadow(candidate={"patch": {"image": "census:4", "template": patch}}))
+    assert reason(made) == "PatchInvalid"
+    assert made.objects == ()
+
+
+@pytest.mark.parametrize(
+    ("entry", "lost"),
+    [
+        ({"port": 80, "targetPort": "http"}, False),
+        ({"port": 80, "targetPort": 8080}, True),
+        ({"port": 8080}, True),
+        ({"port": 8080, "protocol": "UDP"}, False),  # nobody declared it before either
+        ({"port": 80, "targetPort": 9090}, False),
+        ({"port": 80, "targetPort": "x"}, True),
+    ],
+)
+def test_no_service_of_the_live_pods_loses_its_port(entry: Json, lost: bool) -> None:
+    """The candidate has `http` too, at 9090."""
+    own, other = (
+        {"metadata": {"name": app}, "spec": {"selector": {"app": app}, "ports": [entry]}}
+        for app in ("census", "other")
+    )
+    made = step(course(), candidate={"template": TEMPLATE}, services=(other, own))
+    assert made.refused is (Promotion.PORT_LOST if lost else None)
+    assert (made.course.rollout is None) is lost
+    assert step(course(), candidate={"template": TEMPLATE}, services=(other,)).refused is None
 
 
 def test_a_controller_that_was_killed_after_the_write_writes_no_more() -> None:
@@ -172,8 +238,55 @@ def test_what_doesnt_become_ready_is_taken_back(kind: str) -> None:
     test, replace = step(back, live).patch
     assert test["op"] == "test"
     assert replace["value"] == workload()["spec"]["template"]
-    done = step(back, workload()).course
+    early = step(back, workload()).course
+    assert early.ended is None
+    assert early.rollout is not None
+    assert early.rollout.state is Promotion.ROLLING_BACK
+    assert "not all ready" in early.rollout.message
+    done = step(early, restored()).course
     assert done.ended is Ending.ROLLED_BACK
+    assert done.rollout is not None
+    assert "all its pods are ready" in done.rollout.message
+
+
+def restored(kind: str = "Deployment", **status: Any) -> Json:
+    """The live workload as it was, and ready."""
+    live = workload(kind)
+    live["status"] = {
+        "observedGeneration": 1,
+        "updatedReplicas": 2,
+        "replicas": 2,
+        "readyReplicas": 2,
+    } | status
+    return live
+
+
+def test_of_a_stateful_set_it_is_said_what_to_do() -> None:
+    """It keeps a pod that never was ready, and has its old revision at once whatever its pods are of."""
+    one = {"currentRevision": "a", "updateRevision": "a"}
+    made = step(rolling(Promotion.ROLLING_BACK), restored("StatefulSet", **one, readyReplicas=1)).course
+    assert made.rollout is not None
+    assert made.rollout.state is Promotion.ROLLING_BACK
+    assert "delete" in made.rollout.message
+    assert step(made, restored("StatefulSet", **one, updatedReplicas=1)).course == made
+    done = step(made, restored("StatefulSet", **one)).course
+    assert done.ended is Ending.ROLLED_BACK
+    assert done.rollout is not None
+    assert "delete" not in done.rollout.message
+
+
+def test_what_was_never_written_is_not_said_to_have_failed() -> None:
+    made = step(rolling(), workload(), now=701.0).course
+    assert made.rollout is not None
+    assert made.rollout.state is Promotion.ROLLING_BACK
+    assert "could not be changed" in made.rollout.message
+
+
+def test_who_changes_what_is_taken_back_has_it() -> None:
+    live = restored()
+    live["spec"]["template"]["spec"] = {**live["spec"]["template"]["spec"], "dnsPolicy": "Default"}
+    made = step(rolling(Promotion.ROLLING_BACK), live)
+    assert (made.patch, made.course.ended) == ((), Ending.LIVE_CHANGED)
 
 
 def test_old_complaints_of_the_workload_dont_count() -> None:
@@ -192,7 +305,7 @@ def test_somebody_elses_change_is_left_alone() -> None:
 def test_the_patch_as_text() -> None:
     spec = observe_shadow(shadow()).spec
     assert spec is not None
-    text = patch_text(spec, "model")
+    text = patch_text(spec, target(workload()))
     assert (
         text
         == "spec:\n  template:\n    spec:\n      containers:\n      - name: model\n        image: census:4\n"

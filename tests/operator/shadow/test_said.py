@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from driftline_operator.controller.plan.status import Transition
 from driftline_operator.shadow.findings import Asked
 from driftline_operator.shadow.observed import observe_shadow
 from driftline_operator.shadow.plan import ShadowPlan
+from driftline_operator.shadow.reasons import Ending, Health, Mirroring, Promotion, Refusal
 from driftline_operator.shadow.status import events_of, status
 
 from tests.operator.shadow.test_plan import (
@@ -24,6 +26,7 @@ from tests.operator.shadow.test_plan import (
     state,
     workload,
 )
+from tests.support.children import REPO
 from tests.support.shadows import CLASSES, snapshot
 
 Json = dict[str, Any]
@@ -114,3 +117,10 @@ def test_a_shadow_that_begins_is_no_warning() -> None:
 def test_what_is_a_warning(aspect: str, reason: str, wanted: str) -> None:
     made = statuses.event(observe_shadow(shadow()), Transition(aspect, "False", reason, "x"), "", NOW)
     assert made["type"] == wanted
+
+
+@pytest.mark.parametrize("closed", [Refusal, Health, Mirroring, Promotion, Ending])
+def test_the_documentation_has_every_reason(closed: type[StrEnum]) -> None:
+    _, _, after = (REPO / "docs" / "shadow.md").read_text().partition("| condition | reasons |")
+    table = after.partition("\n\n")[0]
+    assert [each.value for each in closed if f"`{each.value}`" not in table] == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Final, NamedTuple
 
 from driftline.errors import DataError
 from driftline.shadow.gate import DAY, read_days
@@ -20,6 +20,12 @@ from driftline_operator.shadow.book import Labels, days_of
 _log = logging.getLogger(__name__)
 
 ASK_SECONDS: Final = 30.0
+
+
+class _Told(NamedTuple):
+    performance: Performance
+    age: float
+    """Predictions younger than that are in none of it, so a day is whole so many seconds later."""
 
 
 class ShadowLabels:
@@ -41,24 +47,26 @@ class ShadowLabels:
                 await self._ask(known, spec, course.began)
 
     async def _ask(self, known: Running, spec: ShadowSpec, began: float) -> None:
+        every = await self._told(known, spec, None)
+        if every is None:
+            return
         now = self._now()
-        days = days_of(known.course.elapsed(now), spec)
+        elapsed = known.course.elapsed(now)
+        days = min(days_of(elapsed, spec), max(0, int((elapsed - every.age) // DAY)))
         whole = 0 if known.book is None else read_days(spec.gate, days, known.book.days)
-        every = await self._performance(known, spec, None)
-        of_days = await self._performance(known, spec, began + whole * DAY) if whole else None
-        if every is not None and (of_days is not None or not whole):
-            known.labels = Labels(every, of_days, now)
+        of_days = await self._told(known, spec, began + whole * DAY) if whole else None
+        if of_days is not None or not whole:
+            of = None if of_days is None else of_days.performance
+            known.labels = Labels(every.performance, of, now)
 
-    async def _performance(
-        self, known: Running, spec: ShadowSpec, before: float | None
-    ) -> Performance | None:
+    async def _told(self, known: Running, spec: ShadowSpec, before: float | None) -> _Told | None:
         key = known.observed.namespace, spec.monitor_ref.name
         found = await self._client.labelled(key, known.course, before)
         if isinstance(found, Away):
             _log.info("shadow %s/%s: no labels: %s", *known.observed.key, found.message)
             return None
         try:
-            return found.performance()
+            return _Told(found.performance(), found.age)
         except DataError as error:
             _log.warning("shadow %s/%s: %s", *known.observed.key, error)
             return None

@@ -1,4 +1,9 @@
-"""Of a shadow's labelled pairs: how much worse the candidate is than the live model, as sums."""
+"""Of a shadow's labelled pairs: how much worse the candidate is than the live model, as sums.
+
+All predictions are looked at at the same age, with the label that was known then. Pairs cancel what is hard
+for both sides, not what comes late: where fraud is known within a day and its absence after a month, labels
+by now are mostly of fraud, and a candidate that is better there only would look better everywhere.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +13,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import sqlalchemy as sa
 from driftline.shadow.performance import Labelled, Performance, of_classes, of_numbers, of_scores
+from driftline.shadow.runtime import LIVE_UNANSWERED
 from sqlalchemy.engine import Connection
 
 from driftline_operator.hub import schema
@@ -15,7 +21,7 @@ from driftline_operator.hub.aggregates.classes import Classes
 from driftline_operator.hub.aggregates.window import of_candidates
 
 MOST_ROWS: Final = 300_000
-"""Labelled predictions that are looked at, those whose labels came first: more would change no verdict."""
+"""Labelled predictions that are looked at, the first ones: more would change no verdict."""
 
 
 class _Row(NamedTuple):
@@ -40,25 +46,32 @@ def labelled(
     connection: Connection,
     monitor: int,
     variant: str,
-    before: float | None,
+    before: float,
+    age: float,
     kind: Classes | float,
 ) -> Labelled:
     """The candidate's predictions of that variant beside the live ones to the same rows, and their labels.
 
-    `before`: only of predictions made earlier (unix seconds); `kind`: a classifier's classes, as its own
+    `before`: only of predictions made earlier, unix seconds; `age`: labels as they were known so many seconds
+    after each prediction, so `before` should be as long ago; `kind`: a classifier's classes, as its own
     figures have them, or the largest difference that counts of a regression.
     """
-    rows = [_Row(*row) for row in connection.execute(_query(monitor, variant, before))]
+    rows = [_Row(*row) for row in connection.execute(_query(monitor, variant, before, age))]
     if isinstance(kind, Classes):
         rows = [row for row in rows if kind.meant(row.label) is not None]
-        return Labelled.of(len(rows), _of_classes(rows, kind) if rows else Performance())
-    rows = [row for row in rows if None not in (row.live_value, row.value, row.truth)]
-    return Labelled.of(len(rows), _of_numbers(rows, kind) if rows else Performance())
+        told = [row for row in rows if row.live is not None or row.candidate is not None]
+        found = _of_classes(told, kind) if told else Performance()
+    else:
+        rows = [row for row in rows if row.truth is not None]
+        told = [row for row in rows if row.live_value is not None or row.value is not None]
+        found = _of_numbers(told, kind) if told else Performance()
+    return Labelled.of(len(told), found, unanswered=len(rows) - len(told), age=age)
 
 
-def _query(monitor: int, variant: str, before: float | None) -> sa.Select[Any]:
+def _query(monitor: int, variant: str, before: float, age: float) -> sa.Select[Any]:
     live, candidate, strata, labels = _LIVE.c, _CANDIDATE.c, schema.strata.c, schema.labels.c
     own = sa.select(strata.id).where(strata.monitor_id == monitor, strata.variant == variant)
+    alone = candidate.stratum_id.in_(own.where(strata.version == LIVE_UNANSWERED))
     same = sa.and_(
         live.monitor_id == monitor,
         live.id == candidate.id,
@@ -66,7 +79,13 @@ def _query(monitor: int, variant: str, before: float | None) -> sa.Select[Any]:
         live.place == candidate.place,
         ~of_candidates(monitor),
     )
-    known = sa.and_(labels.monitor_id == monitor, labels.id == candidate.id, labels.until.is_(None))
+    at = sa.func.coalesce(live.at, candidate.at)
+    known = sa.and_(
+        labels.monitor_id == monitor,
+        labels.id == candidate.id,
+        labels.at - at <= age,
+        sa.or_(labels.until.is_(None), labels.until - at > age),
+    )
     return (
         sa.select(
             candidate.source_id, candidate.sequence,
@@ -74,13 +93,14 @@ def _query(monitor: int, variant: str, before: float | None) -> sa.Select[Any]:
             live.value, candidate.value, labels.value,
             live.score, candidate.score,
         )
-        .select_from(_CANDIDATE.join(_LIVE, same).join(schema.labels, known))
+        .select_from(_CANDIDATE.outerjoin(_LIVE, same).join(schema.labels, known))
         .where(
             candidate.monitor_id == monitor,
             candidate.stratum_id.in_(own),
-            sa.true() if before is None else live.at < before,
+            sa.or_(live.id.is_not(None), alone),
+            at < before,
         )
-        .order_by(labels.received, candidate.source_id, candidate.sequence, candidate.place)
+        .order_by(at, candidate.source_id, candidate.sequence, candidate.place)
         .limit(MOST_ROWS)
     )  # fmt: skip
 
@@ -96,9 +116,8 @@ def _of_classes(rows: Sequence[_Row], classes: Classes) -> Performance:
     if not classes.positive:
         return found
     scores = np.array([_floats([row.live_score for row in rows]), _floats([row.score for row in rows])])
-    known = np.isfinite(scores).all(axis=0)
     positive = np.array([label == classes.positive[0] for label in labels])
-    return found + of_scores(positive[known], *scores[:, known])
+    return found + of_scores(positive, *scores)
 
 
 def _of_numbers(rows: Sequence[_Row], clip: float) -> Performance:
@@ -114,7 +133,7 @@ def _of_numbers(rows: Sequence[_Row], clip: float) -> Performance:
 
 
 def _requests(rows: Sequence[_Row]) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Numbers of the rows' requests, from 0, none left out."""
+    """Numbers of the rows' requests, from 0."""
     names = np.array([(row.source, row.sequence) for row in rows])
     return np.unique(names, axis=0, return_inverse=True)[1].reshape(-1)
 

@@ -39,7 +39,7 @@ class Blocks(NamedTuple):
 def block(positive: NDArray[np.bool_], live: Floats, candidate: Floats) -> Blocks | None:
     """One block of the candidate's AUC less the live model's; None with less than 200 events in a class.
 
-    `positive` (n,): the labels; `live`, `candidate` float64 (n,): finite scores of the same predictions.
+    `positive` (n,): the labels; `live`, `candidate` float64 (n,): scores of the same predictions, no NaN.
     """
     ones, zeros = int(positive.sum()), int((~positive).sum())
     if min(ones, zeros) < EVENTS:

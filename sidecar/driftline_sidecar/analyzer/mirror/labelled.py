@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from hashlib import blake2b
 
 import msgspec
-from driftline.events import Prediction
-from driftline.shadow.runtime import MirrorConfig
+from driftline.shadow.runtime import LIVE_UNANSWERED, MirrorConfig
 from driftline.spec import Feature, Labels, MonitorSpec
 
 from driftline_sidecar.analyzer.mirror.reading import answered
@@ -30,26 +29,27 @@ class CandidateRows:
         """Makes another sender of each worker: what it sent itself has the same sequence."""
 
     def read(self, exchange: Exchange, answer: Answer, now: float) -> Rows:
-        """Rows of one pair: what the candidate answered; when, and to what, as the live prediction has it."""
-        live = self._rows(exchange, now)
-        candidate = {each.row: each for each in self._rows(answered(exchange, answer), now)}
-        found = Rows()
-        found.by_boot[exchange.boot ^ self._sender] = [
-            msgspec.structs.replace(
-                each,
-                prediction=candidate[each.row].prediction,
-                score=candidate[each.row].score,
-                variant=self._variant,
-                version="",
-                segments={},
-                features={},
-            )
-            for each in live
-            if each.row in candidate
-        ]
-        return found
+        """Rows of one pair: what the candidate answered; when, and to what, as the live prediction has it.
 
-    def _rows(self, exchange: Exchange, now: float) -> list[Prediction]:
+        All of them, whatever it answered: were rows without an answer left out, a candidate would be judged
+        on those only that it likes.
+        """
         decoded = self._decoder.decode([exchange])
-        found = self._reader.read(decoded, self._decoder, now)
-        return found.by_boot.get(exchange.boot, [])
+        live = self._reader.read(decoded, self._decoder, now, unanswered=True).by_boot.get(exchange.boot, [])
+        other = self._decoder.decode([answered(exchange, answer)])
+        found = Rows()
+        if not other.failures and other.batch.rows == decoded.batch.rows:
+            predictions, scores = self._reader.answers(other.batch)
+            found.by_boot[exchange.boot ^ self._sender] = [
+                msgspec.structs.replace(
+                    each,
+                    prediction=predictions[each.row],
+                    score=scores[each.row],
+                    variant=self._variant,
+                    version=LIVE_UNANSWERED if each.prediction is None else "",
+                    segments={},
+                    features={},
+                )
+                for each in live
+            ]
+        return found

@@ -24,9 +24,10 @@ from driftline_sidecar.analyzer.mirror.book import LOST, Book
 from driftline_sidecar.analyzer.mirror.breaker import Breaker
 from driftline_sidecar.analyzer.mirror.bucket import Bucket
 from driftline_sidecar.analyzer.mirror.errand import Setting
+from driftline_sidecar.analyzer.mirror.notes import Notes
 from driftline_sidecar.analyzer.mirror.sending import Answer, Reply, Sender
 from driftline_sidecar.analyzer.mirror.shelf import Counter, Shelf
-from driftline_sidecar.analyzer.mirror.waiting import Item, Waiting
+from driftline_sidecar.analyzer.mirror.waiting import QUEUE_BYTES, Item, Waiting
 from driftline_sidecar.analyzer.predictions.rows import Rows
 from driftline_sidecar.exchange import Exchange
 from driftline_sidecar.logs import event
@@ -48,6 +49,7 @@ class Mirror:
         self.setting = setting
         self.book = book
         self.shelf = shelf
+        self.notes = Notes(setting.config.shadow.name)
         self.restarts = 0
         """How often its loop failed and was begun again."""
         self._counter = counter
@@ -138,6 +140,8 @@ class Mirror:
             return Drop.STARTING
         if (found := flaw(item.exchange, setting.max_body_bytes)) is not None:
             return found
+        if item.cost > QUEUE_BYTES:
+            return Drop.BODY_TOO_LARGE
         if not setting.config.ready:
             return Drop.NOT_READY
         if not self._breaker.allows(now):
@@ -227,6 +231,7 @@ class Mirror:
             item.result = found
             return
         self._note(found.reply)
+        self.notes.take(found.outcome)
         if found.rows is not None:
             self._logged.append(found.rows)
         item.result = found.outcome

@@ -136,6 +136,11 @@ class Mirrors:
         body, revision = shelf.since(self._revision(cursor))
         return body, f"{self._boot}:{revision}"
 
+    def notes(self, monitor: str) -> Mapping[str, str]:
+        """How mirrored requests failed lately, by reason; nothing where there is no mirror."""
+        mirror = self.running.get(monitor)
+        return {} if mirror is None else mirror.notes.read()
+
     def _revision(self, cursor: str) -> int:
         if not cursor:
             return 0

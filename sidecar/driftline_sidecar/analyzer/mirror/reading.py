@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from http import HTTPStatus
 
 import msgspec
 import numpy as np
@@ -63,10 +65,20 @@ class Outcome:
     """None: that can't be said, for the mirror itself gave up."""
     failure: Failure | None = None
     pair: Pair | None = None
+    note: str = ""
+    """What the failure was, for a person: a status or a decoder's word, never a part of a body."""
     live_seconds: float | None = None
     """Of the live model through the mirror."""
     candidate_seconds: float | None = None
     repeat: Repeat | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Unread:
+    """Why an answer gives no side."""
+
+    failure: Failure
+    why: str
 
 
 class PairReader:
@@ -77,6 +89,8 @@ class PairReader:
         self._prediction = spec.schema.prediction
         self._plan = config.plan
         self._bodies = "body" in config.compare.outputs
+        paths = spec.endpoint.json
+        self._looked_at = f" (looked for at {paths.predictions})" if paths and paths.predictions else ""
         self._hidden = hidden_by([parse_path(path) for path in spec.capture.redact])
 
     def outcome(self, exchange: Exchange, reply: Reply) -> Outcome:
@@ -86,9 +100,11 @@ class PairReader:
             failure = Failure.LIVE_FAILED if live_failed else reply.failure
             return Outcome(live_failed, None if reply.failure is Failure.NO_ROOM else True, failure)
         if live_failed:
-            return Outcome(True, not reply.fine, Failure.LIVE_FAILED)
+            note = f"the live model answers {_status(exchange.status)}"
+            return Outcome(True, not reply.fine, Failure.LIVE_FAILED, note=note)
         if not reply.fine:
-            return Outcome(False, True, Failure.ERROR_RESPONSE)
+            note = f"the candidate answers {_status(reply.status)}"
+            return Outcome(False, True, Failure.ERROR_RESPONSE, note=note)
         return self._pair(exchange, answered(exchange, reply))
 
     def repeat(self, exchange: Exchange, rounds: Sequence[tuple[Reply, Reply]]) -> Repeat | None:
@@ -114,27 +130,33 @@ class PairReader:
 
     def _pair(self, exchange: Exchange, other: Exchange) -> Outcome:
         live, candidate = self._read(exchange), self._read(other)
-        if not isinstance(live, tuple):
-            both = not isinstance(candidate, tuple)
-            return Outcome(True, both, Failure.UNDECODABLE if both else Failure.LIVE_FAILED)
-        if not isinstance(candidate, tuple):
-            return Outcome(False, True, candidate)
+        if isinstance(live, _Unread):
+            both = isinstance(candidate, _Unread)
+            failure = Failure.UNDECODABLE if both else Failure.LIVE_FAILED
+            return Outcome(True, both, failure, note=f"of the live model's answer: {live.why}")
+        if isinstance(candidate, _Unread):
+            note = f"of the candidate's answer: {candidate.why}"
+            return Outcome(False, True, candidate.failure, note=note)
         if live[0].rows != candidate[0].rows:
-            return Outcome(False, True, Failure.UNALIGNED)
+            note = f"{candidate[0].rows} answers where the live model gives {live[0].rows}"
+            return Outcome(False, True, Failure.UNALIGNED, note=note)
         diff = self._diff(exchange, other) if self._bodies else None
         pair = Pair(exchange.id, live[0], candidate[0], self._segments(live[1]), diff)
         return Outcome(False, False, pair=pair)
 
-    def _read(self, exchange: Exchange) -> tuple[Side, Batch] | Failure:
+    def _read(self, exchange: Exchange) -> tuple[Side, Batch] | _Unread:
         if self._plan.sort == "body":
             known = exchange.response_body and self._decoder.answer(exchange) is not None
-            return (Side(1), Batch(1, {}, 1)) if known else Failure.UNDECODABLE
+            return (Side(1), Batch(1, {}, 1)) if known else _Unread(Failure.UNDECODABLE, "no JSON")
         decoded = self._decoder.decode([exchange])
         if decoded.failures or not decoded.batch.rows:
             unaligned = DecodeFailure.ROW_COUNT.value in decoded.failures
-            return Failure.UNALIGNED if unaligned else Failure.UNDECODABLE
+            why = ", ".join(decoded.failures) or "no rows"
+            return _Unread(Failure.UNALIGNED if unaligned else Failure.UNDECODABLE, why + self._looked_at)
         side = self._side(decoded.batch)
-        return Failure.UNDECODABLE if side is None else (side, decoded.batch)
+        if side is None:
+            return _Unread(Failure.UNDECODABLE, f"no {self._plan.sort} to be read{self._looked_at}")
+        return side, decoded.batch
 
     def _side(self, batch: Batch) -> Side | None:
         """None where no row has a prediction, or predictions are not of the plan's sort."""
@@ -162,6 +184,12 @@ class PairReader:
     def _diff(self, exchange: Exchange, other: Exchange) -> JsonDiff:
         live, candidate = self._decoder.answer(exchange), self._decoder.answer(other)
         return json_diff(live, candidate, self._plan.tolerance, self._hidden)
+
+
+def _status(code: int) -> str:
+    with suppress(ValueError):
+        return f"{code} {HTTPStatus(code).phrase}"
+    return str(code)
 
 
 def answered(exchange: Exchange, answer: Answer) -> Exchange:

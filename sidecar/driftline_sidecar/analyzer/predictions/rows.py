@@ -64,13 +64,23 @@ class RowReader:
         self._prediction = spec.schema.prediction
         self._version = spec.model.version
 
-    def read(self, decoded: Decoded, decoder: Decoder, now: float, behind: float = 0.0) -> Rows:
-        """The rows of a batch. `behind`: seconds by which the clock of the exchanges is behind `now`'s."""
+    def read(
+        self,
+        decoded: Decoded,
+        decoder: Decoder,
+        now: float,
+        behind: float = 0.0,
+        *,
+        unanswered: bool = False,
+    ) -> Rows:
+        """The rows of a batch. `behind`: seconds by which the clock of the exchanges is behind `now`'s.
+
+        `unanswered`: rows without a prediction too.
+        """
         found, batch = Rows(), decoded.batch
         if not batch.rows:
             return found
-        predictions = _values(batch, self._prediction.name)
-        scores = _values(batch, self._prediction.score or "")
+        predictions, scores = self.answers(batch)
         segments = self._dicts(batch, self._segments)
         features = self._dicts(batch, self._features)
         keys = self._keys(batch)
@@ -82,7 +92,7 @@ class RowReader:
             variant = self._variant_of(exchange) if self._variant is not None else ""
             for row, identity in enumerate(ids):
                 index = first + row
-                if predictions[index] is None:
+                if predictions[index] is None and not unanswered:
                     found.dropped[Drop.NO_PREDICTION] += 1
                 elif identity is None or id_problem(identity) is not None:
                     found.dropped[Drop.NO_ID] += 1
@@ -104,6 +114,11 @@ class RowReader:
                     )
             first += rows
         return found
+
+    def answers(self, batch: Batch) -> tuple[Sequence[Value], Sequence[Value]]:
+        """Each row's prediction and score; None where there is none."""
+        prediction = self._prediction
+        return _values(batch, prediction.name), _values(batch, prediction.score or "")
 
     # ---- ids ----
 

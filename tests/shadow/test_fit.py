@@ -1,0 +1,96 @@
+"""A shadow against its monitor: what could never come true is said, what can is let through."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from driftline.decoding import build_monitor, build_shadow
+from driftline.shadow.fit import misfits
+
+Json = dict[str, Any]
+
+KIND = {"apiVersion": "driftline.io/v1alpha1", "metadata": {"name": "flights"}}
+FEATURES = [{"name": "delay", "type": "numeric"}, {"name": "carrier", "type": "categorical"}]
+REGRESSION = {"model": {"name": "m", "type": "regression"}}
+SCORED = {"schema": {"features": FEATURES, "prediction": {"name": "late", "score": "score"}}}
+
+
+def found(shadow: Json, **monitor: Any) -> list[str]:
+    usual = {
+        "selector": {"matchLabels": {"app": "flights"}},
+        "endpoint": {"port": "http", "paths": ["/predict", "/v2/*"]},
+        "model": {"name": "flights", "type": "classification"},
+        "schema": {"features": FEATURES, "prediction": {"name": "late"}},
+    }
+    watching = build_monitor({**KIND, "kind": "ModelMonitor", "spec": {**usual, **monitor}})
+    asked = {
+        "monitorRef": {"name": "flights"},
+        "candidate": {"service": {"name": "next", "port": 80}},
+        "gate": {"agreement": 0.9},
+        **shadow,
+    }
+    spec = build_shadow({**KIND, "kind": "ShadowDeployment", "spec": asked}).spec
+    return [str(problem) for problem in misfits(spec, watching.spec)]
+
+
+@pytest.mark.parametrize("path", ["/predict", "/pre*", "/*", "/v2/a", "/v2/*", "/v2/models/*"])
+def test_a_path_that_meets_the_monitor_s_is_fine(path: str) -> None:
+    assert found({"traffic": {"paths": [path]}}) == []
+
+
+@pytest.mark.parametrize("path", ["/v1/predict", "/predict2", "/predict/*", "/v2", "/v1/*"])
+def test_a_path_that_meets_none_is_named(path: str) -> None:
+    assert found({"traffic": {"paths": ["/predict", path]}}) == [
+        f"spec.traffic.paths[1]: must meet a path of the monitor ({path!r}; it has /predict, /v2/*)"
+    ]
+    assert found({"traffic": {"paths": [path]}}, endpoint={"port": "http"}) == []
+
+
+def test_segments_are_categorical_features_of_the_monitor() -> None:
+    assert found({"compare": {"segments": ["carrier", "sex", "delay"]}}) == [
+        "spec.compare.segments[1]: must name a categorical feature of the monitor ('sex' is none of them)",
+        "spec.compare.segments[2]: must name a categorical feature of the monitor ('delay' is numeric)",
+    ]
+    unnamed = {"prediction": {"name": "late"}}  # the features are those of the profile, or of the traffic
+    assert found({"compare": {"segments": ["sex"]}}, schema=unnamed) == []
+
+
+ACCURACY: Json = {"performance": {"accuracy": 0.1}}
+LABELLED: Json = {"labels": {}}
+BOTH = ["spec.gate.meanDelta", "spec.gate.p95Delta"]
+RULES: list[tuple[Json, Json, list[str]]] = [
+    ({"gate": {"meanDelta": 0.1, "p95Delta": 0.1}}, {}, BOTH),
+    ({"gate": {"meanDelta": 0.1, "p95Delta": 0.1}}, SCORED, []),
+    ({"gate": {"meanDelta": 0.1, "p95Delta": 0.1}}, REGRESSION, BOTH),
+    ({"gate": {"meanDelta": 0.1}, "compare": {"clip": 10}}, REGRESSION, []),
+    (
+        {"gate": {"systematicDifference": 1}, "aa": {"share": 0.1}},
+        REGRESSION,
+        ["spec.gate.systematicDifference"],
+    ),
+    ({"gate": {"systematicDifference": 1}, "aa": {"share": 0.1}}, {}, []),
+    ({"gate": {"performance": {"accuracy": 0.1}}}, {}, ["spec.gate.performance"]),
+    ({"gate": {"performance": {"accuracy": 0.1}}}, {"labels": {}}, []),
+    ({"gate": {"performance": {"auc": 0.1}}}, {"labels": {}}, ["spec.gate.performance.auc"]),
+    ({"gate": {"performance": {"auc": 0.1}}}, {"labels": {}, **SCORED}, []),
+    ({"gate": {"performance": {"mae": 0.1}}}, {"labels": {}}, ["spec.gate.performance.mae"]),
+    (
+        {"gate": {"performance": {"accuracy": 0.1}}},
+        {"labels": {}, **REGRESSION},
+        ["spec.gate.performance.accuracy"],
+    ),
+    ({"gate": {"performance": {"mae": 0.1}}}, {"labels": {}, **REGRESSION}, []),
+    ({"compare": {"outputs": ["score"]}, "gate": ACCURACY}, LABELLED, ["spec.compare.outputs"]),
+    ({"compare": {"outputs": ["score"]}, "gate": ACCURACY}, {**LABELLED, **SCORED}, []),
+    (
+        {"compare": {"outputs": ["score"]}, "gate": {"performance": {"mae": 1}}},
+        {**LABELLED, **REGRESSION},
+        ["spec.compare.outputs"],
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("shadow", "monitor", "fields"), RULES)
+def test_rules_that_nothing_can_decide_are_named(shadow: Json, monitor: Json, fields: list[str]) -> None:
+    assert [each.partition(":")[0] for each in found(shadow, **monitor)] == fields
