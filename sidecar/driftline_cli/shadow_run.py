@@ -99,10 +99,8 @@ class Comparison:
         path.write_text(encode_mirror(self.config))
 
     async def fetch(self, gateway: Gateway) -> None:
-        """What has changed; nothing where the analyzer doesn't answer just now, or the comparison is over."""
+        """What has changed; nothing where the analyzer doesn't answer just now."""
         self._look()
-        if self._changed:
-            return
         try:
             url = f"{gateway.analyzer}/v1/pairs?since={self._cursor}"
             status, body, headers = await gateway.get(url)

@@ -127,8 +127,10 @@ def diffed(
         half = len(bodies) // 2 if edited else 0
         failed = asked(listen, bodies[:half])
         if edited:
+            eventually(lambda: count(scraped(admin), "exchanges_total") == half, 30)
             (directory / "monitor.yaml").write_text(edited)
-            eventually(lambda: "has changed: the comparison is over" in log.read_text(), 30)
+            for said in ("has changed: the comparison is over", "changed monitor files are in force"):
+                eventually(lambda said=said: said in log.read_text(), 30)  # type: ignore[misc]
         failed += asked(listen, bodies[half:])
         eventually(lambda: count(scraped(admin), "exchanges_total") == len(bodies), 30)
         metrics = scraped(admin)
@@ -188,7 +190,9 @@ def test_a_monitor_that_is_changed_meanwhile_ends_the_comparison(tmp_path: Path)
     assert found.code == INCONCLUSIVE, found.log
     assert (found.status["verdict"], found.status["reason"]) == ("Inconclusive", "MonitorChanged")
     assert (found.status["pairs"], found.failed) == (400, 0)
-    assert adds_up(found.status["account"])
+    account = found.status["account"]
+    assert adds_up(account)
+    assert (account["eligible"], account["dropped"]) == (800, {"Starting": 400})
 
 
 def test_without_saying_so_a_short_run_has_no_verdict(tmp_path: Path) -> None:

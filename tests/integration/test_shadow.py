@@ -492,7 +492,11 @@ async def test_a_monitor_that_reads_otherwise_ends_the_comparison(
         await api.patch(MODEL_MONITORS, namespace, "census", other)
         await says(api, namespace, "Finished", "True", "MonitorChanged")
         await taken_back(api, running, namespace, "MonitorChanged")
-        assert await mirror(api, namespace) is None
+
+        async def told_no_more() -> bool:
+            return await mirror(api, namespace) is None
+
+        await eventually(told_no_more)
         marked = {"metadata": {"annotations": {names.PROMOTE_ANNOTATION: "1"}}}
         await api.patch(SHADOW_DEPLOYMENTS, namespace, "v4", marked)
         await says(api, namespace, "Promoted", "False", "NotPromotable")
