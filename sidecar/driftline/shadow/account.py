@@ -50,6 +50,8 @@ class Failure(StrEnum):
     UNDECODABLE = "Undecodable"
     UNALIGNED = "Unaligned"
     """The sides answered with unlike numbers of rows."""
+    TOO_MANY_VALUES = "TooManyValues"
+    """Answers of free form that are alike as far as they are compared (20,000 values), and go on."""
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ from driftline.categories import Categories
 from driftline.grid import Grid
 from driftline.profile import Profile
 from driftline.shadow.plan import MOST_OUTPUTS, MOST_VALUES, ComparisonPlan, Sort
-from driftline.spec import MonitorSpec
+from driftline.spec import Feature, MonitorSpec
 from driftline.spec.shadow import Compare
 
 
@@ -59,4 +59,10 @@ def _segments(
 ) -> tuple[tuple[str, tuple[str, ...]], ...]:
     names = compare.segments or spec.schema.segments
     found = ((name, _known(profile, name, MOST_VALUES)) for name in names)
-    return tuple((name, values) for name, values in found if values)
+    return tuple((name, values) for name, values in found if values and not _is_hidden(spec, name))
+
+
+def _is_hidden(spec: MonitorSpec, name: str) -> bool:
+    """Its values would stand in every part and in the status."""
+    declared = [feature for feature in spec.schema.features if feature.name == name]
+    return spec.is_redacted(declared[0] if declared else Feature(name=name, type="categorical"))

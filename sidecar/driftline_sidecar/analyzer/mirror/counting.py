@@ -96,7 +96,7 @@ def _sample(pairs: Sequence[Pair], rows: Rows) -> Iterator[Disagreement]:
 def _shown(pair: Pair) -> tuple[str, str]:
     if pair.diff is not None and not pair.live.names and not len(pair.live.values):
         shown = pair.diff.differences[:_ROWS_SHOWN]
-        live, candidate = ("; ".join(f"{d.path}: {getattr(d, side)!r}" for d in shown) for side in _SIDES)
+        live, candidate = ("; ".join(f"{d.path}: {getattr(d, side)}" for d in shown) for side in _SIDES)
         return shortened(live), shortened(candidate)
     return shortened(_text(pair.live)), shortened(_text(pair.candidate))
 
