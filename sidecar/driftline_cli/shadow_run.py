@@ -86,7 +86,7 @@ class Comparison:
     def judgement(self, now: float) -> Judgement:
         """What the gate says at that time."""
         elapsed, config = now - self.config.began, self.config
-        read = read_days(self.gate, whole_days(elapsed, config.traffic.timeout))
+        read = read_days(self.gate, whole_days(elapsed, config.traffic.timeout), self._ledger.days)
         whole = self._ledger.snapshot(before=read) if read else None
         every = self._ledger.snapshot()
         return judge(self.gate, self.min_pairs, elapsed, every, whole, repeats=config.aa.share > 0)

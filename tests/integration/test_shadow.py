@@ -440,7 +440,8 @@ async def promotable(
     pods = await live(api, namespace, sidecars, kind)
     await api.create(SHADOW_DEPLOYMENTS, namespace, shadow(**spec))
     config = await begun(api, namespace)
-    sidecars[0].parts = [part(config, pods[0]["metadata"]["uid"], 400)]
+    for sidecar, pod, pairs in zip(sidecars, pods, (400, 0), strict=False):
+        sidecar.parts = [part(config, pod["metadata"]["uid"], pairs)]
     await says(api, namespace, "Promotable", "True", "AllRulesHold")
 
 

@@ -124,7 +124,7 @@ class TestPairs:
             return web.json_response({"label": 7})
 
         plan = ComparisonPlan(sort="body" if sort == "body" else "number")
-        of = monitor_spec(type="regression") if sort == "number" else None
+        of = monitor_spec(model="regression") if sort == "number" else None
         compare = Compare(outputs=("body",)) if sort == "body" else Compare()
         for answers, systematic in ((noisy, False), (steady, True)):
             async with candidate(noisy) as live, candidate(answers) as other:

@@ -185,8 +185,9 @@ class Shadows:
         if known.judgement is not None and not course.is_mirroring():
             return
         elapsed = course.elapsed(self._now().timestamp())
-        known.book.fold(days_of(elapsed, spec)[0], period_days(spec.gate), self._now().timestamp())
-        known.judgement = judged(known.book, spec, elapsed, known.labels)
+        known.book.fold(days_of(elapsed, spec), period_days(spec.gate), self._now().timestamp())
+        heard = len(known.mirroring) / known.pods if known.pods else 1.0
+        known.judgement = judged(known.book, spec, elapsed, known.labels, heard)
 
     async def _is_guarded(self) -> bool:
         """Is the admission policy in force? Asked once a minute."""
@@ -248,7 +249,7 @@ class Shadows:
         spec, now = known.observed.spec, self._now().timestamp()
         if known.book is not None and spec is not None and known.course.is_mirroring():
             over = not course.is_mirroring()
-            days, _ = days_of(course.elapsed(now), spec)
+            days = days_of(course.elapsed(now), spec)
             known.book.fold(days, period_days(spec.gate), now, over=over)
         await self._keep(known, course)
         known.course = course

@@ -33,6 +33,7 @@ Key = tuple[str, str, int]
 class _Kept(msgspec.Struct, frozen=True):
     folded: list[Key]
     parts: list[bytes]
+    days: list[int] = []
 
 
 class ShadowBook:
@@ -44,6 +45,7 @@ class ShadowBook:
         self._ledger = Ledger(*self._of)
         self._folded: dict[Key, None] = {}
         self._gone: dict[str, float] = {}
+        self._days: frozenset[int] = frozenset()
         self.changes = 0
         """Grows with every part that was news."""
 
@@ -77,6 +79,7 @@ class ShadowBook:
         if all(part.pod == "" and part.day == _bucket(part, days, period) for part in final):
             return
         self._folded.update(dict.fromkeys(part.key for part in final if part.pod))
+        self._days = self.days
         self._replace([*kept, *self._sums(final, days, period)])
         for pod in [pod for pod in self._gone if all(part.pod != pod for part in kept)]:
             del self._gone[pod]
@@ -95,6 +98,11 @@ class ShadowBook:
         for part in parts:
             self._ledger.take(part)
 
+    @property
+    def days(self) -> frozenset[int]:
+        """Those of which anything was mirrored."""
+        return self._days | self._ledger.days
+
     def snapshot(self, before: int | None = None) -> Snapshot:
         """All pairs; `before`: of the days below it."""
         return self._ledger.snapshot(before)
@@ -104,7 +112,9 @@ class ShadowBook:
         parts = sorted(self._ledger.parts, key=lambda part: (part.pod != "", -len(encode_part(part))))
         encoded = [encode_part(part) for part in parts]
         while True:
-            data = zlib.compress(msgspec.msgpack.encode(_Kept(list(self._folded), encoded)), 1)
+            data = zlib.compress(
+                msgspec.msgpack.encode(_Kept(list(self._folded), encoded, sorted(self.days))), 1
+            )
             if len(data) <= MOST_BYTES or len(encoded) <= 1:
                 return data
             sums = sum(1 for part in parts if part.pod == "")
@@ -119,6 +129,7 @@ class ShadowBook:
             raise DataError(f"pairs that can't be read: {error}") from error
         parts = [decode_part(each) for each in found.parts]
         self._folded = dict.fromkeys(found.folded)
+        self._days = frozenset(found.days)
         self._replace(parts)
         self.changes += 1
 
@@ -141,15 +152,20 @@ class Labels(NamedTuple):
     at: float = 0.0
 
 
-def days_of(elapsed: float, spec: ShadowSpec) -> tuple[int, int]:
-    """Whole days after so many seconds, and those of them that a verdict is read on."""
-    days = whole_days(elapsed, spec.traffic.timeout)
-    return days, read_days(spec.gate, days)
-
-
-def judged(book: ShadowBook, spec: ShadowSpec, elapsed: float, labels: Labels = Labels()) -> Judgement:  # noqa: B008
-    """What the gate says after so many seconds."""
-    _, read = days_of(elapsed, spec)
+def judged(
+    book: ShadowBook,
+    spec: ShadowSpec,
+    elapsed: float,
+    labels: Labels = Labels(),  # noqa: B008
+    heard: float = 1.0,
+) -> Judgement:
+    """What the gate says after so many seconds. `heard`: share of the live pods that mirror."""
+    read = read_days(spec.gate, days_of(elapsed, spec), book.days)
     now = replace(book.snapshot(), performance=labels.every)
     whole = replace(book.snapshot(before=read), performance=labels.days or Performance()) if read else None
-    return judge(spec.gate, spec.min_pairs, elapsed, now, whole, repeats=spec.aa.share > 0)
+    return judge(spec.gate, spec.min_pairs, elapsed, now, whole, repeats=spec.aa.share > 0, heard=heard)
+
+
+def days_of(elapsed: float, spec: ShadowSpec) -> int:
+    """Whole days after so many seconds."""
+    return whole_days(elapsed, spec.traffic.timeout)

@@ -13,7 +13,7 @@ day (`allowUnderADay`) is read at any time.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -75,9 +75,13 @@ def whole_days(elapsed: float, timeout: float) -> int:
     return max(0, int((elapsed - timeout - GRACE_SECONDS) // DAY))
 
 
-def read_days(gate: Gate, days: int) -> int:
-    """Of so many whole days, those that a verdict is read on."""
-    return days // period_days(gate) * period_days(gate)
+def read_days(gate: Gate, days: int, seen: Collection[int]) -> int:
+    """Of so many whole days, those that a verdict is read on; none until a period's number of days has been
+    seen. `seen`: days in which a request was mirrored: time without any is no evidence.
+    """
+    period = period_days(gate)
+    read = days // period * period
+    return read if sum(day < read for day in seen) >= period else 0
 
 
 def judge(
@@ -88,9 +92,11 @@ def judge(
     whole: Snapshot | None,
     *,
     repeats: bool = False,
+    heard: float = 1.0,
 ) -> Judgement:
     """The verdict after `elapsed` seconds. `now`: all pairs; `whole`: those of the `read_days`, None before
-    there are any. `repeats`: some requests go twice, so that noise is told from difference.
+    there are any. `repeats`: some requests go twice, so that noise is told from difference. `heard`: share of
+    the live pods that mirror; what the others saw is in no account.
 
     A day is 24 hours from the shadow's start on.
     """
@@ -118,7 +124,8 @@ def judge(
         if _rejects(gate, early, now):
             return Judgement("Rejected", Reason.RULE_BROKEN, early, now)
     too_early = not ready or elapsed < gate.min_time
-    obstacle = _obstacle(gate, min_pairs, seen, too_early=too_early) or _unclear(rules)
+    unheard = Reason.SILENT_PODS if heard < gate.coverage else None
+    obstacle = _obstacle(gate, min_pairs, seen, too_early=too_early) or unheard or _unclear(rules)
     if obstacle is not None:
         return Judgement("Inconclusive", obstacle, rules, seen)
     return Judgement("Promotable", Reason.ALL_RULES_HOLD, rules, seen)

@@ -48,6 +48,11 @@ class Ledger:
         return Snapshot(account, tally)
 
     @property
+    def days(self) -> frozenset[int]:
+        """Those of which anything was mirrored."""
+        return frozenset(part.day for part in self._parts.values() if part.account.mirrored)
+
+    @property
     def parts(self) -> tuple[Part, ...]:
         """What is kept, to store it; `take` reads it back."""
         return tuple(self._parts.values())

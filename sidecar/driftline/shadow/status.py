@@ -13,7 +13,9 @@ from driftline.spec.shadow_status import RuleStatus, ShadowAccount, ShadowStatus
 _MESSAGES = {
     Reason.ALL_RULES_HOLD: "Every rule of the gate holds.",
     Reason.NO_DATA: "No request was mirrored yet: see the account for why.",
-    Reason.TOO_EARLY: "The minimum time has not passed; rules are read at the ends of whole days.",
+    Reason.TOO_EARLY: "Too few days have passed in which a request was mirrored: minTime says how many. "
+    "Rules are read at the ends of whole periods of it.",
+    Reason.SILENT_PODS: "Not all live pods mirror, and what the others saw is in no account: see Mirroring.",
     Reason.FEW_PAIRS: "Fewer requests were compared than minPairs asks for.",
 }
 

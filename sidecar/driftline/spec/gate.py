@@ -83,7 +83,7 @@ class Gate(Part, frozen=True, kw_only=True):
         Share | None,
         Meta(
             description="Largest shift of the share of any answer (a class, or a tenth of the values), "
-            "either way. Default: no rule; it is reported always."
+            "either way; needs declared classes or a reference. Default: no rule; it is reported always."
         ),
     ] = None
     systematic_difference: Annotated[
@@ -108,7 +108,8 @@ class Gate(Part, frozen=True, kw_only=True):
         Duration,
         Meta(
             description="Time without which nothing is promoted: disagreement has hours of the day and days "
-            "of the week. Verdicts are read at the ends of whole days. Default 168h."
+            "of the week. Verdicts are read at the ends of whole periods of it, in days; before, only what "
+            "is beyond three times a limit rejects. Default 168h."
         ),
     ] = Duration(7 * _DAY)
     allow_under_a_day: Annotated[

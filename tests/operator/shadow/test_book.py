@@ -11,7 +11,7 @@ import pytest
 from driftline.errors import DataError
 from driftline.shadow.account import Account
 from driftline.shadow.codec import Part
-from driftline.shadow.gate import DAY, GRACE_SECONDS, Judgement, period_days
+from driftline.shadow.gate import DAY, GRACE_SECONDS, Judgement, period_days, read_days
 from driftline.shadow.rules import Reason
 from driftline.shadow.runtime import MirrorConfig, ShadowId
 from driftline.spec.shadow import ShadowSpec
@@ -131,14 +131,41 @@ def spec_of(**gate: Any) -> ShadowSpec:
 
 def test_a_day_is_whole_once_its_last_pairs_have_come() -> None:
     spec = spec_of(minTime="24h")
-    assert days_of(DAY + 1, spec) == (0, 0)
-    assert days_of(DAY + spec.traffic.timeout + GRACE_SECONDS, spec) == (1, 1)
+    assert days_of(DAY + 1, spec) == 0
+    assert days_of(DAY + spec.traffic.timeout + GRACE_SECONDS, spec) == 1
 
 
 def test_verdicts_are_read_on_whole_periods() -> None:
-    late = GRACE_SECONDS + 60
-    assert [days_of(days * DAY + late, spec_of())[1] for days in (1, 6, 7, 8, 13, 14)] == [0, 0, 7, 7, 7, 14]
-    assert [days_of(days * DAY + late, spec_of(minTime="30h"))[1] for days in (1, 2, 3, 4)] == [0, 2, 2, 4]
+    week, days = spec_of().gate, spec_of(minTime="30h").gate
+    assert [read_days(week, each, range(99)) for each in (1, 6, 7, 8, 13, 14)] == [0, 0, 7, 7, 7, 14]
+    assert [read_days(days, each, range(99)) for each in (1, 2, 3, 4)] == [0, 2, 2, 4]
+
+
+def test_time_in_which_nothing_was_mirrored_is_no_evidence() -> None:
+    """A day's traffic and six of silence are no week; working days are one by the end of the second."""
+    week = spec_of().gate
+    assert read_days(week, 14, {0}) == 0
+    working = [day for day in range(14) if day % 7 < 5]
+    assert [read_days(week, days, working) for days in (7, 14)] == [0, 14]
+    made = book()
+    made.take(part(CONFIG, "a", 5_000))
+    made.fold(7, 7, 0.0)
+    other = book()
+    other.restore(made.encode())
+    late = 7 * DAY + GRACE_SECONDS + 60
+    for each in (made, other):
+        assert each.days == {0}
+        assert judged(each, spec_of(), late).reason is Reason.TOO_EARLY
+
+
+def test_live_pods_that_mirror_nothing_forbid_a_promotion_and_no_rejection() -> None:
+    made = book()
+    made.take(part(CONFIG, "a", 5_000))
+    spec = spec_of(minTime="1s", allowUnderADay=True)
+    assert judged(made, spec, 60.0, heard=0.95).verdict == "Promotable"
+    assert judged(made, spec, 60.0, heard=0.5).reason is Reason.SILENT_PODS
+    made.take(part(CONFIG, "b", 100, failed=2_000))
+    assert judged(made, spec, 60.0, heard=0.5).verdict == "Rejected"
 
 
 DAILY = 3_000
@@ -152,8 +179,7 @@ def days(disagree: Sequence[float], now: float, spec: ShadowSpec) -> Judgement:
         tally = with_errors(classes(rng, DAILY, share), DAILY)
         account = Account(eligible=DAILY, mirrored=DAILY, paired=DAILY)
         made.take(Part("u", 1, "pod", "b" * 16, day, 1, account, tally))
-        done, _ = days_of((day + 1) * DAY + GRACE_SECONDS + 60, spec)
-        made.fold(done, period_days(spec.gate), 0.0)
+        made.fold(days_of((day + 1) * DAY + GRACE_SECONDS + 60, spec), period_days(spec.gate), 0.0)
     return judged(made, spec, now)
 
 

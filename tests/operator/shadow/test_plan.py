@@ -303,7 +303,7 @@ def test_what_its_last_period_says_is_heard_before_it_ends() -> None:
     last = 7 * 24 * 3600 + spec.traffic.timeout + GRACE_SECONDS
     for after, ended in ((last, None), (last + 80, None), (last + 91, "DurationOver")):
         assert planned(given, told=comparing(began=NOW.timestamp() - after)).course.ended == ended
-    assert days_of(last, spec) == (7, 7)
+    assert days_of(last, spec) == 7
 
 
 def test_a_course_survives_its_text() -> None:

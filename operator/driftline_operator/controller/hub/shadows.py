@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from driftline.errors import DataError
-from driftline.shadow.gate import DAY
+from driftline.shadow.gate import DAY, read_days
 from driftline.shadow.performance import Performance
 from driftline.shadow.rules import asks_for_labels
 from driftline.spec.shadow import ShadowSpec
@@ -42,7 +42,8 @@ class ShadowLabels:
 
     async def _ask(self, known: Running, spec: ShadowSpec, began: float) -> None:
         now = self._now()
-        _, whole = days_of(known.course.elapsed(now), spec)
+        days = days_of(known.course.elapsed(now), spec)
+        whole = 0 if known.book is None else read_days(spec.gate, days, known.book.days)
         every = await self._performance(known, spec, None)
         of_days = await self._performance(known, spec, began + whole * DAY) if whole else None
         if every is not None and (of_days is not None or not whole):
