@@ -15,7 +15,7 @@ from driftline.decoding import decode_resources
 from driftline.errors import DataError
 from driftline.profile import Profile
 from driftline.quantity import Duration
-from driftline.shadow.codec import decode_part
+from driftline.shadow.codec import read_part
 from driftline.shadow.gate import Judgement, judge, read_days, whole_days
 from driftline.shadow.ledger import Ledger
 from driftline.shadow.planning import plan_of
@@ -80,7 +80,7 @@ class Comparison:
             return
         if status == 200:
             for data in unpacked(body):
-                self._ledger.take(decode_part(data))
+                self._ledger.take(read_part(data))
             self._cursor = headers.get("X-Driftline-Cursor", "")
 
     def judgement(self, now: float) -> Judgement:

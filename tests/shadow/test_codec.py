@@ -20,7 +20,7 @@ from tests.support import shadows
 from tests.support.shadows import CLASSES, same
 
 ACCOUNT = Account(
-    eligible=100, mirrored=90, paired=88, lost=4, waiting=1,
+    eligible=212, mirrored=202, paired=200, lost=4, waiting=1,
     dropped={Drop.QUEUE_FULL: 5}, failed={Failure.TIMEOUT: 2},
 )  # fmt: skip
 

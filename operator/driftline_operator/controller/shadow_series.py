@@ -6,6 +6,7 @@ modelmonitor_shadow_rule_verdict{…,shadow,rule,verdict}                1 for w
 modelmonitor_shadow_coverage{…,shadow}                                 share of eligible requests that paired
 modelmonitor_shadow_requests{…,shadow,kind,reason}                     the account over the fleet
 modelmonitor_shadow_pods{…,shadow,state}                               live pods: asked, answered
+modelmonitor_shadow_refused_parts{…,shadow}                            parts of pods that can't be true
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ _FAMILIES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("coverage", "Share of the eligible requests that were paired.", _LABELS),
     ("requests", "Where the requests went, over the fleet.", (*_LABELS, "kind", "reason")),
     ("pods", "Live pods whose pairs were asked for.", (*_LABELS, "state")),
+    ("refused_parts", "Parts of pods that were refused since this replica acts.", _LABELS),
     ("rule_verdict", "1 for what the rule says.", (*_LABELS, "rule", "verdict")),
     ("rule_value", "What was measured.", (*_LABELS, "rule")),
     ("rule_lower", "Its bound from below, at any time.", (*_LABELS, "rule")),
@@ -67,6 +69,7 @@ def _of_one(made: dict[str, GaugeMetricFamily], labels: Labels, known: Running) 
         made["verdict"].add_metric([*labels, each], float(each == verdict))
     for state, count in (("asked", known.pods), ("answered", known.answered)):
         made["pods"].add_metric([*labels, state], count)
+    made["refused_parts"].add_metric(labels, known.refused_parts)
     if judgement is not None:
         _judged(made, labels, judgement)
 

@@ -12,6 +12,8 @@ from driftline_operator.shadow.health import Found
 from driftline_operator.shadow.reasons import Ending, Mirroring, Promotion, Refusal
 
 _NO_DATA = "NoData"
+_NAMED = 5
+"""Pods in a message."""
 
 _ENDINGS = {
     Ending.REJECTED: "the candidate was rejected: nothing is mirrored any more",
@@ -31,6 +33,8 @@ class Asked(NamedTuple):
     answered: int = 0
     mirroring: int = 0
     """Those that have begun a mirror of this shadow: one tells its account from then on."""
+    refused: tuple[str, ...] = ()
+    """Names of those that told what can't be true."""
 
 
 def found_of(
@@ -88,7 +92,15 @@ def _hindrance(
         )
     if course.began is None:
         return Mirroring.WARMING_UP, f"for {spec.candidate.warm_up:g} s from when the candidate was ready"
-    return _hindrance_of(asked)
+    reason, message = _hindrance_of(asked)
+    return reason, message + _refusals(asked.refused)
+
+
+def _refusals(pods: tuple[str, ...]) -> str:
+    if not pods:
+        return ""
+    more = f" and {len(pods) - _NAMED} more" if len(pods) > _NAMED else ""
+    return f"; what {', '.join(pods[:_NAMED])}{more} told is refused: the controller's log says why"
 
 
 def _hindrance_of(asked: Asked) -> tuple[Mirroring, str]:

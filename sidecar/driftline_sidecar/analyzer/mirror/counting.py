@@ -12,7 +12,7 @@ from driftline.shadow.fields import Fields
 from driftline.shadow.latency import latency_counts
 from driftline.shadow.plan import ComparisonPlan
 from driftline.shadow.rows import Codes, Rows, class_rows, number_rows, numbers_agree
-from driftline.shadow.sample import Disagreement, shortened
+from driftline.shadow.sample import MAX_REQUEST, Disagreement, shortened
 from driftline.shadow.tally import Tally, error_counts
 
 from driftline_sidecar.analyzer.mirror.reading import Outcome, Pair, Repeat, Side
@@ -90,7 +90,7 @@ def _sample(pairs: Sequence[Pair], rows: Rows) -> Iterator[Disagreement]:
     for pair, size, differs in zip(pairs, sizes.tolist(), apart.tolist(), strict=True):
         if size > 0 or differs > 0:
             live, candidate = _shown(pair)
-            yield Disagreement(max(size, differs), pair.request[:200], live, candidate)
+            yield Disagreement(max(size, differs), pair.request[:MAX_REQUEST], live, candidate)
 
 
 def _shown(pair: Pair) -> tuple[str, str]:
