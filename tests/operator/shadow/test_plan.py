@@ -278,6 +278,10 @@ def test_mirroring_is_said_once_a_pod_has_begun_to(asked: Asked, wanted: str) ->
     running["status"] = {"readyReplicas": 1}
     made = planned(shadow(), state(workload(), running), told=comparing()._replace(asked=asked))
     assert reason(made, "Mirroring") == wanted
+    garbled = asked._replace(refused=tuple(f"pod-{n}" for n in range(7)))
+    made = planned(shadow(), state(workload(), running), told=comparing()._replace(asked=garbled))
+    (message,) = [each.message for each in made.findings if each.aspect == "Mirroring"]
+    assert "pod-0, pod-1, pod-2, pod-3, pod-4 and 2 more told is refused" in message
 
 
 def test_a_live_workload_that_changes_ends_the_comparison() -> None:
