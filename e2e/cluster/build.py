@@ -1,7 +1,7 @@
-"""Builds the cluster's binary once, and keeps it outside the checkout.
+"""Builds the programs of the cluster and the tests once, and keeps them outside the checkout.
 
-One Go program holds etcd and all Kubernetes components. What it is made from is hashed; a changed go.mod,
-go.sum or main.go is built anew beside the older ones.
+One Go program holds etcd and all Kubernetes components; the others are smaller. What each is made from is
+hashed: a changed go.mod, go.sum or main.go is built anew beside the older ones.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,10 +22,13 @@ from e2e.cluster.report import ClusterError, step
 SOURCE = Path(__file__).parent
 OLDEST = SOURCE / "oldest"
 """The control plane of the oldest minor that the chart supports, a module of its own."""
-INPUTS = ("go.mod", "go.sum", "main.go")
-HELM_VERSION = "v3.22.0"
 CERT_MANAGER = SOURCE / "certmanager"
 """A program of cert-manager's own controllers, a module of its own."""
+PIPELINES = SOURCE / "pipelines"
+"""What Argo Rollouts and Flagger do with an answer, of their own code, a module of its own."""
+INPUTS = ("go.mod", "go.sum", "main.go")
+STRIPPED = "-s -w"
+HELM_VERSION = "v3.22.0"
 PROMETHEUS_VERSION = "v0.313.0"
 """Of the module; the program calls itself 3.13.0."""
 
@@ -44,31 +47,11 @@ def kubernetes_version(source: Path = SOURCE) -> str:
     return _required(source, "k8s.io/kubernetes")
 
 
-def cert_manager_version() -> str:
-    """The version in its go.mod, such as v1.21.2."""
-    return _required(CERT_MANAGER, "github.com/cert-manager/cert-manager")
-
-
 def _required(source: Path, module: str) -> str:
     match = re.search(rf"{re.escape(module)} (v[0-9.]+)", (source / "go.mod").read_text())
     if match is None:
         raise ClusterError(f"{source / 'go.mod'}: requires no {module}")
     return match[1]
-
-
-def binary(source: Path = SOURCE) -> Path:
-    """The program, built if need be (minutes the first time). Raises ClusterError where it can't be built."""
-    path = cache() / f"kube-{kubernetes_version(source)}-{_digest(source)}"
-    if path.exists():
-        return path
-    with locked(cache() / "build.lock"):
-        if not path.exists():
-            _build(source, path)
-    return path
-
-
-def _digest(source: Path) -> str:
-    return hashlib.sha256(b"".join((source / name).read_bytes() for name in INPUTS)).hexdigest()[:16]
 
 
 def tested() -> Path:
@@ -84,37 +67,40 @@ def control_plane() -> Path:
     return binary(tested())
 
 
-def helm() -> Path:
-    """Helm's command, built if need be. Raises ClusterError where it can't be built."""
-    path = cache() / f"helm-{HELM_VERSION}"
-    if path.exists():
-        return path
-    with locked(cache() / "helm.lock"), step(f"building Helm {HELM_VERSION} (a minute, once)"):
-        if not path.exists():
-            folder = cache() / "helm.part"
-            environment = {**os.environ, "CGO_ENABLED": "0", "GOBIN": str(folder)}
-            go(["install", f"helm.sh/helm/v3/cmd/helm@{HELM_VERSION}"], environment)
-            (folder / "helm").rename(path)
-    return path
+# Each of these gives a program, built if need be, and raises ClusterError where it can't be.
+
+
+def binary(source: Path = SOURCE) -> Path:
+    """etcd and Kubernetes."""
+    version = kubernetes_version(source)
+    _, minor, _ = version.split(".")
+    flags = [STRIPPED]
+    for package in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version"):
+        values = {"gitVersion": version, "gitMajor": "1", "gitMinor": minor}
+        flags += [f"-X {package}.{name}={value}" for name, value in values.items()]
+    return _of(source, f"kube-{version}", "about 8 minutes on two cores", " ".join(flags))
 
 
 def cert_manager() -> Path:
-    """cert-manager's controllers, built if need be. Raises ClusterError where they can't be."""
-    version = cert_manager_version()
-    path = cache() / f"cert-manager-{version}-{_digest(CERT_MANAGER)}"
-    if path.exists():
-        return path
-    with (
-        locked(cache() / "cert-manager.lock"),
-        step(f"building cert-manager {version} (two minutes, once)"),
-    ):
-        if not path.exists():
-            made = path.with_suffix(".part")
-            environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly"}
-            options = ["-trimpath", "-ldflags", "-s -w", "-o", str(made)]
-            go(["build", *options, "."], environment, CERT_MANAGER)
-            made.rename(path)
-    return path
+    """cert-manager's controllers."""
+    version = _required(CERT_MANAGER, "github.com/cert-manager/cert-manager")
+    return _of(CERT_MANAGER, f"cert-manager-{version}", "two minutes")
+
+
+def pipelines() -> Path:
+    """What asks as Argo Rollouts and as Flagger do."""
+    return _of(PIPELINES, "pipelines", "four minutes")
+
+
+def helm() -> Path:
+    """Helm's command."""
+    return _released("helm", "helm.sh/helm/v3", HELM_VERSION)
+
+
+def prometheus() -> Path:
+    """Prometheus, as Debian's can't find pods by the API; of all ways to find targets only Kubernetes'."""
+    tags = "netgo,remove_all_sd,enable_kubernetes_sd"
+    return _released("prometheus", "github.com/prometheus/prometheus", PROMETHEUS_VERSION, "-tags", tags)
 
 
 def cert_manager_definitions() -> Path:
@@ -124,44 +110,39 @@ def cert_manager_definitions() -> Path:
     return Path(found.strip()) / "deploy" / "crds"
 
 
-def prometheus() -> Path:
-    """Prometheus, built if need be: Debian's can't find pods by the API. Raises ClusterError."""
-    path = cache() / f"prometheus-{PROMETHEUS_VERSION}"
+def _of(source: Path, name: str, lasts: str, flags: str = STRIPPED) -> Path:
+    """The program of a module of this project."""
+    digest = hashlib.sha256(b"".join((source / each).read_bytes() for each in INPUTS)).hexdigest()[:16]
+    return _kept(f"{name}-{digest}", lasts, lambda made: _build(made, source, ".", "-ldflags", flags))
+
+
+def _released(name: str, module: str, version: str, *options: str) -> Path:
+    """The command of a released module, built in the module's own folder, for it may replace modules."""
+
+    def build(made: Path) -> None:
+        found = json.loads(go(["mod", "download", "-json", f"{module}@{version}"], dict(os.environ)))
+        _build(made, Path(found["Dir"]), f"./cmd/{name}", "-ldflags", STRIPPED, *options)
+
+    return _kept(f"{name}-{version}", "minutes", build)
+
+
+def _build(made: Path, source: Path, package: str, *options: str) -> None:
+    environment = {**os.environ, "CGO_ENABLED": "0", "GOWORK": "off", "GOFLAGS": "-mod=readonly"}
+    go(["build", "-trimpath", *options, "-o", str(made), package], environment, source)
+
+
+def _kept(name: str, lasts: str, build: Callable[[Path], None]) -> Path:
+    """What is in the cache by that name; built by one process at a time, and there only once it is whole."""
+    path = cache() / name
     if path.exists():
         return path
-    with (
-        locked(cache() / "prometheus.lock"),
-        step(f"building Prometheus {PROMETHEUS_VERSION} (minutes, once)"),
-    ):
+    with locked(cache() / f"{name}.lock"):
         if not path.exists():
-            _build_prometheus(path)
+            made = cache() / f"{name}.part"
+            with step(f"building {name} ({lasts}, once)"):
+                build(made)
+            made.rename(path)
     return path
-
-
-def _build_prometheus(path: Path) -> None:
-    """In the module's own folder, for it replaces modules; of all ways to find targets only Kubernetes'."""
-    environment = {**os.environ, "CGO_ENABLED": "0", "GOWORK": "off", "GOFLAGS": "-mod=readonly"}
-    module = f"github.com/prometheus/prometheus@{PROMETHEUS_VERSION}"
-    folder = json.loads(go(["mod", "download", "-json", module], environment))["Dir"]
-    made = path.with_suffix(".part")
-    tags = "netgo,remove_all_sd,enable_kubernetes_sd"
-    options = ["-trimpath", "-tags", tags, "-ldflags", "-s -w", "-o", str(made)]
-    go(["build", "-C", folder, *options, "./cmd/prometheus"], environment)
-    made.rename(path)
-
-
-def _build(source: Path, path: Path) -> None:
-    version = kubernetes_version(source)
-    _, minor, _ = version.split(".")
-    flags = ["-s", "-w"]
-    for package in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version"):
-        values = {"gitVersion": version, "gitMajor": "1", "gitMinor": minor}
-        flags += [f"-X {package}.{name}={value}" for name, value in values.items()]
-    made = path.with_suffix(".part")
-    with step(f"building Kubernetes {version} (about 8 minutes on two cores, once)"):
-        environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly"}
-        go(["build", "-trimpath", "-ldflags", " ".join(flags), "-o", str(made), "."], environment, source)
-        made.rename(path)
 
 
 def go(arguments: list[str], environment: dict[str, str], source: Path = SOURCE) -> str:

@@ -48,6 +48,8 @@ PART_LABEL: Final = "driftline.io/profile-part"
 
 SHADOW_LABEL: Final = "driftline.io/shadow"
 """On a candidate's pods, and what else is owned: the UID of its ShadowDeployment."""
+CANDIDATE_LABEL: Final = "driftline.io/candidate"
+"""On a candidate's pods, and in its Service's selector: which pod template they are of, as its hash."""
 PROMOTE_ANNOTATION: Final = "driftline.io/promote"
 """On a ShadowDeployment: the generation of its spec that shall take the live workload's place."""
 PROMOTED_ANNOTATION: Final = "driftline.io/promoted-by"
@@ -124,6 +126,8 @@ PATCH_KEY: Final = "patch.yaml"
 """In a shadow's ConfigMap: what a promotion changes in the live workload, for who applies it otherwise."""
 DISAGREEMENTS_KEY: Final = "disagreements.json"
 """In a shadow's ConfigMap: the requests on which the sides differ most; `driftline shadow disagreements`."""
+COMPARISON_KEY: Final = "comparison.json"
+"""In a shadow's ConfigMap: what the pairs say beside the rules; `driftline shadow comparison`."""
 
 _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 

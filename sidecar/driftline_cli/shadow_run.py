@@ -16,9 +16,10 @@ from driftline.errors import DataError
 from driftline.profile import Profile
 from driftline.quantity import Duration
 from driftline.shadow.codec import read_part
+from driftline.shadow.comparison import comparison, listed
 from driftline.shadow.gate import Judgement, judge, read_days, whole_days
 from driftline.shadow.ledger import Ledger
-from driftline.shadow.planning import plan_of
+from driftline.shadow.planning import plan_of, untold
 from driftline.shadow.runtime import MirrorConfig, ShadowId, encode_mirror
 from driftline.shadow.status import shadow_status
 from driftline.spec import ModelMonitor
@@ -28,7 +29,7 @@ from driftline_sidecar.analyzer.mirror.shelf import unpacked
 
 from driftline_cli.exits import DRIFT, EX_OK, NO_VERDICT
 from driftline_cli.gateway import Gateway
-from driftline_cli.shadow_view import table
+from driftline_cli.shadow_view import last_words, table
 
 SHOW_SECONDS = 2.0
 LINE_SECONDS = 30.0
@@ -61,6 +62,8 @@ class Comparison:
         self.gate = hurried(_DEFAULT_GATE if spec is None else spec.gate, less_than_a_day=less_than_a_day)
         self.min_pairs = 1000 if spec is None else spec.min_pairs
         self.config = _config(monitor, profile, candidate, live, spec, began)
+        self.untold = untold(monitor.spec, self.config.compare, self.config.plan)
+        """Segments that are not told apart, each with the reason."""
         self._ledger = Ledger(self.config.shadow.uid, self.config.shadow.generation, self.config.plan)
         self._cursor = ""
         self._drawn = 0
@@ -113,10 +116,16 @@ class Comparison:
         """The last word on stderr, and as JSON in a file; the exit code that says it."""
         judgement = self.judgement(time.time())
         self._clear()
-        print(f"driftline: shadow\n{table(judgement)}", file=sys.stderr, flush=True)
+        found = comparison(judgement.snapshot)
+        print(f"driftline: shadow\n{last_words(judgement, found)}", file=sys.stderr, flush=True)
         if path is not None:
             status = msgspec.to_builtins(shadow_status(judgement, 1), enc_hook=str)
-            path.write_bytes(msgspec.json.encode({"verdict": judgement.verdict, **status}))
+            report = {
+                "verdict": judgement.verdict,
+                **status,
+                "comparison": msgspec.Raw(listed(found).encode()),
+            }
+            path.write_bytes(msgspec.json.encode(report))
         return _CODES[judgement.verdict]
 
     def _draw(self, now: float) -> None:

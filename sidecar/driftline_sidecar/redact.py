@@ -14,6 +14,7 @@ import msgspec
 from driftline.jsonpath import parse_path
 from driftline.redactions import Redactions
 from driftline.spec import Capture
+from driftline.spec.policy import CREDENTIAL_HEADERS
 
 from driftline_sidecar.decoders.body import content, parse
 from driftline_sidecar.decoders.failure import DecodeError
@@ -31,13 +32,14 @@ def redactions_of(capture: Capture, features: Sequence[str] = ()) -> Redactions:
 
 
 class Redactor:
-    """Redacts exchanges as a monitor's `capture` says."""
+    """Redacts exchanges as a monitor's `capture` says. Credentials are hidden whatever it says."""
 
     def __init__(self, capture: Capture, features: Sequence[str] = ()) -> None:
         """`features`: as `redactions_of` has them."""
         self._paths = capture.redact
         self._redactions = redactions_of(capture, features)
-        self._headers = frozenset(name.lower().encode("latin-1") for name in capture.redact_headers)
+        hidden = (*capture.redact_headers, *CREDENTIAL_HEADERS)
+        self._headers = frozenset(name.lower().encode("latin-1") for name in hidden)
 
     def __call__(self, exchange: Exchange) -> Exchange:
         """A copy without the redacted values.

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import joblib
+import numpy as np
 import pytest
 
 from examples.flights import flights, train
@@ -174,6 +175,13 @@ def test_agreement_is_that_of_an_offline_comparison_on_the_same_requests(tmp_pat
     assert 0.85 < sum(agree) / 600 < 1
     assert found.status["pairs"] == 600
     assert found.rule("agreement")["value"] == pytest.approx(sum(agree) / 600, abs=1e-12)
+    told = found.status["comparison"]
+    assert (told["requests"], told["rows"]) == (600, 600)
+    assert told["agreement"]["value"] == pytest.approx(sum(agree) / 600, abs=1e-12)
+    scores = [answer("retrained", age)["score"] - answer("equal", age)["score"] for age in ages]
+    assert told["delta"]["quantiles"]["p95"] == pytest.approx(np.quantile(scores, 0.95), rel=0.13)
+    assert f"agreement     {sum(agree) / 600:.4g} (" in found.log
+    assert "difference    mean " in found.log
 
 
 def test_one_that_errs_in_five_percent_is_rejected_and_clients_see_nothing_of_it(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 from driftline.shadow.account import Account, Failure
+from driftline.shadow.codec import WARMING
 from driftline.shadow.ledger import Ledger
 from driftline.shadow.plan import ComparisonPlan
 from driftline.shadow.runtime import MirrorConfig, encode_mirror
@@ -22,7 +23,7 @@ from driftline.spec.shadow import Traffic
 
 from tests.support.children import Proxy, analyzer, count, eventually, free_port, listens, model, proxy
 from tests.support.load import answer, load, post
-from tests.support.mirrors import mirror_config, parts_of
+from tests.support.mirrors import agrees, candidate, mirror_config, parts_of
 
 PLAN = ComparisonPlan(sort="class", classes=("late",))
 TRAFFIC = Traffic(queue=10_000, max_concurrent=4)
@@ -157,6 +158,30 @@ async def test_it_comes_changes_and_goes_with_its_file(tmp_path: Path) -> None:
                 account = await asyncio.to_thread(controller.settled)
                 await asyncio.sleep(0.5)
                 assert controller.fetch() == account
+
+
+async def test_it_warms_a_candidate_up_before_it_counts(tmp_path: Path) -> None:
+    upstream, admin = free_port(), free_port()
+    async with candidate(agrees) as other:
+        config = mirror_config(other.url, plan=PLAN, traffic=TRAFFIC, warming=True)
+        path, controller = shadowed(tmp_path, config), Controller(admin, config)
+        with (
+            model(tmp_path, upstream),
+            proxy(tmp_path, upstream) as running,
+            watching(tmp_path, admin, path),
+        ):
+            async with load(running.port, 2):
+                await asyncio.to_thread(eventually, lambda: len(other.asked) > 50, 20)
+                assert await asyncio.to_thread(controller.fetch) == Account()
+                assert {part.day for part in controller.ledger.parts} == {WARMING}
+                assert count(await asyncio.to_thread(scraped, admin), "shadow_eligible_total") == 0
+                shadowed(tmp_path, msgspec.structs.replace(config, warming=False, began=time.time()))
+                await asyncio.to_thread(eventually, lambda: controller.fetch().mirrored > 20, 10)
+            account = await asyncio.to_thread(controller.settled)
+            warm = len(other.asked) - account.mirrored
+            assert warm > 50
+            assert account.lost == 0
+            assert {part.day for part in controller.ledger.parts} == {WARMING, 0}
 
 
 async def test_marked_requests_are_not_analysed_and_forged_ones_are(tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ import asyncio
 import base64
 import json
 import os
-import re
 import signal
 import subprocess
 import time
@@ -20,7 +19,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-import yaml
+from driftline.shadow.codec import WARMING
 from driftline.shadow.plan import ComparisonPlan
 from driftline.shadow.runtime import MirrorConfig, decode_mirror
 from driftline_operator import names
@@ -51,7 +50,7 @@ from tests.integration.test_controller import (
 )
 from tests.integration.test_fleet import MONITOR
 from tests.support.charts import documents
-from tests.support.children import REPO, child, count, free_port, listens
+from tests.support.children import child, count, free_port, listens
 from tests.support.operators import controller, operator
 from tests.support.shadow_fleet import FakeSidecar, part
 
@@ -216,7 +215,6 @@ async def test_from_a_candidate_to_its_verdict_over_a_failover(
     namespace: str,
     tmp_path: Path,
     sidecars: list[FakeSidecar],
-    kubectl: list[str],
 ) -> None:
     with operator(plane, own, namespace, tmp_path, UNGUARDED) as running, ExitStack() as end:
         pods = await live(api, namespace, sidecars)
@@ -227,7 +225,11 @@ async def test_from_a_candidate_to_its_verdict_over_a_failover(
         made = await api.get(DEPLOYMENTS, namespace, CANDIDATE)
         template = made["spec"]["template"]
         assert [each["image"] for each in template["spec"]["containers"]] == ["census:4"]
-        assert set(template["metadata"]["labels"]) == {names.SHADOW_LABEL, names.INJECT_LABEL}
+        assert set(template["metadata"]["labels"]) == {
+            names.SHADOW_LABEL,
+            names.CANDIDATE_LABEL,
+            names.INJECT_LABEL,
+        }
         assert made["metadata"]["ownerReferences"][0]["kind"] == "ShadowDeployment"
         candidate = (await is_candidate(api, namespace))[0]
         assert not candidate["spec"].get("initContainers")
@@ -285,42 +287,13 @@ async def test_from_a_candidate_to_its_verdict_over_a_failover(
             series = await (await session.get(f"http://127.0.0.1:{metrics}/metrics")).text()
             url = f"http://127.0.0.1:{metrics}/v1/shadows/{namespace}/v4"
             assert (await (await session.get(url)).json())["verdict"] == "Promotable"
-            await argo_takes_it(session, url, kubectl)
-            # Flagger posts what it is about, and goes on at any 2xx.
-            posted = {"name": "census", "namespace": namespace, "phase": "Progressing", "metadata": {}}
-            assert (await session.post(url, json=posted)).status == 200
+            assert (await session.post(url)).status == 200
         common = {"namespace": namespace, "monitor": "census", "shadow": "v4"}
         assert count(series, "shadow_verdict", **common, verdict="Promotable") == 1
         assert count(series, "shadow_requests", **common, kind="eligible") == 559
         assert count(series, "shadow_rule_value", **common, rule="agreement") == 1
         for log in ("controller.log", "second.log"):
             assert "Traceback" not in (tmp_path / log).read_text()
-
-
-async def argo_takes_it(session: aiohttp.ClientSession, url: str, kubectl: list[str]) -> None:
-    """The snippet of the documentation, on a real answer: its path as client-go reads it, its conditions."""
-    text = (REPO / "docs" / "shadow.md").read_text(encoding="utf-8")
-    given = yaml.safe_load(re.search(r"```yaml\n(provider:.*?)```", text, re.DOTALL)[1])  # type: ignore[index]
-    answer = await (await session.get(url)).json()
-    path = given["provider"]["web"]["jsonPath"]
-    # kubectl reads paths with the library that Argo Rollouts uses, in what looks like an object.
-    wrapped = {"apiVersion": "v1", "kind": "Answer", "metadata": {"name": "x"}, **answer}
-    command = [*kubectl, "label", "--local", "-f", "-", "a=b", "-o", f"jsonpath={path}"]
-    ran = subprocess.run(
-        command, input=json.dumps(wrapped), capture_output=True, text=True, check=True, timeout=30
-    )
-    assert ran.stdout == answer["verdict"] == "Promotable"
-    assert holds(given["successCondition"], ran.stdout)
-    assert not holds(given["failureCondition"], ran.stdout)
-    assert holds(given["failureCondition"], "Rejected")
-    assert not any(holds(given[f"{each}Condition"], "Inconclusive") for each in ("success", "failure"))
-
-
-def holds(condition: str, result: str) -> bool:
-    """Of Argo's expressions the one form that the documentation uses."""
-    found = re.fullmatch(r'result == "(\w+)"', condition)
-    assert found is not None, condition
-    return result == found[1]
 
 
 async def _later(sidecar: FakeSidecar, asked: int) -> bool:
@@ -376,6 +349,45 @@ async def test_a_rejected_candidate_is_ended_and_mirrored_no_more(
         await eventually(lambda: is_candidate(api, namespace))
         await says(api, namespace, "Finished", "False", "Running")
         assert (await status(api, namespace))["account"]["eligible"] == 0
+
+
+async def test_a_candidate_is_warmed_up_before_its_pairs_count(
+    api: Api, plane: ControlPlane, own: str, namespace: str, tmp_path: Path, sidecars: list[FakeSidecar]
+) -> None:
+    candidate = {"patch": {"image": "census:4"}, "warmUp": "3s"}
+    with operator(plane, own, namespace, tmp_path, UNGUARDED):
+        pods = await live(api, namespace, sidecars)
+        uid = pods[0]["metadata"]["uid"]
+        await api.create(SHADOW_DEPLOYMENTS, namespace, shadow(candidate=candidate))
+        warming = await begun(api, namespace)
+        assert warming.warming
+        await says(api, namespace, "Mirroring", "False", "WarmingUp")
+        # While no pod sends it copies, nothing gets warm.
+        await asyncio.sleep(4)
+        told = await mirror(api, namespace)
+        assert told is not None
+        assert told.warming
+        assert "started" not in await status(api, namespace)
+
+        sidecars[0].parts = [part(warming, uid, 0, day=WARMING)]
+
+        async def compares() -> MirrorConfig | None:
+            found = await mirror(api, namespace)
+            return None if found is None or found.warming else found
+
+        config = await eventually(compares)
+        assert config.began >= warming.began + 4 + 3
+        await says(api, namespace, "Mirroring", "False", "NotBegun")
+        sidecars[0].parts += [part(config, uid, 400, boot="boot-2")]
+        await says(api, namespace, "Mirroring", "True", "Mirroring")
+        found = await eventually(lambda: _eligible(api, namespace))
+        assert found["account"]["paired"] == found["account"]["eligible"] == 400
+        assert found["started"]
+
+
+async def _eligible(api: Api, namespace: str) -> Json | None:
+    found = await status(api, namespace)
+    return found if found.get("account", {}).get("eligible") else None
 
 
 @pytest.mark.parametrize(
@@ -440,9 +452,79 @@ async def promotable(
     pods = await live(api, namespace, sidecars, kind)
     await api.create(SHADOW_DEPLOYMENTS, namespace, shadow(**spec))
     config = await begun(api, namespace)
-    for sidecar, pod, pairs in zip(sidecars, pods, (400, 0), strict=False):
-        sidecar.parts = [part(config, pod["metadata"]["uid"], pairs)]
+    paired(sidecars, pods, config)
     await says(api, namespace, "Promotable", "True", "AllRulesHold")
+
+
+def paired(sidecars: list[FakeSidecar], pods: list[Json], config: MirrorConfig) -> None:
+    """Both pods mirror, and tell of a candidate that is as the live model."""
+    for sidecar, pod, pairs in zip(sidecars, pods, (400, 0), strict=True):
+        sidecar.parts = [part(config, pod["metadata"]["uid"], pairs)]
+
+
+@pytest.mark.timeout(180)
+async def test_an_older_candidates_pods_never_answer_for_a_newer_one(
+    api: Api, plane: ControlPlane, own: str, namespace: str, tmp_path: Path, sidecars: list[FakeSidecar]
+) -> None:
+    with operator(plane, own, namespace, tmp_path, UNGUARDED):
+        await promotable(api, namespace, sidecars)
+        (older,) = await is_candidate(api, namespace)
+        # No kubelet will ever say that a pod of this one is ready: its image can't be pulled.
+        other = {"spec": {"candidate": {"patch": {"image": "census:none"}}}}
+        await api.patch(SHADOW_DEPLOYMENTS, namespace, "v4", other)
+        await says(api, namespace, "CandidateReady", "False", "Starting")
+
+        async def newer() -> list[Json]:
+            found = await is_candidate(api, namespace)
+            return [each for each in found if each["spec"]["containers"][0]["image"] == "census:none"]
+
+        (pod,) = await eventually(newer)
+        assert [each["metadata"]["uid"] for each in await is_candidate(api, namespace)] == [
+            pod["metadata"]["uid"]
+        ], "the older one's has ended"
+        await asyncio.sleep(4)  # twice the gate's minimum time
+        found = await status(api, namespace)
+        assert (found["observedGeneration"], found["verdict"]) == (2, "Inconclusive")
+        assert "started" not in found
+        assert await mirror(api, namespace) is None
+        meant = (await api.get(SERVICES, namespace, CANDIDATE))["spec"]["selector"].items()
+        assert meant <= pod["metadata"]["labels"].items()
+        assert not meant <= older["metadata"]["labels"].items()
+        await says(api, namespace, "CandidateReady", "False", "Starting")
+
+        await runs(api, namespace, pod, "127.0.0.1")
+        await says(api, namespace, "CandidateReady", "True", "Ready")
+        config = await eventually(lambda: mirror_of(api, namespace, 2))
+        assert config.ready
+        # The same candidate on other terms goes on with its pods.
+        await api.patch(SHADOW_DEPLOYMENTS, namespace, "v4", {"spec": {"minPairs": 200}})
+        await eventually(lambda: mirror_of(api, namespace, 3))
+        assert [each["metadata"]["uid"] for each in await is_candidate(api, namespace)] == [
+            pod["metadata"]["uid"]
+        ]
+
+
+@pytest.mark.timeout(120)
+async def test_a_refused_request_promotes_nothing_later(
+    api: Api, plane: ControlPlane, own: str, namespace: str, tmp_path: Path, sidecars: list[FakeSidecar]
+) -> None:
+    with operator(plane, own, namespace, tmp_path, UNGUARDED):
+        pods = await live(api, namespace, sidecars)
+        await api.create(SHADOW_DEPLOYMENTS, namespace, shadow())
+        config = await begun(api, namespace)
+        marked: Json = {"metadata": {"annotations": {names.PROMOTE_ANNOTATION: "1"}}}
+        await api.patch(SHADOW_DEPLOYMENTS, namespace, "v4", marked)
+        await says(api, namespace, "Promoted", "False", "NotPromotable")
+        paired(sidecars, pods, config)
+        await says(api, namespace, "Promotable", "True", "AllRulesHold")
+        await asyncio.sleep(3)
+        met = await says(api, namespace, "Promoted", "False", "NotPromotable")
+        assert await image(api, namespace) != "census:4"
+        again = "driftline.io/promote=1/AGAIN"
+        assert again in met["message"]
+        marked["metadata"]["annotations"][names.PROMOTE_ANNOTATION] = again.partition("=")[2]
+        await api.patch(SHADOW_DEPLOYMENTS, namespace, "v4", marked)
+        await eventually(lambda: _is(api, namespace, DEPLOYMENTS, "census:4"))
 
 
 async def image(api: Api, namespace: str, kind: Resource = DEPLOYMENTS) -> str:
@@ -553,8 +635,8 @@ async def test_a_promotion_that_doesnt_become_ready_is_taken_back(
         await api.patch(SHADOW_DEPLOYMENTS, namespace, "v4", {"spec": {"onPass": "Promote"}})
         # The spec is another generation: it begins anew, and promotes by itself once it may.
         found = await eventually(lambda: mirror_of(api, namespace, 2))
-        uid = sidecars[0].parts[0].pod
-        sidecars[0].parts = [part(found, uid, 400)]
+        for sidecar, pairs in zip(sidecars, (400, 0), strict=True):
+            sidecar.parts = [part(found, sidecar.parts[0].pod, pairs)]
         await eventually(lambda: renewed(api, namespace), 40)
         await says(api, namespace, "Promoted", "False", "RolledBack", 40)
         await says(api, namespace, "Finished", "True", "RolledBack")

@@ -83,6 +83,7 @@ GOOD: dict[str, Change] = {
         gate={"systematicDifference": 0.1}, aa={"share": 0.05}
     ),
     "promotion": lambda spec: spec.update(onPass="Promote", onFail="Delete"),
+    "scores": lambda spec: spec.update(gate={"meanDelta": 0.1}, compare={"outputs": ["score"]}),
     "bodies": setting("compare", {"outputs": ["body"], "tolerance": {"absolute": 0.1}, "segments": ["sex"]}),
 }
 
@@ -111,6 +112,14 @@ BAD: dict[str, Change] = {
     "nothing compared": setting("compare.outputs", []),
     "an output twice": setting("compare.outputs", ["score", "score"]),
     "an output that is none": setting("compare.outputs", ["shape"]),
+    "agreement of scores": setting("compare.outputs", ["score"]),
+    "the drift of bodies": lambda spec: spec.update(
+        gate={"outputDrift": 0.1}, compare={"outputs": ["body", "score"]}
+    ),
+    "differences of bodies": lambda spec: spec.update(gate={"p95Delta": 1}, compare={"outputs": ["body"]}),
+    "a systematic difference of scores": lambda spec: spec.update(
+        gate={"systematicDifference": 0.1}, compare={"outputs": ["score", "body"]}, aa={"share": 0.1}
+    ),
     "a tolerance of all": setting("compare.tolerance.relative", 1),
     "a systematic difference without pairs that go twice": setting("gate.systematicDifference", 0.1),
     "promotion of a service": lambda spec: spec.update(

@@ -7,10 +7,11 @@ import pytest
 from driftline.shadow.account import Drop
 from driftline.spec import Capture
 from driftline.spec.shadow import Aa, Traffic
+from driftline_sidecar.analyzer.mirror import marker
 from driftline_sidecar.analyzer.mirror.admission import flaw, goes_twice, is_eligible
 from driftline_sidecar.analyzer.mirror.breaker import FAILURES, FIRST_REST, LONGEST_REST, Breaker
 from driftline_sidecar.analyzer.mirror.bucket import Bucket
-from driftline_sidecar.analyzer.mirror.marker import Mark, key_of_token, read, sign
+from driftline_sidecar.analyzer.mirror.marker import Mark, Reader, key_of_token, read, sign
 from driftline_sidecar.analyzer.mirror.requests import copy_of
 
 from tests.support.mirrors import KEY, mirror_config, predicted
@@ -92,6 +93,22 @@ class TestMarker:
 
     def test_without_a_key_nothing_is_valid(self) -> None:
         assert read(b"", self._head(sign(b"", "id", 1000.0, "POST", "/predict")), 1000.0) is Mark.INVALID
+
+    def test_each_is_believed_once(self) -> None:
+        """A candidate has seen one: with it, requests of its own would be nobody's."""
+        reader = Reader()
+        sent = [self._head(sign(KEY, "id", 1000.0, "POST", "/predict")) for _ in range(2)]
+        assert [reader(KEY, head, 1000.0) for head in sent] == [Mark.VALID] * 2, "one request went twice"
+        assert [reader(KEY, head, 1001.0) for head in sent] == [Mark.INVALID] * 2
+        assert reader(KEY, b"POST / HTTP/1.1\r\nHost: a\r\n\r\n", 1001.0) is Mark.NONE
+
+    def test_so_many_are_remembered_and_no_more(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(marker, "_MOST_SEEN", 3)
+        reader = Reader()
+        heads = [self._head(sign(KEY, "id", 1000.0, "POST", "/predict")) for _ in range(4)]
+        assert {reader(KEY, head, 1000.0) for head in heads} == {Mark.VALID}
+        assert reader(KEY, heads[0], 1000.0) is Mark.VALID, "the oldest is forgotten"
+        assert reader(KEY, heads[3], 1000.0) is Mark.INVALID
 
     def test_no_marker(self) -> None:
         assert read(KEY, b"POST / HTTP/1.1\r\nHost: a\r\n\r\n", 0.0) is Mark.NONE

@@ -7,23 +7,35 @@ import json
 import random
 import socket
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 from aiohttp import web
 from driftline.quantity import Duration, Size
-from driftline.shadow.account import Drop, Failure
+from driftline.shadow.account import Account, Drop, Failure
+from driftline.shadow.codec import WARMING
+from driftline.shadow.gate import judge
+from driftline.shadow.latency import EDGES
 from driftline.shadow.plan import ComparisonPlan
+from driftline.shadow.rules import Reason
+from driftline.shadow.tally import Tally
 from driftline.spec import Capture
+from driftline.spec.gate import Gate
 from driftline.spec.shadow import Aa, Compare, Traffic
 from driftline_sidecar.analyzer.mirror import mirror as module
+from driftline_sidecar.analyzer.mirror import sending
+from driftline_sidecar.analyzer.mirror.book import Result
 from driftline_sidecar.analyzer.mirror.breaker import FAILURES, FIRST_REST
 from driftline_sidecar.analyzer.mirror.marker import Mark, read
+from driftline_sidecar.analyzer.mirror.mirror import Mirror
 from driftline_sidecar.analyzer.mirror.reading import Outcome, PairReader
-from driftline_sidecar.analyzer.mirror.sending import Reply
+from driftline_sidecar.analyzer.mirror.sending import Reply, Sender
+from driftline_sidecar.analyzer.mirror.waiting import Item
 from driftline_sidecar.exchange import Exchange
 
 from tests.support.children import free_port
@@ -35,8 +47,10 @@ from tests.support.mirrors import (
     mirror_config,
     mirroring,
     monitor_spec,
+    parts_of,
     predicted,
 )
+from tests.support.shadows import same
 
 ROOM = Traffic(queue=10_000, timeout=Duration(5))
 HEADERS = b"Authorization: Bearer secret\r\nCookie: a=b\r\nX-Tenant: t\r\nContent-Type: application/json\r\n"
@@ -91,7 +105,7 @@ class TestPairs:
         assert seen.account.paired == 1
         assert seen.tally.fields.kept["$.why.text"] == (1, 1, 0, 0, 0)
         assert "$.ssn" not in seen.tally.fields.kept
-        assert seen.tally.sample[0].live == "$.why.text: 'a'"
+        assert seen.tally.sample[0].live == '$.why.text: "a"'
 
     async def test_requests_that_go_twice_tell_noise_from_difference(self) -> None:
         rolls = random.Random(5)
@@ -111,6 +125,24 @@ class TestPairs:
         assert 0.3 < noise < 0.7
         assert found.tally.twice.systematic().lower == 0
         assert found.tally.live_latency.sum() == found.tally.candidate_latency.sum() == 300
+
+    async def test_both_latencies_are_of_the_first_round(self) -> None:
+        """The second one finds what the first has warmed."""
+        asked: Counter[tuple[str, bytes]] = Counter()
+
+        async def warms(request: web.Request, body: bytes) -> web.StreamResponse:
+            asked[request.host, body] += 1
+            await asyncio.sleep(0.3 if asked[request.host, body] == 1 else 0)
+            return await agrees(request, body)
+
+        async with candidate(warms) as live, candidate(warms) as other:
+            config = mirror_config(other.url, live=live.url, traffic=ROOM, aa=Aa(share=1.0))
+            async with mirroring(config) as running:
+                running.offer([predicted(n) for n in range(8)])
+                found = await running.settled()
+        cold = np.append(EDGES, np.inf) > 0.3
+        for counts in (found.tally.live_latency, found.tally.candidate_latency):
+            assert (counts.sum(), counts[cold].sum()) == (8, 8)
 
     @pytest.mark.parametrize("sort", ["body", "number"])
     async def test_noise_is_told_where_answers_are_no_classes_too(self, sort: str) -> None:
@@ -166,6 +198,22 @@ class TestRequest:
                 assert json.loads(body)["ssn"] == ("12" if allowed else "[redacted]")
                 assert ("Authorization" in request.headers) is allowed
                 assert ("Cookie" in request.headers) is allowed
+
+    @pytest.mark.parametrize("allowed", [False, True])
+    async def test_a_candidate_that_wants_what_it_is_not_given_is_not_to_blame(self, allowed: bool) -> None:
+        async def guarded(request: web.Request, body: bytes) -> web.StreamResponse:
+            known = "Authorization" in request.headers
+            return web.json_response({"label": "no", "score": 0.2}, status=200 if known else 401)
+
+        capture = Capture(redact_headers=("x-tenant",))
+        traffic = Traffic(allow_sensitive=allowed)
+        async with candidate(guarded) as other:
+            config = mirror_config(other.url, traffic=traffic)
+            async with mirroring(config, monitor_spec(capture=capture)) as running:
+                running.offer([predicted(1, request_headers=HEADERS)])
+                found = await running.settled()
+        assert found.account.failed == ({} if allowed else {Failure.WITHHELD: 1})
+        assert found.tally.errors.sum() == (1 if allowed else 0)
 
     async def test_a_body_in_which_nothing_can_be_hidden_is_not_sent(self) -> None:
         of = monitor_spec(capture=Capture(redact=("$.ssn",)))
@@ -260,6 +308,38 @@ class TestIllCandidates:
         assert found.account.failed == {failure: 3}
         assert found.tally.errors.tolist() == [[0, 3], [0, 0]]
 
+    async def test_the_mirrors_own_want_of_room_is_nobodys_failure(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Answers within the cap that are together more than the mirror may hold."""
+        monkeypatch.setattr(sending, "MOST_ANSWER_BYTES", 150_000)
+        pad, all_there, begun = "x" * 60_000, asyncio.Event(), []
+
+        async def at_length(request: web.Request, body: bytes) -> web.StreamResponse:
+            response = web.StreamResponse()
+            await response.prepare(request)
+            await response.write(f'{{"label": "no", "score": 0.2, "pad": "{pad}'.encode())
+            begun.append(request)
+            if len(begun) == 4:
+                all_there.set()
+            await all_there.wait()
+            await asyncio.sleep(0.5)  # the mirror has read what there is of each
+            with suppress(ConnectionError):
+                await response.write(b'"}')
+            return response
+
+        traffic = Traffic(max_concurrent=4)
+        async with (
+            candidate(at_length) as other,
+            mirroring(mirror_config(other.url, traffic=traffic)) as running,
+        ):
+            running.offer([predicted(n) for n in range(4)])
+            found = await running.settled()
+            assert not running.mirror.resting
+        assert found.account.failed.keys() == {Failure.NO_ROOM}
+        assert found.account.mirrored == 4
+        assert found.tally.errors.tolist() == [[found.account.paired, 0], [0, 0]]
+
     async def test_one_that_is_not_there_is_left_to_rest(self) -> None:
         config = mirror_config(
             f"http://127.0.0.1:{free_port()}", traffic=Traffic(max_concurrent=1, queue=500)
@@ -323,6 +403,14 @@ class TestBounds:
             assert running.account.waiting == 2
             assert running.account.dropped == {Drop.QUEUE_FULL: 3}
 
+    async def test_what_no_empty_queue_would_hold_is_too_large(self) -> None:
+        """Else it would say that the candidate was too slow."""
+        of = monitor_spec(capture=Capture(max_body_bytes=Size(16 << 20)))
+        large = _with_request(predicted(1), b'{"age": 1, "sex": "' + b"x" * (9 << 20) + b'"}')
+        async with candidate(agrees) as other, mirroring(mirror_config(other.url), of) as running:
+            running.offer([large])
+            assert running.account.dropped == {Drop.BODY_TOO_LARGE: 1}
+
     async def test_the_budget(self) -> None:
         traffic = Traffic(budget=5.0, queue=1000)
         async with (
@@ -337,8 +425,34 @@ class TestBounds:
     async def test_nothing_goes_to_a_candidate_that_is_not_ready(self) -> None:
         async with candidate(agrees) as other, mirroring(mirror_config(other.url, ready=False)) as running:
             running.offer([predicted(1)])
-            assert running.account.dropped == {Drop.NOT_READY: 1}
+            running.offer([predicted(2, response_bytes=10 << 20)])
+            assert running.account.dropped == {Drop.NOT_READY: 1, Drop.BODY_TOO_LARGE: 1}
         assert other.asked == []
+
+    async def test_a_mirror_that_is_not_ready_itself_says_so_of_itself(self) -> None:
+        async with candidate(agrees) as other, mirroring(mirror_config(other.url, ready=False)) as running:
+            running.mirror.replace(running.mirror.setting._replace(reader=None))
+            running.offer([predicted(1)])
+            assert running.account.dropped == {Drop.STARTING: 1}
+            await asyncio.to_thread(running.mirror.stop)
+            running.offer([predicted(2)])
+            assert running.account.dropped == {Drop.STARTING: 2}
+        assert other.asked == []
+
+    async def test_what_waits_when_the_features_are_forgotten_is_the_mirrors_to_answer_for(self) -> None:
+        traffic, asked = Traffic(max_concurrent=1), asyncio.Event()
+
+        async def slow(request: web.Request, body: bytes) -> web.StreamResponse:
+            asked.set()
+            await asyncio.sleep(0.5)
+            return await agrees(request, body)
+
+        async with candidate(slow) as other, mirroring(mirror_config(other.url, traffic=traffic)) as running:
+            running.offer([predicted(n) for n in range(5)])
+            await asked.wait()
+            running.mirror.replace(running.mirror.setting._replace(reader=None))
+            found = await running.settled()
+        assert (found.account.paired, found.account.dropped) == (1, {Drop.STARTING: 4})
 
     async def test_after_the_end_nothing_goes_though_nobody_says_so(self) -> None:
         over = mirror_config("", until=time.time() - 0.5)
@@ -349,6 +463,42 @@ class TestBounds:
             async with mirroring(mirror_config(other.url, until=time.time() + 60)) as running:
                 running.offer([predicted(1)])
                 assert (await running.settled()).account.paired == 1
+
+
+class TestWarmUp:
+    async def test_copies_are_sent_and_nothing_is_counted(self) -> None:
+        async with candidate(agrees) as other:
+            config = mirror_config(other.url, traffic=ROOM, warming=True)
+            async with mirroring(config) as running:
+                running.offer([predicted(n) for n in range(20)])
+                await until(lambda: len(other.asked) == 20)
+                await asyncio.sleep(0.5)
+                assert running.account == Account()
+            (part,) = parts_of(running.shelf.since(0)[0])
+        assert (part.day, part.account) == (WARMING, Account())
+        assert same(part.tally, Tally.empty(config.plan))
+
+    async def test_within_the_same_bounds(self) -> None:
+        traffic = Traffic(max_concurrent=2, queue=3, budget=5.0, timeout=Duration(1))
+        async with (
+            candidate(hangs) as other,
+            mirroring(mirror_config(other.url, traffic=traffic, warming=True)) as running,
+        ):
+            running.offer([predicted(n) for n in range(100)])
+            await until(lambda: len(other.asked) == 2)
+            await asyncio.sleep(0.3)
+            assert len(other.asked) == 2
+            await until(lambda: len(other.asked) == 3)
+            await asyncio.sleep(1.5)
+            assert len(other.asked) == 3
+            assert running.account == Account()
+
+    async def test_not_to_a_candidate_that_is_not_ready(self) -> None:
+        async with candidate(agrees) as other:
+            async with mirroring(mirror_config(other.url, ready=False, warming=True)) as running:
+                running.offer([predicted(1)])
+                await asyncio.sleep(0.3)
+            assert other.asked == []
 
 
 class TestItsOwnFaults:
@@ -368,6 +518,24 @@ class TestItsOwnFaults:
             found = await running.settled()
         assert (found.account.paired, found.account.lost) == (9, 1)
 
+    async def test_one_that_was_sent_and_forgotten_forbids_every_verdict(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        usual = Mirror._mirror
+
+        async def forgets(self: Mirror, sender: Sender, item: Item) -> None:
+            await usual(self, sender, item)
+            if item.exchange.id == "id-3":
+                item.result = None
+
+        monkeypatch.setattr(Mirror, "_mirror", forgets)
+        async with candidate(agrees) as other, mirroring(mirror_config(other.url)) as running:
+            running.offer([predicted(n) for n in range(10)])
+            await until(lambda: not running.book.total()[0].waiting)
+            found = running.snapshot()
+        assert [*found.account.problems()] == ["mirrored 10 is not paired 9 + failed 0"]
+        assert judge(Gate(agreement=0.5), 1, 1e9, found, found).reason is Reason.UNBALANCED
+
     async def test_a_crash_loses_what_was_held_and_it_begins_again(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -375,7 +543,7 @@ class TestItsOwnFaults:
         async with candidate(agrees) as other, mirroring(mirror_config(other.url)) as running:
             settle = running.book.settle
 
-            def crashes(day: int, outcomes: Sequence[Outcome]) -> None:
+            def crashes(day: int, results: Sequence[Result]) -> None:
                 running.book.settle = settle  # type: ignore[method-assign]
                 raise MemoryError
 
@@ -397,6 +565,13 @@ class TestItsOwnFaults:
                 await asyncio.sleep(0.3)
             found = running.snapshot().account
         assert (found.eligible, found.lost, found.waiting) == (20, 20, 0)
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.02)
 
 
 def _with_answer(exchange: Exchange, body: bytes) -> Exchange:

@@ -9,13 +9,14 @@ import msgspec
 import numpy as np
 import pytest
 from driftline.columns import Batch, CategoricalColumn, Column, NumericColumn
+from driftline.errors import DataError
 from driftline.pane import Limits
 from driftline.profile import Role
 from driftline.profile_build import BuildPlan, MemoryRows, ReferenceColumn, build_profile
 from driftline.shadow.account import Account, Failure
 from driftline.shadow.codec import ENVELOPE, Part, encode_part
 from driftline.shadow.plan import ComparisonPlan
-from driftline.shadow.planning import plan_of
+from driftline.shadow.planning import plan_of, untold
 from driftline.spec import Capture
 from driftline.spec.shadow import Compare
 from driftline_sidecar.analyzer.mirror.counting import tally_of
@@ -88,7 +89,7 @@ def test_numbers_are_compared_within_the_clip() -> None:
     assert int(tally.all.differ.counts[-1]) == 2
     delta = tally.all.delta
     assert delta is not None
-    assert delta.clipped == 0
+    assert delta.clipped == 1
     assert delta.points @ delta.weights == pytest.approx(2 + 5 + 0.00001)
     assert tally.confusion.tolist() == [[0, 0, 0], [0, 3, 1], [0, 0, 0]]
 
@@ -133,6 +134,32 @@ class TestPlan:
         found = plan_of(monitor_spec(), Compare(segments=("sex", "age")), self._profile())
         assert (found.sort, found.classes, found.clip) == ("class", ("no", "yes"), 1.0)
         assert found.segments == (("sex", ("f", "m")),)
+
+    def test_segments_that_are_not_told_apart_are_said(self) -> None:
+        compare = Compare(segments=("sex", "age", "colour"))
+        assert untold(monitor_spec(), compare, plan_of(monitor_spec(), compare, self._profile())) == {
+            "age": "is numeric",
+            "colour": "is no category of the reference",
+        }
+        assert untold(monitor_spec(), compare, plan_of(monitor_spec(), compare, None)).keys() == {
+            "sex", "age", "colour",
+        }  # fmt: skip
+
+    def test_without_a_reference_classes_are_the_declared_ones(self) -> None:
+        spec = monitor_spec()
+        prediction = msgspec.structs.replace(spec.schema.prediction, classes=("yes", "no"))
+        schema = msgspec.structs.replace(spec.schema, prediction=prediction)
+        declared = msgspec.structs.replace(spec, schema=schema)
+        assert plan_of(declared, Compare(), None).classes == ("no", "yes")
+
+    def test_scores_that_nobody_gives_compare_nothing(self) -> None:
+        with pytest.raises(DataError, match="a regression has no score"):
+            plan_of(monitor_spec(model="regression"), Compare(outputs=("score",)), None)
+        spec = monitor_spec()
+        prediction = msgspec.structs.replace(spec.schema.prediction, score=None)
+        schema = msgspec.structs.replace(spec.schema, prediction=prediction)
+        with pytest.raises(DataError, match=r"names no score \(schema\.prediction\.score\)"):
+            plan_of(msgspec.structs.replace(spec, schema=schema), Compare(outputs=("score", "body")), None)
 
     def test_without_a_reference_answers_are_told_apart_all_the_same(self) -> None:
         found = plan_of(monitor_spec(), Compare(), None)

@@ -64,11 +64,13 @@ def test_the_problem_names_the_numbers() -> None:
 def test_coverage_counts_pairs_and_attempts_count_what_the_candidate_brought_upon_itself() -> None:
     account = Account(
         eligible=101, mirrored=20, paired=5, waiting=1,
-        dropped={Drop.BREAKER_OPEN: 75, Drop.QUEUE_FULL: 5}, failed={Failure.TIMEOUT: 15},
+        dropped={Drop.BREAKER_OPEN: 60, Drop.QUEUE_FULL: 10, Drop.BUDGET: 4, Drop.NOT_READY: 6},
+        failed={Failure.TIMEOUT: 15},
     )  # fmt: skip
     assert [*account.problems()] == []
     assert account.coverage == 0.05
-    assert account.attempted == 0.95
+    assert account.attempted == 0.9
+    assert account.unserved == 66
 
 
 def test_nothing_covers_nothing() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from driftline.quantity import Duration
@@ -18,7 +19,7 @@ from driftline.shadow.rows import class_rows, number_rows
 from driftline.shadow.rules import Reason, RuleReason, thresholds
 from driftline.shadow.sequences.blocks import Blocks
 from driftline.shadow.sequences.bound import Levels
-from driftline.shadow.status import shadow_status
+from driftline.shadow.status import _ADVICE, shadow_status
 from driftline.shadow.tally import Tally
 from driftline.spec.gate import Gate, LatencyRatio, PerformanceDifference
 from driftline.spec.shadow_status import ShadowStatus
@@ -118,9 +119,34 @@ def test_an_account_that_does_not_add_up_forbids_every_verdict() -> None:
 
 
 def test_below_the_coverage_floor_there_is_no_verdict() -> None:
-    account = Account(eligible=6_000, mirrored=5_000, paired=5_000, dropped={Drop.QUEUE_FULL: 1_000})
+    account = Account(eligible=6_000, mirrored=5_000, paired=5_000, dropped={Drop.BUDGET: 1_000})
     for tally in (good(), good(5_000, 0.2)):
         assert verdict(judged(GATE, snapshot(tally, account))) == ("Inconclusive", Reason.LOW_COVERAGE)
+
+
+@pytest.mark.parametrize(
+    ("account", "said"),
+    [
+        (
+            Account(eligible=6_000, mirrored=5_000, paired=5_000, dropped={Drop.QUEUE_FULL: 1_000}),
+            "compared (83.3%). Most of the others: QueueFull (1000, 16.7%): raise traffic.queue",
+        ),
+        (
+            Account(
+                eligible=10_000, mirrored=9_900, paired=8_700, dropped={Drop.NOT_READY: 100},
+                failed={Failure.LIVE_FAILED: 1_200},
+            ),
+            "LiveFailed (1200, 12.0%): the live model itself fails",
+        ),
+        (Account(eligible=100, mirrored=50, paired=50, lost=50), "lost (50, 50.0%): sidecars were killed"),
+    ],
+)  # fmt: skip
+def test_low_coverage_names_its_largest_cause(account: Account, said: str) -> None:
+    assert said in shadow_status(judged(GATE, snapshot(good(), account)), 1).message
+
+
+def test_every_loss_has_its_advice() -> None:
+    assert {*Drop, *Failure} <= _ADVICE.keys()
 
 
 def test_few_pairs_are_not_promoted() -> None:
@@ -169,6 +195,49 @@ def test_a_candidate_that_hangs_is_rejected_though_nothing_is_paired() -> None:
     assert verdict(found) == ("Rejected", Reason.RULE_BROKEN)
 
 
+@pytest.mark.parametrize("reason", [Drop.BREAKER_OPEN, Drop.NOT_READY])
+def test_a_candidate_that_is_away_nine_percent_of_the_time_does_not_pass(reason: Drop) -> None:
+    """Few requests meet it while it fails: the breaker and its readiness spare it the rest."""
+    account = Account(eligible=50_000, mirrored=45_500, paired=45_490,
+                      failed={Failure.REFUSED: 10}, dropped={reason: 4_500})  # fmt: skip
+    tally = shadows.with_errors(shadows.classes(RNG, 45_490, 0.0), 45_490, candidate_only=10)
+    found = judged(GATE, Snapshot(account, tally))
+    assert account.coverage > GATE.coverage
+    assert verdict(found) == ("Inconclusive", Reason.NOT_CLEAR)
+    errors = rule(found, "errorRate")
+    assert errors.value == pytest.approx(4_510 / 50_000)
+    assert errors.upper is not None
+    assert errors.upper > 4_510 / 50_000
+    assert errors.lower is not None
+    assert errors.lower < 0.001, "one outage must not reject by what was never asked"
+
+
+@pytest.mark.parametrize("reason", [Drop.STARTING, Drop.QUEUE_FULL, Drop.BUDGET, Drop.BODY_TOO_LARGE])
+def test_what_the_mirror_drops_of_itself_is_not_the_candidates(reason: Drop) -> None:
+    account = Account(eligible=5_400, mirrored=5_000, paired=5_000, dropped={reason: 400})
+    assert verdict(judged(GATE, snapshot(good(), account))) == ("Promotable", Reason.ALL_RULES_HOLD)
+
+
+def test_errors_of_the_live_model_offset_the_candidates() -> None:
+    """It is the rise that is bounded: 5 % of either, on other requests, are none."""
+    account = Account(eligible=10_000, mirrored=10_000, paired=9_000,
+                      failed={Failure.LIVE_FAILED: 500, Failure.ERROR_RESPONSE: 500})  # fmt: skip
+    tally = shadows.with_errors(shadows.classes(RNG, 9_000, 0.0), 9_000, candidate_only=500, live_only=500)
+    errors = rule(judged(GATE, Snapshot(account, tally)), "errorRate")
+    assert errors.value == 0
+    assert errors.upper is not None
+    assert errors.upper > 0
+
+
+def test_a_slow_candidate_does_not_hide_behind_its_queue() -> None:
+    gate = Gate(agreement=0.98, latency_ratio=LatencyRatio(p50=1.5))
+    account = Account(eligible=10_000, mirrored=5_000, paired=5_000, dropped={Drop.QUEUE_FULL: 5_000})
+    slow = shadows.with_latency(good(), RNG, 5_000, 50)
+    assert verdict(judged(gate, snapshot(slow, account))) == ("Rejected", Reason.RULE_BROKEN)
+    found = judged(gate, snapshot(shadows.with_latency(good(), RNG, 5_000), account))
+    assert verdict(found) == ("Inconclusive", Reason.LOW_COVERAGE), "nor does a queue reject"
+
+
 def test_the_breaker_never_speaks_for_the_candidate() -> None:
     account = Account(eligible=6_000, mirrored=5_000, paired=5_000, dropped={Drop.BREAKER_OPEN: 1_000})
     assert verdict(judged(GATE, snapshot(good(), account)))[1] is Reason.LOW_COVERAGE
@@ -200,9 +269,19 @@ def test_deltas_pass_and_reject() -> None:
 def test_a_mean_of_unbounded_values_is_no_evidence() -> None:
     plan = ComparisonPlan(sort="number", edges=(0.0,))
     tally = shadows.with_errors(Tally.empty(plan), 5_000)
-    found = judged(Gate(mean_delta=0.1), snapshot(tally))
-    assert rule(found, "meanDelta").reason is RuleReason.NO_CLIP
+    gate = Gate(mean_delta=0.1, p95_delta=1.0, performance=PerformanceDifference(mae=0.5))
+    found = judged(gate, snapshot(tally))
+    for name in ("meanDelta", "p95Delta", "performance.mae"):
+        assert rule(found, name).reason is RuleReason.NO_CLIP
     assert found.verdict == "Inconclusive"
+    clipped = shadows.with_errors(Tally.empty(msgspec.structs.replace(plan, clip=1.0)), 5_000)
+    assert rule(judged(gate, snapshot(clipped)), "performance.mae").reason is RuleReason.NO_LABELS
+
+
+def test_differences_of_what_has_none_are_not_compared() -> None:
+    for plan in (ComparisonPlan(sort="class"), ComparisonPlan(sort="body")):
+        found = judged(Gate(mean_delta=0.1), snapshot(shadows.with_errors(Tally.empty(plan), 5_000)))
+        assert rule(found, "meanDelta").reason is RuleReason.NOT_COMPARED
 
 
 def test_outputs_that_shift_are_rejected() -> None:
@@ -282,7 +361,11 @@ def test_performance_waits_for_labels() -> None:
     gate = Gate(performance=PerformanceDifference(accuracy=0.05, auc=0.02, mae=0.5))
     bare = judged(gate, snapshot(good()))
     assert bare.reason is Reason.NO_EVIDENCE
-    assert {r.reason for r in bare.rules if r.rule != "errorRate"} == {RuleReason.NO_LABELS}
+    assert {r.rule: r.reason for r in bare.rules if r.rule != "errorRate"} == {
+        "performance.accuracy": RuleReason.NO_LABELS,
+        "performance.auc": RuleReason.NO_LABELS,
+        "performance.mae": RuleReason.NOT_COMPARED,  # of a classifier: labels wouldn't help
+    }
     label = RNG.normal(size=9_000)
     errors = of_numbers(
         np.arange(9_000), label, label + RNG.normal(size=9_000), label + RNG.normal(size=9_000), 5.0

@@ -25,6 +25,7 @@ CONFIG = MirrorConfig(
     url="http://next.ml.svc:8080",
     live="http://127.0.0.1:8080",
     until=5000.0,
+    warming=True,
     key=bytes(range(32)),
     traffic=Traffic(sample=0.5, timeout=Duration(90), budget=12.5, paths=("/v1/*",)),
     aa=Aa(share=0.05),

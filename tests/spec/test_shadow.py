@@ -108,6 +108,23 @@ def test_a_sidecar_s_file_of_monitors_takes_no_shadow() -> None:
             "systematicDifference: 0.1",
             ["spec.aa.share: must be above 0 for gate.systematicDifference"],
         ),
+        (
+            "  gate: {agreement: 0.98}",
+            "  compare: {outputs: [score]}\n  gate: {agreement: 0.98, outputDrift: 0.1, meanDelta: 0.1}",
+            [
+                ("spec.gate.agreement: is about what isn't compared: compare.outputs must have prediction "
+                "(or be body alone)"),
+                "spec.gate.outputDrift: is about what isn't compared: compare.outputs must have prediction",
+            ],
+        ),
+        (
+            "  gate: {agreement: 0.98}",
+            "  compare: {outputs: [body]}\n  gate: {agreement: 0.98, p95Delta: 0.1}",
+            [
+                ("spec.gate.p95Delta: is about what isn't compared: compare.outputs must have score, or a "
+                "regression's prediction"),
+            ],
+        ),
         ("    template:\n", "    template: x\n    other:\n", [
             ("spec.candidate.other: unknown field (there are patch, template, service, replicas, "
             "modelVersion, warmUp)"),
@@ -120,6 +137,20 @@ def test_a_sidecar_s_file_of_monitors_takes_no_shadow() -> None:
 def test_what_is_wrong_is_said_with_its_place(old: str, new: str, expected: list[str]) -> None:
     assert old in GOOD
     assert set(expected) <= set(problems(GOOD.replace(old, new)))
+
+
+@pytest.mark.parametrize(
+    ("outputs", "rules"),
+    [
+        ("[score]", "meanDelta: 0.1, p95Delta: 0.1"),
+        ("[body]", "agreement: 0.98"),
+        ("[prediction]", "agreement: 0.98, outputDrift: 0.1, meanDelta: 0.1"),
+        ("[body, score]", "meanDelta: 0.1, performance: {accuracy: 0.01}"),
+    ],
+)
+def test_rules_about_what_is_compared_are_taken(outputs: str, rules: str) -> None:
+    gate = f"  compare: {{outputs: {outputs}}}\n  gate: {{{rules}}}"
+    assert read(GOOD.replace("  gate: {agreement: 0.98}", gate)).spec.compare.outputs
 
 
 def test_one_of_three_candidates() -> None:

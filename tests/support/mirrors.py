@@ -18,8 +18,9 @@ from driftline.shadow.measures import Snapshot
 from driftline.shadow.plan import ComparisonPlan
 from driftline.shadow.runtime import MirrorConfig, ShadowId
 from driftline.spec import Capture, Feature, MonitorSpec, Prediction
-from driftline_sidecar.analyzer.mirror.book import Book
-from driftline_sidecar.analyzer.mirror.mirror import Mirror, Setting
+from driftline_sidecar.analyzer.mirror.book import book_of
+from driftline_sidecar.analyzer.mirror.errand import Setting
+from driftline_sidecar.analyzer.mirror.mirror import Mirror
 from driftline_sidecar.analyzer.mirror.reading import PairReader
 from driftline_sidecar.analyzer.mirror.shelf import Shelf, unpacked
 from driftline_sidecar.exchange import Exchange
@@ -68,7 +69,7 @@ class Mirroring:
         self, config: MirrorConfig, of: MonitorSpec | None = None, state: Path | None = None
     ) -> None:
         self.shelf = Shelf(state, "ml/demo")
-        self.book = Book(config, "pod", "b" * 16)
+        self.book = book_of(config, "pod", "b" * 16)
         counter = self.shelf.counter(self.book.boot)
         self.mirror = Mirror(setting(config, of), self.book, self.shelf, counter)
         self.config = config

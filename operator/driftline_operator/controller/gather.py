@@ -59,7 +59,7 @@ def trim_pod(pod: Object) -> Object:
     metadata["annotations"] = _ours(metadata.get("annotations") or {})
     told: tuple[str, ...] = _POD_STATUS
     if names.SHADOW_LABEL in (metadata.get("labels") or {}):
-        told = (*told, "containerStatuses")  # of a candidate: why it isn't ready
+        told = (*told, "containerStatuses", "conditions")  # of a candidate: is it ready, and why not
     return {"metadata": metadata, "spec": kept, "status": _only(pod.get("status") or {}, told)}
 
 

@@ -56,10 +56,11 @@ class ShadowRounds:
             spec = known.observed.spec
             if spec is None:
                 continue
-            if known.book is not None and known.course.is_mirroring():
+            if known.course.is_mirroring():
                 plan = planned.get((known.observed.namespace, spec.monitor_ref.name))
                 await self._ask(known, spec.monitor_ref.name, () if plan is None else plan.survey.watched)
-                known.book.pods(self._live.alive(known.observed.namespace), self._now().timestamp())
+                if known.book is not None:
+                    known.book.pods(self._live.alive(known.observed.namespace), self._now().timestamp())
                 self._shadows.judge(known)
                 await self._shadows.keep(known)
             if known.course.ended is None:
@@ -74,6 +75,7 @@ class ShadowRounds:
         known.pods, known.answered, known.missed = len(pods), answered, dict(missed)
         known.cursors = {pod.uid: known.cursors.get(pod.uid, "") for pod in pods}
         known.mirroring &= known.cursors.keys()
+        known.warming &= known.cursors.keys()
         known.refusals = {uid: name for uid, name in known.refusals.items() if uid in known.cursors}
 
     async def _ask_pod(self, known: Running, monitor: str, pod: Watched) -> str:
@@ -109,7 +111,7 @@ class ShadowRounds:
         book = known.book
         if book is None or not known.course.is_mirroring():
             return Taken.TAKEN  # and not counted: it is over
-        if push.uid not in watched and push.uid not in known.seen and not book.tells(push.uid):
+        if push.uid not in watched and push.uid not in known.seen and push.uid not in book.told:
             return Taken.UNKNOWN_POD if known.pods else Taken.NOT_YET
         return Taken.TAKEN if self._take(known, push.uid, push.uid, push.parts) else Taken.REFUSED
 

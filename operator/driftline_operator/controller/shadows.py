@@ -11,9 +11,11 @@ from typing import Final
 
 import msgspec
 from driftline.errors import DataError
-from driftline.shadow.codec import Part
+from driftline.shadow.codec import WARMING, Part
+from driftline.shadow.comparison import Comparison, comparison
+from driftline.shadow.comparison import listed as document
 from driftline.shadow.gate import Judgement, period_days
-from driftline.shadow.sample import listed
+from driftline.shadow.sample import listed as largest
 
 from driftline_operator import names
 from driftline_operator.cluster.api import JSON_PATCH, Api, ApiError
@@ -37,7 +39,7 @@ from driftline_operator.shadow.findings import Asked
 from driftline_operator.shadow.keeping import kept
 from driftline_operator.shadow.observed import ObservedShadow, observe_shadow
 from driftline_operator.shadow.plan import Facts, ShadowPlan, Told, plan_shadows
-from driftline_operator.shadow.status import status, worth
+from driftline_operator.shadow.status import events_of, status, worth
 
 _log = logging.getLogger(__name__)
 
@@ -55,13 +57,18 @@ class Running(msgspec.Struct):
     course: Course
     book: ShadowBook | None = None
     judgement: Judgement | None = None
+    comparison: Comparison | None = None
+    """What it says beside the rules, as it was last kept: with many segments it takes a second to make."""
     refused: str = ""
     cursors: dict[str, str] = {}
     """By pod's UID."""
-    pods: int = 0
+    pods: int | None = None
+    """Live ones that can be asked; None: no round has come yet."""
     answered: int = 0
     mirroring: set[str] = set()
     """Pods, by UID, that have told of a mirror of this shadow; of those that are there."""
+    warming: set[str] = set()
+    """Those of one that warms the candidate up."""
     saved: tuple[int, float] = (0, 0.0)
     """The book's `changes` as they were last kept, and when."""
     written: float = 0.0
@@ -80,15 +87,23 @@ class Running(msgspec.Struct):
     complaint: str = ""
     """What the API server said of its status the last time; empty: it took it."""
 
+    def compare(self) -> None:
+        """Say of the last judgement's pairs what they say beside the rules."""
+        if self.judgement is not None:
+            self.comparison = comparison(self.judgement.snapshot)
+
     def take(self, part: Part) -> None:
         """Count what a pod tells, while it is compared.
 
         The last verdict stands: a mirror that hasn't heard of the end asks a candidate that is gone.
         """
-        if self.book is None or not self.course.is_mirroring():
+        ours = (part.shadow, part.generation) == (self.course.uid, self.course.generation)
+        if not ours or not self.course.is_mirroring():
             return
-        self.book.take(part)
-        if (part.shadow, part.generation) == (self.course.uid, self.course.generation):
+        if part.day == WARMING:
+            self.warming.add(part.pod)
+        elif self.book is not None:
+            self.book.take(part)
             self.mirroring.add(part.pod)
 
 
@@ -147,9 +162,8 @@ class Shadows:
                 del self._running[key]
 
     def _told(self, known: Running) -> Told:
-        asked = Asked(
-            known.pods, known.answered, len(known.mirroring), tuple(sorted(known.refusals.values()))
-        )
+        garbled = tuple(sorted(known.refusals.values()))
+        asked = Asked(known.pods, known.answered, len(known.mirroring), len(known.warming), garbled)
         return Told(known.course, known.judgement, known.refused, asked)
 
     async def _known(self, observed: ObservedShadow) -> Running:
@@ -173,7 +187,7 @@ class Shadows:
         text = (found.get("data") or {}).get(names.COURSE_KEY, "")
         course = courses.decode(text, observed.uid, observed.generation)
         known = Running(observed, course)
-        if course.plan is None:
+        if course.began is None or course.plan is None:
             return known
         known.book = ShadowBook(course.uid, course.generation, course.plan)
         data = (found.get("binaryData") or {}).get(names.PAIRS_KEY, "")
@@ -182,7 +196,9 @@ class Shadows:
                 known.book.restore(base64.b64decode(data))
         except (DataError, binascii.Error) as error:
             _log.error("%s/%s: its pairs begin anew: %s", *observed.key, error)
+        known.mirroring = known.book.told  # or a pod that can't be asked just now would count as silent
         self.judge(known)
+        known.compare()
         return known
 
     def judge(self, known: Running) -> None:
@@ -252,7 +268,9 @@ class Shadows:
 
     async def _step(self, known: Running, course: Course) -> None:
         """Kept first: whoever takes over goes on from there."""
-        if known.book is None and course.plan is not None:
+        if course.ready_since != known.course.ready_since:
+            known.warming = set()
+        if known.book is None and course.began is not None and course.plan is not None:
             known.book = ShadowBook(course.uid, course.generation, course.plan)
         spec, now = known.observed.spec, self._now().timestamp()
         if known.book is not None and spec is not None and known.course.is_mirroring():
@@ -265,8 +283,15 @@ class Shadows:
     async def _keep(self, known: Running, course: Course) -> None:
         pairs = b"" if known.book is None else known.book.encode()
         changes = 0 if known.book is None else known.book.changes
-        largest = "" if known.book is None else listed(known.book.snapshot().tally.sample)
-        await self._applier.ensure(kept(known.observed, course, pairs, known.text, largest))
+        known.compare()
+        texts = {
+            names.PATCH_KEY: known.text,
+            names.DISAGREEMENTS_KEY: ""
+            if known.book is None
+            else largest(known.book.snapshot().tally.sample),
+            names.COMPARISON_KEY: "" if known.comparison is None else document(known.comparison),
+        }
+        await self._applier.ensure(kept(known.observed, course, pairs, texts))
         known.saved = changes, self._now().timestamp()
 
     async def keep(self, known: Running) -> None:
@@ -284,7 +309,7 @@ class Shadows:
         rested = now.timestamp() - known.written >= self._status_interval
         if not found.changed or not (found.urgent or rested):
             return
-        changed = statuses.transitions(known.observed, made.findings)
+        changed = events_of(known.observed, made.findings)
         try:
             written = await self._applier.status(SHADOW_DEPLOYMENTS, statuses.body(known.observed, wanted))
         except ApiError as error:

@@ -21,8 +21,8 @@ from driftline.shadow.performance import Performance
 from driftline.shadow.plan import ComparisonPlan
 from driftline.spec.shadow import ShadowSpec
 
-MOST_BYTES: Final = 660_000
-"""A ConfigMap holds 1 MiB: base64 takes a third more, and the rest of it 160 kB."""
+MOST_BYTES: Final = 620_000
+"""A ConfigMap holds 1 MiB: base64 takes a third more, the rest of it 220 kB (112 KiB of texts for people)."""
 GONE_SECONDS: Final = 300.0
 """After which a pod that isn't there any more has told all that it will tell."""
 MOST_LIVES: Final = 300
@@ -57,19 +57,20 @@ class ShadowBook:
         self.changes += news
         return news
 
-    def tells(self, pod: str) -> bool:
-        """Whether something is kept of that pod."""
-        return any(part.pod == pod for part in self._ledger.parts)
-
     def has_room(self, part: Part) -> bool:
         """Whether its pod has told of no more lives than one has."""
         keys = {each.key for each in self._ledger.parts if each.pod == part.pod}
         return part.key in keys or len(keys) < MOST_LIVES
 
+    @property
+    def told(self) -> set[str]:
+        """The pods, by UID, whose parts are here as they told them."""
+        return {part.pod for part in self._ledger.parts} - {""}
+
     def pods(self, alive: Iterable[str], now: float) -> None:
         """These pods, by UID, are there; what others still held is lost once they have been gone for long."""
         present = set(alive)
-        for pod in {part.pod for part in self._ledger.parts} - {""}:
+        for pod in self.told:
             if pod in present:
                 self._gone.pop(pod, None)
             elif now - self._gone.setdefault(pod, now) >= GONE_SECONDS:

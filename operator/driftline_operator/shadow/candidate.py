@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+import msgspec
 from driftline.spec import LabelExpression, LabelSelector, ModelMonitor
 from driftline.spec.candidate import CandidateService
 from driftline.spec.shadow import ShadowSpec
@@ -44,6 +46,10 @@ class Wanted(NamedTuple):
     """The live model's own, in its pods."""
     model: str
     """The container that it is in."""
+    note: str = ""
+    """What a person should know of it."""
+    mark: str = ""
+    """Of the candidate's pod template: what its pods and its Service's selector carry. Empty: none is run."""
 
 
 def live_workload(monitor: ModelMonitor, state: NamespaceState) -> Object:
@@ -80,22 +86,29 @@ def wanted(
     port, model = entry.number, pods.containers(template_pod(live))[entry.container]["name"]
     if spec.candidate.service is not None:
         return Wanted((), _service_url(spec.candidate.service, state), live, port, model)
-    made, target = _template(observed, spec, monitor, live, model)
+    made, target, note = _template(observed, spec, monitor, live, model)
     _check_labels(made["metadata"]["labels"], observed, state)
     _check_names(observed, state)
-    name = names.candidate(observed.name)
+    name, mark = names.candidate(observed.name), _mark(made)
+    made["metadata"]["labels"][names.CANDIDATE_LABEL] = mark
     url = f"http://{name}.{observed.namespace}.svc:{target}"
-    objects = _deployment(observed, spec, name, made), _service(observed, name, target)
-    return Wanted(objects, url, live, port, model)
+    objects = _deployment(observed, spec, name, made), _service(observed, name, target, mark)
+    return Wanted(objects, url, live, port, model, note, mark)
+
+
+def _mark(made: Mapping[str, Any]) -> str:
+    """Another one for each pod template, so that no pod of an older candidate is taken for a newer one's."""
+    return hashlib.sha256(msgspec.json.encode(made, order="sorted")).hexdigest()[:16]
 
 
 def _template(
     observed: ObservedShadow, spec: ShadowSpec, monitor: ModelMonitor, live: Object, model: str
-) -> tuple[dict[str, Any], int]:
-    """The pod template, and the port at which it answers."""
+) -> tuple[dict[str, Any], int, str]:
+    """The pod template, the port at which it answers, and what is worth a word about it."""
     try:
         made = templates.template(live["spec"]["template"], spec.candidate, model, observed.uid)
-        return made, _port(made, monitor).number
+        note = templates.note(live["spec"]["template"], spec.candidate, model)
+        return made, _port(made, monitor).number, note
     except BadPatch as error:
         raise Refused(Refusal.PATCH_INVALID, str(error)) from error
     except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -126,7 +139,7 @@ def _check_labels(labels: Mapping[str, str], observed: ObservedShadow, state: Na
     """Nothing but its own Service and Deployment may select it: live traffic would reach it."""
     for service in state.services:
         selector = service["spec"].get("selector") or {}
-        if selector and _meets(selector, labels) and not _is_own(service, observed):
+        if selector and meets(selector, labels) and not _is_own(service, observed):
             why = f"Service {service['metadata']['name']} would send it live traffic: give it other labels"
             raise Refused(Refusal.SELECTED_BY_SERVICE, why)
     for (kind, name), found in sorted(state.workloads.items()):
@@ -136,7 +149,8 @@ def _check_labels(labels: Mapping[str, str], observed: ObservedShadow, state: Na
             raise Refused(Refusal.SELECTED_BY_WORKLOAD, why)
 
 
-def _meets(selector: Mapping[str, str], labels: Mapping[str, str]) -> bool:
+def meets(selector: Mapping[str, str], labels: Mapping[str, str]) -> bool:
+    """Has it all of these labels?"""
     return all(labels.get(key) == value for key, value in selector.items())
 
 
@@ -185,6 +199,8 @@ def _deployment(observed: ObservedShadow, spec: ShadowSpec, name: str, made: Map
     content = {
         "replicas": spec.candidate.replicas,
         "revisionHistoryLimit": 0,
+        # Nobody misses it meanwhile, and the older candidate's pods have ended before a newer one's begin.
+        "strategy": {"type": "Recreate"},
         "selector": {"matchLabels": {names.SHADOW_LABEL: observed.uid}},
         "template": made,
     }
@@ -193,9 +209,9 @@ def _deployment(observed: ObservedShadow, spec: ShadowSpec, name: str, made: Map
     return Desired(DEPLOYMENTS, observed.namespace, body)
 
 
-def _service(observed: ObservedShadow, name: str, port: int) -> Desired:
+def _service(observed: ObservedShadow, name: str, port: int, mark: str) -> Desired:
     content = {
-        "selector": {names.SHADOW_LABEL: observed.uid},
+        "selector": {names.SHADOW_LABEL: observed.uid, names.CANDIDATE_LABEL: mark},
         "ports": [{"name": "http", "port": port, "targetPort": port, "protocol": "TCP"}],
     }
     kind = {"apiVersion": SERVICES.api_version, "kind": SERVICES.kind}

@@ -1,7 +1,8 @@
 """How far a shadow has come: what must outlive the controller. Pure; times are unix seconds, and given.
 
-Waiting for a candidate -> warming up -> comparing, since `began` -> ended, for one reason. Another
-generation of the spec begins anew. Every step is kept (`encode`) before anything is done about it.
+Waiting for a candidate -> warming up: copies are sent, and don't count -> comparing, since `began` -> ended,
+for one reason. Another generation of the spec begins anew. Every step is kept (`encode`) before anything is
+done about it.
 """
 
 from __future__ import annotations
@@ -31,13 +32,23 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True):
     message: str = ""
 
 
+class Declined(msgspec.Struct, frozen=True):
+    """Somebody asked for a promotion, and it was refused: for good, whatever the verdict becomes."""
+
+    asked: str
+    """The annotation's value; another one asks again."""
+    reason: Promotion
+
+
 class Course(msgspec.Struct, frozen=True, kw_only=True):
     """Of one generation of one shadow."""
 
     uid: str
     generation: int
     ready_since: float | None = None
-    """Since when the candidate is ready, until the comparison begins."""
+    """Since when the candidate is ready to be warmed up."""
+    warm_since: float | None = None
+    """Since when a live pod sends it copies: without them nothing gets warm."""
     began: float | None = None
     plan: ComparisonPlan | None = None
     live: str = ""
@@ -47,6 +58,8 @@ class Course(msgspec.Struct, frozen=True, kw_only=True):
     verdict: str = ""
     verdict_since: float = 0.0
     rollout: Rollout | None = None
+    declined: Declined | None = None
+    """The last request for a promotion, where it was refused."""
 
     def elapsed(self, now: float) -> float:
         """Seconds that were compared in."""
@@ -55,14 +68,30 @@ class Course(msgspec.Struct, frozen=True, kw_only=True):
         return max(0.0, (now if self.ended is None else min(now, self.ended_at)) - self.began)
 
     def is_mirroring(self) -> bool:
-        """Is traffic to be mirrored?"""
-        return self.began is not None and self.ended is None and self.rollout is None
+        """Is traffic to be mirrored, be it to warm up?"""
+        begun = self.began is not None or self.ready_since is not None
+        return begun and self.ended is None and self.rollout is None
 
     def runs_candidate(self, spec: ShadowSpec) -> bool:
         """Is the candidate to run? After a rejection a person may want to look at it."""
         if self.rollout is not None:
             return False
         return self.ended is None or (self.ended is Ending.REJECTED and spec.on_fail == "Report")
+
+
+def reopened(course: Course, asked: str) -> Course:
+    """A refusal is of one request: what is asked now, the annotation's value, may be another, or none."""
+    if course.declined is None or course.declined.asked == asked:
+        return course
+    return msgspec.structs.replace(course, declined=None)
+
+
+def refusing(course: Course, asked: str, reason: Promotion) -> Course:
+    """What is asked now is refused, and stays so; the same where nobody asks, or it was answered before."""
+    course = reopened(course, asked)
+    if not asked or course.rollout is not None or course.declined is not None:
+        return course
+    return msgspec.structs.replace(course, declined=Declined(asked, reason))
 
 
 class Seen(NamedTuple):
@@ -75,6 +104,8 @@ class Seen(NamedTuple):
     plan: ComparisonPlan | None
     """What the comparison would be on; None: that isn't known yet."""
     judgement: Judgement | None
+    warms: bool = False
+    """Does a live pod send the candidate copies that don't count?"""
 
 
 def fingerprint(template: Mapping[str, Any]) -> str:
@@ -96,11 +127,18 @@ def advanced(course: Course, spec: ShadowSpec, seen: Seen, now: float) -> Course
 
 
 def _starting(course: Course, spec: ShadowSpec, seen: Seen, now: float) -> Course:
-    since = None if not seen.ready else now if course.ready_since is None else course.ready_since
-    course = msgspec.structs.replace(course, ready_since=since)
-    if since is None or seen.plan is None or not seen.live or now - since < spec.candidate.warm_up:
-        return course
-    return msgspec.structs.replace(course, began=now, plan=seen.plan, live=seen.live)
+    """Begin, or warm up before. Readiness that is lost, or another live workload, starts it over."""
+    if not seen.ready or seen.plan is None or not seen.live:
+        new = {"ready_since": None, "warm_since": None, "plan": None, "live": ""}
+        return msgspec.structs.replace(course, **new)
+    fixed = msgspec.structs.replace(course, plan=seen.plan, live=seen.live)
+    if not spec.candidate.warm_up:
+        return msgspec.structs.replace(fixed, began=now)
+    if course.ready_since is None or course.live != seen.live:
+        return msgspec.structs.replace(fixed, ready_since=now, warm_since=None)
+    since = now if course.warm_since is None and seen.warms else course.warm_since
+    is_warm = since is not None and now - since >= spec.candidate.warm_up
+    return msgspec.structs.replace(course, warm_since=since, began=now if is_warm else None)
 
 
 def _ending(course: Course, spec: ShadowSpec, seen: Seen, now: float) -> Ending | None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from driftline.spec.shadow import ShadowSpec
 
+from driftline_operator import names
 from driftline_operator.conditions import Finding, ShadowAspect, Status
 from driftline_operator.shadow.course import Course, Seen
 from driftline_operator.shadow.health import Found
-from driftline_operator.shadow.reasons import Ending, Mirroring, Promotion, Refusal
+from driftline_operator.shadow.reasons import RUNNING, Ending, Mirroring, Promotion, Refusal
 
 _NO_DATA = "NoData"
 _NAMED = 5
@@ -28,11 +31,13 @@ _ENDINGS = {
 class Asked(NamedTuple):
     """The live pods with a sidecar, in the last round."""
 
-    pods: int = 0
-    """Those that can be asked."""
+    pods: int | None = None
+    """Those that can be asked; None: no round has come yet."""
     answered: int = 0
     mirroring: int = 0
     """Those that have begun a mirror of this shadow: one tells its account from then on."""
+    warming: int = 0
+    """Those that send the candidate copies that don't count."""
     refused: tuple[str, ...] = ()
     """Names of those that told what can't be true."""
 
@@ -44,8 +49,9 @@ def found_of(
     asked: Asked,
     seen: Seen,
     not_promoted: Promotion | None = None,
+    untold: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[Finding, ...]:
-    """All conditions, in their order."""
+    """All conditions, in their order. `untold`: segments that are not told apart, each with the reason."""
     ready = Finding(
         ShadowAspect.CANDIDATE_READY,
         Status.TRUE if candidate.ready else Status.FALSE,
@@ -54,7 +60,7 @@ def found_of(
     )
     return (
         ready,
-        _mirroring(course, spec, candidate, asked, seen),
+        _mirroring(course, spec, candidate, asked, seen, untold),
         _promotable(seen),
         promoted(course, not_promoted),
         _finished(course),
@@ -72,10 +78,23 @@ def refused(course: Course, reason: Refusal, message: str) -> tuple[Finding, ...
     )
 
 
-def _mirroring(course: Course, spec: ShadowSpec, candidate: Found, asked: Asked, seen: Seen) -> Finding:
+def _mirroring(
+    course: Course,
+    spec: ShadowSpec,
+    candidate: Found,
+    asked: Asked,
+    seen: Seen,
+    untold: Mapping[str, str],
+) -> Finding:
     reason, message = _hindrance(course, spec, candidate, asked, seen)
-    status = Status.TRUE if reason is Mirroring.MIRRORING else Status.FALSE
+    status = _MIRRORING.get(reason, Status.FALSE)
+    if untold:
+        why = ", ".join(f"{name} {reason}" for name, reason in untold.items())
+        message = f"{message}; segments that are not told apart: {why}"
     return Finding(ShadowAspect.MIRRORING, status, reason, message)
+
+
+_MIRRORING = {Mirroring.MIRRORING: Status.TRUE, Mirroring.NOT_ASKED_YET: Status.UNKNOWN}
 
 
 def _hindrance(
@@ -91,7 +110,8 @@ def _hindrance(
             "the monitor's reference isn't there yet: its condition ReferenceReady says why",
         )
     if course.began is None:
-        return Mirroring.WARMING_UP, f"for {spec.candidate.warm_up:g} s from when the candidate was ready"
+        sent = f"copies are sent for {spec.candidate.warm_up:g} s and don't count"
+        return Mirroring.WARMING_UP, f"{sent}: {_hindrance_of(asked._replace(mirroring=asked.warming))[1]}"
     reason, message = _hindrance_of(asked)
     return reason, message + _refusals(asked.refused)
 
@@ -104,6 +124,11 @@ def _refusals(pods: tuple[str, ...]) -> str:
 
 
 def _hindrance_of(asked: Asked) -> tuple[Mirroring, str]:
+    if asked.pods is None:
+        return (
+            Mirroring.NOT_ASKED_YET,
+            "the live pods are asked in the next round, within half a minute or so",
+        )
     if not asked.pods:
         return Mirroring.NO_PODS, "no live pod with a sidecar can be asked"
     if not asked.answered:
@@ -119,13 +144,14 @@ def _promotable(seen: Seen | None) -> Finding:
     if judgement is None:
         return Finding(ShadowAspect.PROMOTABLE, Status.UNKNOWN, _NO_DATA, "no pairs have come yet")
     status = {"Promotable": Status.TRUE, "Rejected": Status.FALSE}.get(judgement.verdict, Status.UNKNOWN)
-    broken = [rule.rule for rule in judgement.rules if rule.verdict != "Pass"]
-    message = f"{judgement.verdict}" + (f": {', '.join(broken)}" if broken else "")
+    telling = ("Reject",) if judgement.verdict == "Rejected" else ("Reject", "Inconclusive")
+    rules = [rule.rule for rule in judgement.rules if rule.verdict in telling]
+    message = f"{judgement.verdict}" + (f": {', '.join(rules)}" if rules else "")
     return Finding(ShadowAspect.PROMOTABLE, status, judgement.reason.value, message)
 
 
 _NOT_PROMOTED = {
-    Promotion.NOT_PROMOTABLE: "it was asked for, and the verdict isn't Promotable",
+    Promotion.NOT_PROMOTABLE: "it was asked for, and the verdict wasn't Promotable then",
     Promotion.OLD_GENERATION: "the annotation driftline.io/promote names another generation of the spec",
     Promotion.NO_FORM: "a Service has no form that could be promoted",
     Promotion.LIVE_CHANGED: "the live workload isn't the one that was compared any more",
@@ -135,15 +161,24 @@ _NOT_PROMOTED = {
 def promoted(course: Course, refused: Promotion | None = None) -> Finding:
     """How far a promotion has come."""
     rollout = course.rollout
+    if course.declined is not None:
+        refused = course.declined.reason
     if rollout is None and refused is not None:
-        return Finding(ShadowAspect.PROMOTED, Status.FALSE, refused, _NOT_PROMOTED[refused])
+        message = _NOT_PROMOTED[refused]
+        if refused in (Promotion.NOT_PROMOTABLE, Promotion.OLD_GENERATION):
+            message += f"; to ask again: `driftline shadow promote`, or {_again(course)}"
+        return Finding(ShadowAspect.PROMOTED, Status.FALSE, refused, message)
     if rollout is None:
         return Finding(ShadowAspect.PROMOTED, Status.FALSE, Promotion.NOT_ASKED, "nobody has asked for it")
     status = Status.TRUE if rollout.state is Promotion.PROMOTED else Status.FALSE
     return Finding(ShadowAspect.PROMOTED, status, rollout.state, rollout.message)
 
 
+def _again(course: Course) -> str:
+    return f"{names.PROMOTE_ANNOTATION}={course.generation}/AGAIN (after the slash another word each time)"
+
+
 def _finished(course: Course) -> Finding:
     if course.ended is None:
-        return Finding(ShadowAspect.FINISHED, Status.FALSE, "Running", "")
+        return Finding(ShadowAspect.FINISHED, Status.FALSE, RUNNING, "it is under way")
     return Finding(ShadowAspect.FINISHED, Status.TRUE, course.ended, _ENDINGS[course.ended])

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from driftline_operator import names
 from driftline_operator.cluster.resources import Object
+from driftline_operator.controller.plan.workloads import template_pod
 from driftline_operator.injection import pod as pods
+from driftline_operator.shadow.candidate import meets
 from driftline_operator.shadow.reasons import Health
 
 _PASSING: Final = ("ContainerCreating", "PodInitializing", "")
@@ -20,25 +21,50 @@ class Found(NamedTuple):
     reason: str
     message: str
 
+    def noting(self, note: str) -> Found:
+        """The same, with that in its message."""
+        return self._replace(message=f"{self.message}; {note}") if note else self
 
-def health(deployment: Object | None, every: Iterable[Object], uid: str) -> Found:
-    """Of the candidate of the shadow with that UID. What a pod says goes before what its Deployment says."""
-    if deployment is None:
-        return Found(ready=False, reason=Health.STARTING, message="the Deployment is being made")
-    status = deployment.get("status") or {}
+
+def health(
+    deployment: Object | None, service: Object | None, every: Iterable[Object], marks: Mapping[str, str]
+) -> Found:
+    """Of the candidate whose pods, and Service's selector, carry those labels.
+
+    Pods of an older candidate of the same shadow have another mark: they count for nothing. What a pod says
+    goes before what the Deployment says.
+    """
+    if deployment is None or service is None or not _mean(deployment, service, marks):
+        return Found(ready=False, reason=Health.STARTING, message="its Deployment and Service are being made")
     wanted = int((deployment.get("spec") or {}).get("replicas", 1))
-    ready = int(status.get("readyReplicas") or 0)
+    own = [each for each in every if meets(marks, pods.labels(each))]
+    ready = sum(map(_is_ready, own))
     if ready:
         return Found(ready=True, reason=Health.READY, message=f"{ready} of {wanted} pods are ready")
-    own = [each for each in every if pods.labels(each).get(names.SHADOW_LABEL) == uid]
     complaint = next(_complaints(own), None)
     if complaint is not None:
         return Found(False, *complaint)
+    conditions = (deployment.get("status") or {}).get("conditions") or []
     for kind in ("ReplicaFailure", "Progressing"):
-        said = _condition(status.get("conditions") or [], kind)
+        said = _condition(conditions, kind)
         if said is not None and said["status"] == ("True" if kind == "ReplicaFailure" else "False"):
             return Found(False, Health.NO_PROGRESS, str(said.get("message", ""))[:300])
     return Found(ready=False, reason=Health.STARTING, message=f"0 of {wanted} pods are ready")
+
+
+def _mean(deployment: Object, service: Object, marks: Mapping[str, str]) -> bool:
+    """Are both, as the cluster has them by now, of that candidate, and was the Deployment acted upon?"""
+    observed = (deployment.get("status") or {}).get("observedGeneration", 0)
+    return (
+        meets(marks, pods.labels(template_pod(deployment)))
+        and meets(marks, service["spec"].get("selector") or {})
+        and observed >= deployment["metadata"].get("generation", 0)
+    )
+
+
+def _is_ready(pod: Object) -> bool:
+    said = _condition((pod.get("status") or {}).get("conditions") or [], "Ready")
+    return said is not None and said["status"] == "True" and not pod["metadata"].get("deletionTimestamp")
 
 
 def _condition(found: Sequence[Mapping[str, Any]], kind: str) -> Mapping[str, Any] | None:

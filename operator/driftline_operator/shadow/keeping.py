@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 
 from driftline_operator import names
 from driftline_operator.cluster.resources import CONFIG_MAPS
@@ -12,11 +13,8 @@ from driftline_operator.shadow.course import Course, encode
 from driftline_operator.shadow.observed import ObservedShadow
 
 
-def kept(
-    observed: ObservedShadow, course: Course, pairs: bytes, patch: str, disagreements: str = ""
-) -> Desired:
-    """It as it should be. `patch`: what a promotion changes, `disagreements`: the largest, both as text."""
-    texts = {names.PATCH_KEY: patch, names.DISAGREEMENTS_KEY: disagreements}
+def kept(observed: ObservedShadow, course: Course, pairs: bytes, texts: Mapping[str, str]) -> Desired:
+    """It as it should be. `texts`: by key, what is kept for people; empty ones are left out."""
     kind = {"apiVersion": CONFIG_MAPS.api_version, "kind": CONFIG_MAPS.kind}
     content = {
         "data": {names.COURSE_KEY: encode(course)} | {key: text for key, text in texts.items() if text},

@@ -32,7 +32,10 @@ class ObservedShadow(_Observed, Identified):
 
     @property
     def asked(self) -> str:
-        """The generation whose promotion somebody asks for; empty: nobody does."""
+        """The annotation by which somebody asks for a promotion; empty: nobody does.
+
+        The generation of the spec; a slash and anything may follow, to ask once more.
+        """
         return str((self.body["metadata"].get("annotations") or {}).get(names.PROMOTE_ANNOTATION, ""))
 
 

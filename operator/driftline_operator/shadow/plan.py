@@ -9,11 +9,11 @@ from typing import NamedTuple
 import msgspec
 from driftline.shadow.gate import Judgement
 from driftline.shadow.plan import ComparisonPlan
-from driftline.shadow.planning import plan_of
+from driftline.shadow.planning import plan_of, problem, untold
 from driftline.shadow.rules import asks_for_labels
 from driftline.shadow.runtime import MirrorConfig, ShadowId, encode_mirror
 from driftline.spec import ModelMonitor
-from driftline.spec.shadow import ShadowSpec
+from driftline.spec.shadow import Aa, ShadowSpec
 
 from driftline_operator import names
 from driftline_operator.cluster.resources import DEPLOYMENTS, SERVICES
@@ -23,12 +23,12 @@ from driftline_operator.controller.plan.objects import Desired
 from driftline_operator.controller.references import Loaded
 from driftline_operator.shadow import findings
 from driftline_operator.shadow.candidate import Refused, Wanted, owned, wanted
-from driftline_operator.shadow.course import Course, Seen, advanced, fingerprint
+from driftline_operator.shadow.course import Course, Seen, advanced, fingerprint, refusing
 from driftline_operator.shadow.findings import Asked
 from driftline_operator.shadow.health import Found, health
 from driftline_operator.shadow.observed import ObservedShadow
 from driftline_operator.shadow.promotion import patch_text, promoted
-from driftline_operator.shadow.reasons import Ending, Health, Refusal
+from driftline_operator.shadow.reasons import Ending, Health, Promotion, Refusal
 
 
 class Facts(NamedTuple):
@@ -109,14 +109,16 @@ class _Planning(NamedTuple):
             monitor = self._monitor(spec, busy)
             found = wanted(self.observed, spec, monitor, self.state)
             self._check_allowed(spec)
+            self._check_compared(spec, monitor)
         except Refused as error:
             return self._refused(error)
-        health_ = self._health(spec)
+        health_ = self._health(spec, found.mark).noting(found.note)
         seen = Seen(
             ready=health_.ready,
             live=fingerprint(found.live["spec"]["template"]),
             plan=course.plan or self._comparison(spec, monitor),
             judgement=self.told.judgement,
+            warms=self.told.asked.warming > 0,
         )
         course = advanced(course, spec, seen, self.now)
         step = promoted(self.observed, spec, course, found.live, found.model, self.now)
@@ -129,7 +131,8 @@ class _Planning(NamedTuple):
         if self.told.refused and runs:
             health_ = Found(ready=False, reason=Refusal.API_REFUSED, message=self.told.refused)
         mirror = self._mirror(spec, monitor, course, found, health_)
-        said = findings.found_of(course, spec, health_, self.told.asked, seen, step.refused)
+        left = {} if course.plan is None else untold(monitor.spec, spec.compare, course.plan)
+        said = findings.found_of(course, spec, health_, self.told.asked, seen, step.refused, left)
         kept = {each.key for each in objects}
         removed = tuple(each for each in self._present() if each.key not in kept)
         text = patch_text(spec, found.model)
@@ -138,8 +141,9 @@ class _Planning(NamedTuple):
         )
 
     def _refused(self, error: Refused) -> ShadowPlan:
-        said = findings.refused(self.told.course, error.reason, str(error))
-        return ShadowPlan(self.observed, self.told.course, (), tuple(self._present()), None, said)
+        course = refusing(self.told.course, self.observed.asked, Promotion.NOT_PROMOTABLE)
+        said = findings.refused(course, error.reason, str(error))
+        return ShadowPlan(self.observed, course, (), tuple(self._present()), None, said)
 
     def _monitor(self, spec: ShadowSpec, busy: Mapping[str, str]) -> ModelMonitor:
         name = spec.monitor_ref.name
@@ -167,17 +171,28 @@ class _Planning(NamedTuple):
                 "use candidate.service, or shadow.requirePolicy=false",
             )
 
+    def _check_compared(self, spec: ShadowSpec, monitor: ModelMonitor) -> None:
+        if self.told.course.plan is None and (wrong := problem(monitor.spec, spec.compare)):
+            raise Refused(Refusal.INVALID_SPEC, wrong)
+
     def _version(self, spec: ShadowSpec, monitor: ModelMonitor, course: Course) -> str:
         if course.ended is not Ending.PROMOTED or self.told.course.ended is Ending.PROMOTED:
             return ""
         given = spec.candidate.model_version
         return "" if given in (None, monitor.spec.model.version) else str(given)
 
-    def _health(self, spec: ShadowSpec) -> Found:
+    def _health(self, spec: ShadowSpec, mark: str) -> Found:
         if spec.candidate.service is not None:
             return Found(ready=True, reason=Health.READY, message=f"Service {spec.candidate.service.name}")
-        deployment = self.state.workloads.get(("Deployment", names.candidate(self.observed.name)))
-        return health(deployment, self.state.pods, self.observed.uid)
+        name = names.candidate(self.observed.name)
+        deployment = self.state.workloads.get(("Deployment", name))
+        service = next((each for each in self.state.services if each["metadata"]["name"] == name), None)
+        return health(
+            deployment,
+            service,
+            self.state.pods,
+            {names.SHADOW_LABEL: self.observed.uid, names.CANDIDATE_LABEL: mark},
+        )
 
     def _comparison(self, spec: ShadowSpec, monitor: ModelMonitor) -> ComparisonPlan | None:
         """None while the monitor's reference is still to come: it says which answers are told apart."""
@@ -191,25 +206,28 @@ class _Planning(NamedTuple):
     def _mirror(
         self, spec: ShadowSpec, monitor: ModelMonitor, course: Course, found: Wanted, candidate: Found
     ) -> tuple[str, str] | None:
-        if not course.is_mirroring() or course.began is None or course.plan is None:
+        warming = course.began is None
+        began = course.ready_since if course.began is None else course.began
+        if not course.is_mirroring() or began is None or course.plan is None:
             return None
         budget = spec.traffic.budget
-        shared = None if budget is None else budget / max(1, self.told.asked.pods)
+        shared = None if budget is None else budget / max(1, self.told.asked.pods or 0)
         injection = monitor.spec.injection
         swapped = injection.mode == "PortSwap" and injection.app is not None
         port = injection.app.port if swapped and injection.app is not None else found.port
         config = MirrorConfig(
             shadow=ShadowId(uid=course.uid, name=self.observed.name, generation=course.generation),
-            began=course.began,
+            began=began,
             url=found.url,
             live=f"http://127.0.0.1:{port}",
-            until=course.began + float(spec.duration),
+            until=(course.warm_since or began) + (spec.candidate.warm_up if warming else 0.0) + spec.duration,
             ready=candidate.ready,
-            logged=asks_for_labels(spec.gate),
+            warming=warming,
+            logged=asks_for_labels(spec.gate) and not warming,
             plan=course.plan,
             traffic=msgspec.structs.replace(spec.traffic, budget=shared),
             compare=spec.compare,
-            aa=spec.aa,
+            aa=Aa() if warming else spec.aa,
         )
         return monitor.metadata.name, encode_mirror(config)
 

@@ -21,7 +21,7 @@ from driftline_operator.cluster.resources import Object
 from driftline_operator.controller.plan.workloads import desired_pods, is_settled
 from driftline_operator.injection.pod import Json
 from driftline_operator.shadow import template as templates
-from driftline_operator.shadow.course import Course, Rollout, fingerprint
+from driftline_operator.shadow.course import Course, Rollout, fingerprint, refusing, reopened
 from driftline_operator.shadow.merging import BadPatch
 from driftline_operator.shadow.observed import ObservedShadow
 from driftline_operator.shadow.reasons import Ending, Promotion
@@ -62,12 +62,12 @@ def promoted(
 
 
 def _asked(observed: ObservedShadow, spec: ShadowSpec, course: Course, live: Object, now: float) -> Step:
-    by_hand = bool(observed.asked)
+    course = reopened(course, observed.asked)
     by_itself = spec.on_pass == "Promote" and course.verdict == "Promotable"  # noqa: S105 - no password
-    if not by_hand and not by_itself:
-        return Step(course)
+    if not by_itself and (not observed.asked or course.declined is not None):
+        return Step(course, refused=None if course.declined is None else course.declined.reason)
     refused = None
-    if by_hand and not by_itself and observed.asked != str(observed.generation):
+    if not by_itself and observed.asked.partition("/")[0] != str(observed.generation):
         refused = Promotion.OLD_GENERATION
     elif spec.candidate.service is not None:
         refused = Promotion.NO_FORM
@@ -76,7 +76,7 @@ def _asked(observed: ObservedShadow, spec: ShadowSpec, course: Course, live: Obj
     elif fingerprint(live["spec"]["template"]) != course.live:
         refused = Promotion.LIVE_CHANGED
     if refused is not None:
-        return Step(course, refused=refused)
+        return Step(refusing(course, "" if by_itself else observed.asked, refused), refused=refused)
     before = msgspec.json.decode(msgspec.json.encode(live["spec"]["template"]))
     rollout = Rollout(state=Promotion.ROLLING_OUT, since=now, before=before, message=_name(live))
     return Step(msgspec.structs.replace(course, rollout=rollout, ended=None))

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
+
+RUNNING: Final = "Running"
+"""Reason of Finished, of a shadow that has not come to its end."""
 
 
 class Refusal(StrEnum):
@@ -51,6 +55,8 @@ class Mirroring(StrEnum):
     """Reasons of Mirroring."""
 
     MIRRORING = "Mirroring"
+    NOT_ASKED_YET = "NotAskedYet"
+    """No round over the live pods has come since the controller, or the comparison, began."""
     NO_PODS = "NoLivePods"
     """No live pod with a sidecar can be asked."""
     NO_ANSWER = "NoAnswer"
@@ -91,3 +97,9 @@ class Promotion(StrEnum):
     PROMOTED = "Promoted"
     ROLLING_BACK = "RollingBack"
     ROLLED_BACK = "RolledBack"
+
+
+UNTOLD: Final = frozenset({RUNNING, Mirroring.NOT_ASKED_YET, Promotion.NOT_ASKED})
+"""No Event says so: nothing has happened."""
+CALM: Final = frozenset({Health.STARTING, Health.ENDED, Promotion.ROLLING_OUT})
+"""Its Event is no Warning, though the condition is False."""

@@ -8,13 +8,15 @@ from typing import Any
 
 import msgspec
 from driftline.shadow.gate import Judgement
+from driftline.shadow.rules import Reason
 from driftline.shadow.status import shadow_status
 from driftline.spec.shadow_status import ShadowStatus
 
-from driftline_operator.conditions import Finding
-from driftline_operator.controller.plan.status import Worth, conditions_of
+from driftline_operator.conditions import Finding, ShadowAspect, Status
+from driftline_operator.controller.plan.status import Transition, Worth, conditions_of, transitions
 from driftline_operator.shadow.course import Course
 from driftline_operator.shadow.observed import ObservedShadow
+from driftline_operator.shadow.reasons import UNTOLD
 
 _ACCOUNT = {"eligible": 0, "mirrored": 0, "paired": 0, "lost": 0, "waiting": 0}
 
@@ -28,10 +30,13 @@ def status(
 ) -> Mapping[str, Any]:
     """The whole status, as JSON."""
     if judgement is None:
-        message = "No request was compared yet: the conditions say why."
-        made = ShadowStatus(observed_generation=observed.generation, reason="NoData", message=message)
+        made = ShadowStatus(observed_generation=observed.generation, reason=Reason.NO_DATA.value)
     else:
         made = shadow_status(judgement, observed.generation)
+    cause = _cause(findings) if made.reason == Reason.NO_DATA else None
+    if cause is not None:
+        message = f"Nothing was compared: {cause.message}"[:1024]
+        made = msgspec.structs.replace(made, reason=cause.reason, message=message)
     made = msgspec.structs.replace(
         made,
         conditions=conditions_of(observed, findings, now),
@@ -39,6 +44,21 @@ def status(
         last_change=_time(course.verdict_since or None),
     )
     return _with_zeros(msgspec.to_builtins(made))
+
+
+def _cause(findings: Sequence[Finding]) -> Finding | None:
+    """The condition that says why there is no data; None: nothing hinders any, and none has come."""
+    by_aspect = {each.aspect: each for each in findings}
+    ended = by_aspect[ShadowAspect.FINISHED]
+    if ended.status is Status.TRUE:
+        return ended
+    both = by_aspect[ShadowAspect.CANDIDATE_READY], by_aspect[ShadowAspect.MIRRORING]
+    return next((each for each in both if each.status is not Status.TRUE), None)
+
+
+def events_of(observed: ObservedShadow, findings: Sequence[Finding]) -> list[Transition]:
+    """What changed that an Event is to say."""
+    return [each for each in transitions(observed, findings) if each.reason not in UNTOLD]
 
 
 def worth(observed: ObservedShadow, wanted: Mapping[str, Any]) -> Worth:

@@ -6,14 +6,14 @@ own annotations. Labels that the candidate's author writes stay: a NetworkPolicy
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
 from driftline.spec.candidate import Candidate, Patch
 
 from driftline_operator import names
-from driftline_operator.shadow.merging import Json, merged
+from driftline_operator.shadow.merging import BadPatch, Json, merged
 
 _RESTARTED = "kubectl.kubernetes.io/restartedAt"
 
@@ -54,7 +54,9 @@ def changed(live: Mapping[str, Any], candidate: Candidate, model: str) -> Json:
 def template(live: Mapping[str, Any], candidate: Candidate, model: str, uid: str) -> Json:
     """The candidate's pod template. Raises BadPatch."""
     if candidate.patch is not None:
+        _check_container(live, candidate.patch)
         made = merged(live, patch_of(candidate.patch, model))
+        _check_added(live, made)
         written: Json = candidate.patch.template or {}
         given = written.get("metadata") or {}
     else:
@@ -66,6 +68,52 @@ def template(live: Mapping[str, Any], candidate: Candidate, model: str, uid: str
     kept = {key: value for key, value in annotations.items() if not _is_ours(key)}
     metadata = {"labels": {**labels, **own}} | ({"annotations": kept} if kept else {})
     return {"metadata": metadata, "spec": _without_host(made["spec"])}
+
+
+def note(live: Mapping[str, Any], candidate: Candidate, model: str) -> str:
+    """What a person should know of a patch that can be applied; empty: nothing. Raises BadPatch."""
+    if candidate.patch is None:
+        return ""
+    made = merged(live, patch_of(candidate.patch, model))
+    if made["spec"] == live["spec"]:
+        return "the patch changes nothing that they run: the live model is compared with itself (A/A)"
+    added = [*_added(live, made, "initContainers"), *_added(live, made, "containers")]
+    return f"beside the live pods' containers they run {', '.join(added)}" if added else ""
+
+
+def _check_container(live: Mapping[str, Any], patch: Patch) -> None:
+    """A misspelt name would add a container, and the live image would answer beside itself."""
+    known = _named(live, "containers")
+    if patch.container is not None and patch.container not in known:
+        raise BadPatch(f"candidate.patch.container: {_no_such([patch.container], known)}")
+
+
+def _check_added(live: Mapping[str, Any], made: Mapping[str, Any]) -> None:
+    """A container more is meant only where one that is there changes, too.
+
+    Else its name is misspelt, or there is nothing to be compared.
+    """
+    known, now = _named(live, "containers"), _named(made, "containers")
+    added = _added(live, made, "containers")
+    if added and all(now.get(name) == each for name, each in known.items()):
+        raise BadPatch(
+            f"candidate.patch.template: {_no_such(added, known)}, and those are left as they are: the live "
+            "model would be compared with itself. To run more beside it, write candidate.template"
+        )
+
+
+def _no_such(given: Iterable[str], known: Iterable[str]) -> str:
+    quoted = " or ".join(f'"{each}"' for each in given)
+    return f"the live pods have no container {quoted} (there are: {', '.join(known)})"
+
+
+def _added(live: Mapping[str, Any], made: Mapping[str, Any], kind: str) -> list[str]:
+    known = _named(live, kind)
+    return [name for name in _named(made, kind) if name not in known]
+
+
+def _named(template: Mapping[str, Any], kind: str) -> dict[str, Json]:
+    return {each["name"]: each for each in template["spec"].get(kind) or []}
 
 
 def _is_ours(key: str) -> bool:

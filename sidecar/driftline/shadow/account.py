@@ -29,7 +29,9 @@ class Drop(StrEnum):
     UNREDACTABLE = "Unredactable"
     """What must be hidden can't be found in the body, so it is not sent on at all."""
     NOT_READY = "NotReady"
-    """The candidate was not ready, or warming up."""
+    """The candidate was not ready."""
+    STARTING = "Starting"
+    """The mirror was not ready: it doesn't know the monitor's features yet, or is about to end."""
     BREAKER_OPEN = "BreakerOpen"
     """The candidate failed so often that the mirror let it rest."""
 
@@ -44,7 +46,13 @@ class Failure(StrEnum):
     ERROR_RESPONSE = "ErrorResponse"
     """The candidate answered with a status other than 2xx."""
     ANSWER_TOO_LARGE = "AnswerTooLarge"
-    """The candidate's answer is longer than `capture.maxBodyBytes`, or than all answers together may be."""
+    """The candidate's answer is longer than `capture.maxBodyBytes`, and the live one is not. That is its
+    failure, as one that can't be read is: a monitor that it got past would see nothing of it.
+    """
+    NO_ROOM = "NoRoom"
+    """All answers together were longer than the mirror may hold: its own failure, not the candidate's."""
+    WITHHELD = "Withheld"
+    """The candidate refused (4xx) a request of which something was hidden: credentials, or values."""
     LIVE_FAILED = "LiveFailed"
     """The live model gave no whole answer: there is nothing to compare with."""
     UNDECODABLE = "Undecodable"
@@ -84,12 +92,17 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def attempted(self) -> float:
-        """Share of them that were mirrored, or held back because the candidate kept failing.
+        """Share of them that were mirrored, or were not because the candidate kept failing or was too slow.
 
-        What a rejection rests on: a candidate that answers nothing would otherwise hide behind the breaker.
+        What a rejection rests on: such a candidate would otherwise hide behind the breaker, or its queue.
         """
-        tried = self.mirrored + self.dropped.get(Drop.BREAKER_OPEN, 0)
+        tried = self.mirrored + self.dropped.get(Drop.BREAKER_OPEN, 0) + self.dropped.get(Drop.QUEUE_FULL, 0)
         return tried / self.settled if self.settled > 0 else 0.0
+
+    @property
+    def unserved(self) -> int:
+        """Requests that the candidate was spared because it was not there, or kept failing."""
+        return self.dropped.get(Drop.BREAKER_OPEN, 0) + self.dropped.get(Drop.NOT_READY, 0)
 
     @property
     def settled(self) -> int:
@@ -99,7 +112,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     def problems(self) -> Iterator[str]:
         """What doesn't add up, in words; nothing where all does."""
         dropped, failed = sum(self.dropped.values()), sum(self.failed.values())
-        for name, value in self._counts():
+        for name, value in self.counts():
             if value < 0:
                 yield f"{name} is negative ({value})"
         if self.eligible != self.mirrored + dropped + self.lost + self.waiting:
@@ -110,7 +123,8 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
         if self.mirrored != self.paired + failed:
             yield f"mirrored {self.mirrored} is not paired {self.paired} + failed {failed}"
 
-    def _counts(self) -> Iterator[tuple[str, int]]:
+    def counts(self) -> Iterator[tuple[str, int]]:
+        """All there are, by name."""
         for name in ("eligible", "mirrored", "paired", "lost", "waiting"):
             yield name, getattr(self, name)
         for kind in (self.dropped, self.failed):

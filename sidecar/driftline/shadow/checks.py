@@ -18,10 +18,13 @@ MOST_COUNT: Final = 1 << 53
 
 
 def problems(account: Account, tally: Tally) -> Iterator[str]:
-    """What is wrong, in words; nothing where all fits."""
-    yield from account.problems()
-    if account.eligible > MOST_COUNT:
-        yield f"eligible is beyond {MOST_COUNT}"
+    """What is wrong, in words; nothing where all fits.
+
+    An account that doesn't add up is none of it: it must be heard, for it forbids every verdict.
+    """
+    for name, count in account.counts():
+        if not 0 <= count <= MOST_COUNT:
+            yield f"{name} is {'negative' if count < 0 else f'beyond {MOST_COUNT}'} ({count})"
     yield from _of_one_piece(account, tally)
     yield from _outputs(tally)
     yield from _slice("all pairs", tally.all)

@@ -40,6 +40,9 @@ Count = Annotated[int, Meta(ge=0, le=MOST_COUNT)]
 Name = Annotated[str, Meta(max_length=253)]
 Path = Annotated[str, Meta(max_length=MAX_PATH)]
 
+WARMING: Final = -1
+"""The day of the empty part by which a mirror tells that it warms the candidate up."""
+
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -89,7 +92,7 @@ class PackedPart(msgspec.Struct, array_like=True, frozen=True):
     generation: Count
     pod: Name
     boot: Name
-    day: Annotated[int, Meta(ge=0, le=MOST_DAY)]
+    day: Annotated[int, Meta(ge=WARMING, le=MOST_DAY)]
     sequence: Count
     account: Account
     plan: ComparisonPlan

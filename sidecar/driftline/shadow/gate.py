@@ -19,7 +19,7 @@ from typing import Final, Literal
 
 from driftline.shadow.measures import Measured, Snapshot, measure
 from driftline.shadow.rules import Reason, RuleReason, thresholds
-from driftline.shadow.sequences.bound import Bound, Levels
+from driftline.shadow.sequences.bound import Levels
 from driftline.spec.gate import Gate
 
 Verdict = Literal["Promotable", "Rejected", "Inconclusive"]
@@ -139,7 +139,7 @@ def _rule(rule: str, limit: float, seen: Snapshot, levels: Levels, *, early: boo
     verdict, reason = _reading(found, allowed, early=early)
     if verdict == "Reject" and noise and rule in _NOISY:
         verdict, reason = "Inconclusive", RuleReason.NOISE
-    bound = _turned(found.bound) if rule == "agreement" else found.bound
+    bound = found.bound.complement if rule == "agreement" else found.bound
     return RuleResult(rule, verdict, reason, limit, *bound, approximate=found.approximate)
 
 
@@ -157,11 +157,6 @@ def _reading(found: Measured, allowed: float, *, early: bool) -> tuple[RuleVerdi
 def _is_noise(seen: Snapshot, levels: Levels) -> bool:
     """Requests that went twice show no systematic difference, or none has come yet."""
     return seen.tally.twice.systematic(levels).lower <= 0
-
-
-def _turned(bound: Bound) -> Bound:
-    """Of agreement, from disagreement."""
-    return Bound(None if bound.value is None else 1 - bound.value, 1 - bound.upper, 1 - bound.lower)
 
 
 def _complaint(seen: Snapshot) -> Reason | None:

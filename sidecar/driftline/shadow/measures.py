@@ -62,24 +62,37 @@ def _agreement(found: Snapshot, levels: Levels) -> Measured:
 
 
 def _error_rate(found: Snapshot, levels: Levels) -> Measured:
-    """Of paired outcomes of every mirrored request: only those that fail on one side tell."""
+    """Of paired outcomes: only those that fail on one side tell, and one that fails offsets another.
+
+    What the candidate was spared while it was away counts as failed, so that a pass holds even so. But not
+    for a rejection, which rests on what was asked: one outage must not reject by what nobody saw.
+    """
     (fine, candidate_only), (live_only, both) = found.tally.errors.astype(np.float64)
-    weights = np.array([live_only, fine + both, candidate_only])
-    return _known(mean_bound(_SIDES, weights, 1.0, levels))
+    seen = mean_bound(_SIDES, np.array([live_only, fine + both, candidate_only]), 1.0, levels)
+    if seen.value is None:
+        return Measured(None)
+    failed = candidate_only + found.account.unserved
+    at_worst = mean_bound(_SIDES, np.array([live_only, fine + both, failed]), 1.0, levels)
+    return Measured(Bound(at_worst.value, seen.lower, at_worst.upper))
 
 
 def _mean_delta(found: Snapshot, levels: Levels) -> Measured:
     delta = found.tally.all.delta
     if delta is None:
-        return Measured(None, RuleReason.NO_CLIP)
+        return _without_deltas(found.tally)
     return _known(size_bound(delta.points, delta.weights, delta.limit, levels))
 
 
 def _p95_delta(found: Snapshot, levels: Levels) -> Measured:
     size = found.tally.all.size
     if size is None:
-        return Measured(None, RuleReason.NO_CLIP)
+        return _without_deltas(found.tally)
     return _known(quantile_bound(MAGNITUDES * size.limit, np.append(size.counts, 0), 0.95, levels))
+
+
+def _without_deltas(tally: Tally) -> Measured:
+    """Numbers lack a largest difference; classes and bodies have none without scores."""
+    return Measured(None, RuleReason.NO_CLIP if tally.plan.sort == "number" else RuleReason.NOT_COMPARED)
 
 
 def largest_shift(tally: Tally, levels: Levels) -> Bound | None:
@@ -120,8 +133,11 @@ def _accuracy(found: Snapshot, levels: Levels) -> Measured:
 
 
 def _mae(found: Snapshot, levels: Levels) -> Measured:
-    error = found.performance.error
-    return Measured(None, RuleReason.NO_LABELS) if error is None else _labelled(_mean(error, levels))
+    error, plan = found.performance.error, found.tally.plan
+    if error is not None and error.count:
+        return _known(_mean(error, levels))
+    unlabelled = plan.sort == "body" or (plan.sort == "number" and plan.clip is not None)
+    return Measured(None, RuleReason.NO_LABELS) if unlabelled else _without_deltas(found.tally)
 
 
 def _auc(found: Snapshot, levels: Levels) -> Measured:

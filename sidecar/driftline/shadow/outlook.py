@@ -6,16 +6,14 @@ import math
 from typing import Final
 
 from driftline.shadow.measures import disagreement, largest_shift
-from driftline.shadow.plan import ComparisonPlan
-from driftline.shadow.sequences.bound import Levels
-from driftline.shadow.tally import Place, Slice, Tally
+from driftline.shadow.sequences.bound import Bound, Levels
+from driftline.shadow.tally import Slice, Tally
 from driftline.spec.shadow_status import OutputsStatus, SegmentStatus
 from driftline.stats.chi2 import table_chi2
 from driftline.stats.psi import shares_psi
 from driftline.tails import chi2_log_sf
 
 SHOWN: Final = 20
-OTHER: Final = "other"
 
 _ALPHA: Final = 0.05
 
@@ -34,24 +32,32 @@ def outputs_status(tally: Tally) -> OutputsStatus:
     return OutputsStatus(shift=shift.value, upper=shift.upper, psi=shares_psi(live, candidate), chi2_p=p)
 
 
-def segments_status(tally: Tally) -> tuple[SegmentStatus, ...]:
-    """The values of segments whose agreement may be lowest; bounds hold for all of them together."""
+def segments(tally: Tally) -> list[tuple[str, str, Slice, Bound]]:
+    """Feature, value, requests and agreement of each value of a segment, those first whose agreement may be
+    lowest; bounds hold for all of them together.
+    """
     if not tally.segments:
-        return ()
+        return []
     alpha = _ALPHA / len(tally.segments)
-    found = [_segment(tally.plan, at, of, Levels(alpha, alpha)) for at, of in tally.segments.items()]
-    return tuple(sorted(found, key=lambda s: (s.upper or 0.0, s.segment, s.value))[:SHOWN])
+    levels = Levels(alpha, alpha)
+    names = {name: tally.plan.segment_names(name) for name, _ in tally.plan.segments}
+    found = [
+        (name, names[name][code], of, disagreement(of, levels).complement)
+        for (name, code), of in tally.segments.items()
+    ]
+    return sorted(found, key=lambda each: (each[3].upper, each[0], each[1]))
 
 
-def _segment(plan: ComparisonPlan, at: Place, of: Slice, levels: Levels) -> SegmentStatus:
-    name, code = at
-    values = dict(plan.segments)[name]
-    bound = disagreement(of, levels)
-    return SegmentStatus(
-        segment=name,
-        value=values[code] if code < len(values) else OTHER,
-        pairs=of.requests,
-        agreement=None if bound.value is None else 1 - bound.value,
-        lower=1 - bound.upper,
-        upper=1 - bound.lower,
+def segments_status(tally: Tally) -> tuple[SegmentStatus, ...]:
+    """The first of them."""
+    return tuple(
+        SegmentStatus(
+            segment=name,
+            value=value,
+            pairs=of.requests,
+            agreement=bound.value,
+            lower=bound.lower,
+            upper=bound.upper,
+        )
+        for name, value, of, bound in segments(tally)[:SHOWN]
     )

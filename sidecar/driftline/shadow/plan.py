@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from hashlib import sha256
+from collections.abc import Iterable
+from itertools import pairwise
 from typing import Literal
 
 import msgspec
@@ -19,6 +20,9 @@ MOST_OUTPUTS = 64
 """Classes, or bins of a value: what comes after is `other`."""
 MOST_VALUES = 50
 """Values of one segment; what comes after is `other`."""
+MOST_CHARACTERS = 64
+"""Of a class's or a value's name where it is shown."""
+OTHER = "other"
 
 
 class ComparisonPlan(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -40,7 +44,7 @@ class ComparisonPlan(msgspec.Struct, frozen=True, kw_only=True, array_like=True)
             raise DataError(f"a comparison's clip must be above 0 and finite ({self.clip})")
         if max(len(self.classes), len(self.edges)) > MOST_OUTPUTS:
             raise DataError(f"a comparison tells at most {MOST_OUTPUTS} classes or edges apart")
-        if any(a >= b for a, b in zip(self.edges, self.edges[1:], strict=False)):
+        if any(a >= b for a, b in pairwise(self.edges)):
             raise DataError("a comparison's edges must ascend")
         if any(len(values) > MOST_VALUES for _, values in self.segments):
             raise DataError(f"a segment tells at most {MOST_VALUES} values apart")
@@ -51,9 +55,16 @@ class ComparisonPlan(msgspec.Struct, frozen=True, kw_only=True, array_like=True)
         return len(self.classes) + 1 if self.sort == "class" else len(self.edges) + 1
 
     @property
-    def fingerprint(self) -> str:
-        """The same for plans that count alike: the first 128 bits of a SHA-256, in hex."""
-        return sha256(msgspec.msgpack.encode(self)).hexdigest()[:32]
+    def output_names(self) -> tuple[str, ...]:
+        """The bins of the outputs as people read them: classes and `other`, or intervals of the values."""
+        if self.sort == "class" or not self.edges:
+            return told_apart((*self.classes, OTHER))
+        inner = (f"({a:.6g}, {b:.6g}]" for a, b in pairwise(self.edges))
+        return told_apart((f"<= {self.edges[0]:.6g}", *inner, f"> {self.edges[-1]:.6g}"))
+
+    def segment_names(self, name: str) -> tuple[str, ...]:
+        """The values of a segment as people read them, in the order of their codes."""
+        return told_apart((*dict(self.segments)[name], OTHER))
 
     def class_codes(self, names: list[str]) -> NDArray[np.int64]:
         """Bins of class names, int64 (n,); the last is `other`."""
@@ -63,3 +74,16 @@ class ComparisonPlan(msgspec.Struct, frozen=True, kw_only=True, array_like=True)
     def bins(self, values: Floats) -> NDArray[np.int64]:
         """Bins (edges[i-1], edges[i]] of values, int64 (n,); NaN in the last."""
         return np.searchsorted(np.asarray(self.edges), values)
+
+
+def told_apart(names: Iterable[str], most: int = MOST_CHARACTERS) -> tuple[str, ...]:
+    """Names cut to so many characters, and numbered where two would look alike."""
+    found: dict[str, None] = {}
+    for name in names:
+        short = shown = name if len(name) <= most else f"{name[: most - 1]}…"
+        number = 1
+        while shown in found:
+            number += 1
+            shown = f"{short} ({number})"
+        found[shown] = None
+    return tuple(found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from driftline.categories import Categories
+from driftline.errors import DataError
 from driftline.grid import Grid
 from driftline.profile import Profile
 from driftline.shadow.plan import MOST_OUTPUTS, MOST_VALUES, ComparisonPlan, Sort
@@ -11,19 +12,56 @@ from driftline.spec.shadow import Compare
 
 
 def plan_of(spec: MonitorSpec, compare: Compare, profile: Profile | None) -> ComparisonPlan:
-    """The plan. Without a reference all outputs are `other`; agreement is of the answers themselves anyway.
+    """The plan. With neither a reference nor declared classes all outputs are `other`; agreement is of the
+    answers themselves anyway. Segments are told apart where they are categories that the reference knows.
 
-    Segments are told apart where they are categories that the reference knows.
+    Raises DataError where nothing that the monitor knows would be compared.
     """
+    if wrong := problem(spec, compare):
+        raise DataError(wrong)
     sort = _sort(spec, compare)
     return ComparisonPlan(
         sort=sort,
-        classes=_known(profile, spec.schema.prediction.name, MOST_OUTPUTS) if sort == "class" else (),
+        classes=_classes(spec, profile) if sort == "class" else (),
         edges=_edges(profile, spec.schema.prediction.name) if sort == "number" else (),
         clip=_clip(spec, compare, sort),
         tolerance=compare.tolerance,
         segments=_segments(spec, compare, profile),
     )
+
+
+def untold(spec: MonitorSpec, compare: Compare, plan: ComparisonPlan) -> dict[str, str]:
+    """The segments that are asked for and that the plan doesn't tell apart, each with the reason."""
+    told = {name for name, _ in plan.segments}
+    numeric = {feature.name for feature in spec.schema.features if feature.type == "numeric"}
+    return {
+        name: "is redacted"
+        if _is_hidden(spec, name)
+        else ("is numeric" if name in numeric else "is no category of the reference")
+        for name in _asked(spec, compare)
+        if name not in told
+    }
+
+
+def problem(spec: MonitorSpec, compare: Compare) -> str:
+    """Why `compare.outputs` means nothing with this monitor; empty: it does."""
+    if set(compare.outputs) - {"body"} != {"score"}:
+        return ""
+    if spec.model.type != "classification":
+        return "compare.outputs: a regression has no score: add prediction"
+    if spec.schema.prediction.score is None:
+        return "compare.outputs: the monitor names no score (schema.prediction.score): add prediction"
+    return ""
+
+
+def _asked(spec: MonitorSpec, compare: Compare) -> tuple[str, ...]:
+    return compare.segments or spec.schema.segments
+
+
+def _classes(spec: MonitorSpec, profile: Profile | None) -> tuple[str, ...]:
+    prediction = spec.schema.prediction
+    known = _known(profile, prediction.name, MOST_OUTPUTS)
+    return known or tuple(sorted(prediction.classes[:MOST_OUTPUTS]))
 
 
 def _sort(spec: MonitorSpec, compare: Compare) -> Sort:
@@ -57,8 +95,7 @@ def _edges(profile: Profile | None, name: str) -> tuple[float, ...]:
 def _segments(
     spec: MonitorSpec, compare: Compare, profile: Profile | None
 ) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    names = compare.segments or spec.schema.segments
-    found = ((name, _known(profile, name, MOST_VALUES)) for name in names)
+    found = ((name, _known(profile, name, MOST_VALUES)) for name in _asked(spec, compare))
     return tuple((name, values) for name, values in found if values and not _is_hidden(spec, name))
 
 

@@ -21,6 +21,8 @@ class RuleReason(StrEnum):
     """The live model was not timed through the mirror: what its clients see is not comparable."""
     NO_CLIP = "NoClip"
     """The plan has no largest difference: a mean of unbounded values has no bounds."""
+    NOT_COMPARED = "NotCompared"
+    """It is about an output that isn't compared, or that the model hasn't: a score, a number."""
     NO_REFERENCE = "NoReference"
     """No answers are told apart: neither classes are declared nor is there a reference."""
     NO_LABELS = "NoLabels"

@@ -60,6 +60,7 @@ class _Form(
     live: str = ""
     until: float | None = None
     ready: bool = True
+    warming: bool = False
     key: str = ""
     logged: bool = False
     traffic: Traffic = Traffic()
@@ -71,7 +72,8 @@ class MirrorConfig(msgspec.Struct, frozen=True, kw_only=True):
     """`began`: unix seconds, from which days count; `until`: when the comparison is over, whoever forgets to
     say so. `url`, `live`: scheme, host and port, no path.
 
-    `ready`: whether the candidate's answers count yet. `key`: of the marker, where there is no token; empty:
+    `ready`: whether the candidate is. `warming`: copies are only sent so that it gets warm, and nothing is
+    counted; another life, of a later `began`, compares. `key`: of the marker, where there is no token; empty:
     one of the process. `logged`: send the candidate's answers to the hub, which joins them with labels.
     """
 
@@ -82,6 +84,7 @@ class MirrorConfig(msgspec.Struct, frozen=True, kw_only=True):
     live: str = ""
     until: float = math.inf
     ready: bool = True
+    warming: bool = False
     key: bytes = b""
     logged: bool = False
     traffic: Traffic = Traffic()
@@ -89,9 +92,9 @@ class MirrorConfig(msgspec.Struct, frozen=True, kw_only=True):
     aa: Aa = Aa()
 
     @property
-    def life(self) -> tuple[ShadowId, float, ComparisonPlan]:
+    def life(self) -> tuple[ShadowId, float, bool, ComparisonPlan]:
         """What parts are of: another one begins new parts."""
-        return self.shadow, self.began, self.plan
+        return self.shadow, self.began, self.warming, self.plan
 
     def day(self, now: float) -> int:
         """Whole days since the shadow began, from 0."""
@@ -118,6 +121,7 @@ def encode_mirror(config: MirrorConfig) -> str:
         live=config.live,
         until=config.until if math.isfinite(config.until) else None,
         ready=config.ready,
+        warming=config.warming,
         key=config.key.hex(),
         logged=config.logged,
         traffic=config.traffic,
@@ -151,6 +155,7 @@ def _built(form: _Form) -> MirrorConfig:
         live=_origin("live", form.live) if form.live else "",
         until=math.inf if form.until is None else form.until,
         ready=form.ready,
+        warming=form.warming,
         key=key,
         logged=form.logged,
         traffic=form.traffic,

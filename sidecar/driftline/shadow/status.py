@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from driftline.shadow.account import Account
+from driftline.shadow.account import Account, Drop, Failure
 from driftline.shadow.gate import Judgement, RuleResult
 from driftline.shadow.outlook import outputs_status, segments_status
 from driftline.shadow.rules import Reason
@@ -17,6 +17,30 @@ _MESSAGES = {
     "Rules are read at the ends of whole periods of it.",
     Reason.SILENT_PODS: "Not all live pods mirror, and what the others saw is in no account: see Mirroring.",
     Reason.FEW_PAIRS: "Fewer requests were compared than minPairs asks for.",
+}
+
+_LOST = "lost"
+_ADVICE: dict[str, str] = {
+    Drop.QUEUE_FULL: "raise traffic.queue or traffic.maxConcurrent, or lower traffic.sample",
+    Drop.BUDGET: "lower traffic.sample to what traffic.budget allows",
+    Drop.BODY_TOO_LARGE: "raise the monitor's capture.maxBodyBytes",
+    Drop.INCOMPLETE: "clients leave, or capture drops: see the sidecars' modelmonitor_capture_dropped_total",
+    Drop.UNREDACTABLE: "narrow the monitor's capture.redact, or allow traffic.allowSensitive",
+    Drop.NOT_READY: "see the condition CandidateReady",
+    Drop.STARTING: "sidecars begin, or end, often: see the live pods",
+    Drop.BREAKER_OPEN: "the candidate keeps failing: see account.failed",
+    Failure.REFUSED: "see the candidate's pods",
+    Failure.RESET: "see the candidate's pods",
+    Failure.TIMEOUT: "a faster candidate, a longer traffic.timeout, or a lower traffic.sample",
+    Failure.ERROR_RESPONSE: "see what the candidate answers",
+    Failure.ANSWER_TOO_LARGE: "raise the monitor's capture.maxBodyBytes",
+    Failure.NO_ROOM: "answers are large: lower traffic.maxConcurrent or traffic.sample",
+    Failure.WITHHELD: "it asks for what it isn't given: allow traffic.allowSensitive, or let it do without",
+    Failure.LIVE_FAILED: "the live model itself fails on them: leave their paths out of traffic.paths, or "
+    "lower gate.coverage",
+    Failure.UNDECODABLE: "the candidate's answers are not of the monitor's schema",
+    Failure.UNALIGNED: "the candidate answers with other numbers of rows",
+    _LOST: "sidecars were killed, or their nodes lost",
 }
 
 
@@ -71,14 +95,21 @@ def _message(judgement: Judgement) -> str:
     if judgement.reason is Reason.UNBALANCED:
         return f"The account doesn't add up: {'; '.join(account.problems())}."
     if judgement.reason is Reason.LOW_COVERAGE:
-        return (
-            f"{account.paired} of {account.settled} eligible requests were compared ({account.coverage:.1%})"
-            ": lower traffic.sample, or raise what drops them (see account.dropped)."
-        )
+        compared = f"{account.paired} of {account.settled} eligible requests were compared"
+        return f"{compared} ({account.coverage:.1%}). {_loss(account)}"
     wanted = "Reject" if judgement.reason is Reason.RULE_BROKEN else "Inconclusive"
     if judgement.reason in (Reason.RULE_BROKEN, Reason.NOT_CLEAR, Reason.NO_EVIDENCE):
         return "; ".join(_sentence(rule) for rule in judgement.rules if rule.verdict == wanted) + "."
     return _MESSAGES[judgement.reason]
+
+
+def _loss(account: Account) -> str:
+    """Where most of the others went, and what can be done about it."""
+    reasons = (*account.dropped.items(), *account.failed.items())
+    lost = {_LOST: account.lost} | {reason.value: count for reason, count in reasons}
+    reason, count = max(lost.items(), key=lambda each: each[1])
+    advice = _ADVICE.get(reason, "see account.failed and account.dropped")
+    return f"Most of the others: {reason} ({count}, {count / max(1, account.settled):.1%}): {advice}."
 
 
 def _sentence(rule: RuleResult) -> str:

@@ -14,7 +14,7 @@ from driftline.shadow.aa import Twice
 from driftline.shadow.fields import Fields
 from driftline.shadow.latency import CELLS
 from driftline.shadow.plan import ComparisonPlan
-from driftline.shadow.rows import Codes, Rows
+from driftline.shadow.rows import Codes, Flags, Rows, means
 from driftline.shadow.sample import Disagreement, largest
 from driftline.shadow.values import Values
 
@@ -48,24 +48,32 @@ class Slice:
         )
 
     @classmethod
-    def of(cls, request: Codes, differ: Floats, delta: Floats | None, clip: float | None) -> Slice:
-        """Of rows, as `Rows` has them; `request` may leave numbers out."""
-        if not len(request):
-            return cls.empty(clip)
-        _, numbers = np.unique(request, return_inverse=True)
-        sizes = np.bincount(numbers)
+    def of(
+        cls,
+        request: Codes,
+        differ: Floats,
+        delta: Floats | None,
+        clip: float | None,
+        beyond: Flags | None = None,
+    ) -> Slice:
+        """Of rows, as `Rows` has them; `request` may leave numbers out.
 
-        def means(values: Floats) -> Floats:
-            found: Floats = np.bincount(numbers, weights=values) / sizes
+        `clipped` of delta and size are the requests in which a row was.
+        """
+        sizes = np.unique(request, return_counts=True)[1]
+        found = replace(
+            cls.empty(clip),
+            requests=len(sizes),
+            several=int((sizes > 1).sum()),
+            differ=Values.of(means(request, differ), 1.0, signed=False),
+        )
+        if clip is None or delta is None:
             return found
-
-        numeric = clip is not None and delta is not None
-        return cls(
-            len(sizes),
-            int((sizes > 1).sum()),
-            Values.of(means(differ), 1.0, signed=False),
-            Values.of(means(delta), clip, signed=True) if numeric else cls.empty(clip).delta,  # type: ignore[arg-type]
-            Values.of(means(np.abs(delta)), clip, signed=False) if numeric else cls.empty(clip).size,  # type: ignore[arg-type]
+        clipped = 0 if beyond is None else len(np.unique(request[beyond]))
+        return replace(
+            found,
+            delta=replace(Values.of(means(request, delta), clip, signed=True), clipped=clipped),
+            size=replace(Values.of(means(request, np.abs(delta)), clip, signed=False), clipped=clipped),
         )
 
     def __add__(self, other: Slice) -> Slice:
@@ -138,7 +146,7 @@ class Tally:
         """These pairs too."""
         batch = replace(
             Tally.empty(self.plan),
-            all=Slice.of(rows.request, rows.differ, rows.delta, self.plan.clip),
+            all=Slice.of(rows.request, rows.differ, rows.delta, self.plan.clip, rows.beyond),
             segments=dict(_segments(self.plan, rows)),
         )
         if rows.live is not None and rows.candidate is not None:
@@ -166,8 +174,9 @@ def _segments(plan: ComparisonPlan, rows: Rows) -> Iterator[tuple[Place, Slice]]
             continue
         for code in np.unique(codes).tolist():
             chosen = codes == code
-            delta = None if rows.delta is None else rows.delta[chosen]
-            yield (name, code), Slice.of(rows.request[chosen], rows.differ[chosen], delta, plan.clip)
+            delta, beyond = (None if each is None else each[chosen] for each in (rows.delta, rows.beyond))
+            of = Slice.of(rows.request[chosen], rows.differ[chosen], delta, plan.clip, beyond)
+            yield (name, code), of
 
 
 def _confusion(live: Codes, candidate: Codes, outputs: int) -> Counts:

@@ -7,6 +7,7 @@ grid's points with their mean kept exactly (`weights`), which is how `bounded` w
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -93,14 +94,18 @@ class Values:
         )
         return np.concatenate([down[:0:-1], [down[0] + up[0]], up[1:]])
 
-    @property
-    def sizes(self) -> Counts:
-        """Counts of |x|, int64 (122,), by cells whose upper ends are MAGNITUDES times the limit."""
-        if not self.signed:
-            return self.counts
-        zero = len(MAGNITUDES) - 1
-        both: Counts = self.counts[zero:] + np.append(0, self.counts[:zero][::-1])
-        return both
+    def quantile(self, p: float) -> float:
+        """The p-quantile's estimate: the mean of the values in its cell, so it errs by the cell's width at
+        most, 12.2 % (a millionth of the limit near zero). Raises ValueError without values.
+        """
+        if not self.count:
+            raise ValueError("no values have no quantile")
+        cell = int(np.searchsorted(np.cumsum(self.counts), max(1, math.ceil(p * self.count))))
+        place = cell - (len(MAGNITUDES) - 1 if self.signed else 0)
+        if place == 0:
+            return 0.0
+        size = MAGNITUDES[abs(place) - 1] + self.sums[cell] / self.counts[cell]
+        return math.copysign(float(size) * self.limit, place)
 
 
 def _spread(counts: Counts, sums: Floats) -> Floats:

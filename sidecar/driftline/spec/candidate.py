@@ -31,7 +31,10 @@ class Patch(Part, frozen=True, kw_only=True):
 
     container: Annotated[
         ContainerName | None,
-        Meta(description="The container that image, env and resources are of. Default: the model's."),
+        Meta(
+            description="The container that image, env and resources are of: one of the live pods'. Default: "
+            "the model's."
+        ),
     ] = None
     image: Annotated[
         Annotated[str, Meta(min_length=1, max_length=1024)] | None,
@@ -124,8 +127,9 @@ class Candidate(Part, frozen=True, kw_only=True):
     warm_up: Annotated[
         Duration,
         Meta(
-            description="How long after the candidate is ready its answers don't count: caches fill, code is "
-            "compiled. Default 0s."
+            description="How long the ready candidate gets copies of requests that don't count, so that "
+            "caches fill and code is compiled; from when the first live pod sends them. A candidate that "
+            "stops being ready meanwhile starts over. Default 0s."
         ),
     ] = Duration(0)
 

@@ -75,8 +75,10 @@ class Gate(Part, frozen=True, kw_only=True):
     error_rate: Annotated[
         Share,
         Meta(
-            description="Largest rise of the share of requests that fail. Always a rule: default 0.01. A "
-            "candidate that is refused, times out or answers 5xx fails."
+            description="Largest rise of the share of requests that fail: the candidate's share less the "
+            "live model's, whichever requests they are. Always a rule: default 0.01. A candidate that is "
+            "refused, times out or answers no 2xx fails; to pass, what it was spared while it was not ready "
+            "or kept failing counts as failed too."
         ),
     ] = 0.01
     output_drift: Annotated[

@@ -6,7 +6,7 @@ Defaults that MONITORING's measurements gave carry their reason in the descripti
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 from msgspec import Meta
 
@@ -227,6 +227,12 @@ class Quality(Part, frozen=True, kw_only=True):
     ] = 0.01
 
 
+CREDENTIAL_HEADERS: Final = (
+    "api-key", "authorization", "cookie", "proxy-authorization", "set-cookie", "x-api-key", "x-auth-token",
+)  # fmt: skip
+"""What carries credentials, as clients and gateways commonly name it."""
+
+
 class Capture(Part, frozen=True, kw_only=True):
     """What of the traffic is looked at, and what must never be kept."""
 
@@ -251,10 +257,10 @@ class Capture(Part, frozen=True, kw_only=True):
     redact_headers: Annotated[
         Annotated[tuple[HeaderName, ...], Meta(max_length=64)],
         Meta(
-            description="Headers whose values must never be kept or sent on. Default: those that carry "
-            "credentials."
+            description="Headers whose values must never be kept or sent on, beside those that carry "
+            "credentials (the default), which a shadow's candidate never gets without `allowSensitive`."
         ),
-    ] = ("authorization", "cookie", "proxy-authorization", "set-cookie", "x-api-key")
+    ] = CREDENTIAL_HEADERS
 
     def _check_redact(self) -> Iterator[Problem]:
         for index, text in enumerate(self.redact):

@@ -21,6 +21,9 @@ SHADOW_KIND: Final = "ShadowDeployment"
 
 Output = Literal["prediction", "score", "body"]
 
+_NONE_GIVEN = "!has(self.compare) || !has(self.compare.outputs)"
+_PREDICTION = "self.compare.outputs.exists(o, o == 'prediction')"
+
 _DAY = 24 * 3600
 
 
@@ -97,7 +100,10 @@ class Compare(Part, frozen=True, kw_only=True):
         Annotated[tuple[Output, ...], Meta(min_length=1, max_length=3)],
         Meta(
             description="`prediction` (the class or value), `score` (where the monitor names one), `body` "
-            "(the answers as JSON, field by field: for answers of free form). Default: prediction and score."
+            "(the answers as JSON, field by field; alone: for answers of free form). "
+            "The gate's rules are about these: `agreement` and `systematicDifference` about predictions, or "
+            "bodies alone; `outputDrift` about predictions; `meanDelta` and `p95Delta` about scores, or a "
+            "regression's predictions. Default: prediction and score."
         ),
     ] = ("prediction", "score")
     tolerance: Annotated[Tolerance, Meta(description="By how much numbers may differ and still agree.")] = (
@@ -199,6 +205,20 @@ class ShadowSpec(Part, frozen=True, kw_only=True):
             "|| (has(self.aa) && has(self.aa.share) && self.aa.share > 0.0)",
             "gate.systematicDifference needs aa.share above 0",
         ),
+        Rule(
+            "(!has(self.gate.agreement) && !has(self.gate.systematicDifference)) "
+            f"|| {_NONE_GIVEN} || {_PREDICTION} || self.compare.outputs.all(o, o == 'body')",
+            "gate.agreement and gate.systematicDifference need prediction in compare.outputs, or body alone",
+        ),
+        Rule(
+            f"!has(self.gate.outputDrift) || {_NONE_GIVEN} || {_PREDICTION}",
+            "gate.outputDrift needs prediction in compare.outputs",
+        ),
+        Rule(
+            "(!has(self.gate.meanDelta) && !has(self.gate.p95Delta)) "
+            f"|| {_NONE_GIVEN} || self.compare.outputs.exists(o, o != 'body')",
+            "gate.meanDelta and gate.p95Delta need score, or a regression's prediction, in compare.outputs",
+        ),
     )
 
     def _check_duration(self) -> Iterator[Problem]:
@@ -210,6 +230,21 @@ class ShadowSpec(Part, frozen=True, kw_only=True):
     def _check_on_pass(self) -> Iterator[Problem]:
         if self.on_pass == "Promote" and self.candidate.service is not None:  # noqa: S105
             yield Problem("onPass", "Promote needs a candidate by patch or template: a Service has no form")
+
+    def _check_outputs(self) -> Iterator[Problem]:
+        """A rule about an output that isn't compared."""
+        outputs, gate = set(self.compare.outputs), self.gate
+        answers, values = "prediction" in outputs or outputs == {"body"}, outputs != {"body"}
+        for name, limit, compared, wanted in (
+            ("agreement", gate.agreement, answers, "prediction (or be body alone)"),
+            ("systematicDifference", gate.systematic_difference, answers, "prediction (or be body alone)"),
+            ("outputDrift", gate.output_drift, "prediction" in outputs, "prediction"),
+            ("meanDelta", gate.mean_delta, values, "score, or a regression's prediction"),
+            ("p95Delta", gate.p95_delta, values, "score, or a regression's prediction"),
+        ):
+            if limit is not None and not compared:
+                why = f"is about what isn't compared: compare.outputs must have {wanted}"
+                yield Problem(f"gate.{name}", why)
 
     def _check_aa(self) -> Iterator[Problem]:
         if self.gate.systematic_difference is not None and self.aa.share <= 0:

@@ -254,7 +254,11 @@ class _Run:
         if self._comparison is None:
             return ""
         unhurried = "" if self._comparison.gate.allow_under_a_day else " (no verdict before whole days)"
-        return f"  candidate  {self._comparison.config.url}{unhurried}\n"
+        untold = "".join(
+            f"  segment    {name} {why}: its values are not told apart\n"
+            for name, why in self._comparison.untold.items()
+        )
+        return f"  candidate  {self._comparison.config.url}{unhurried}\n{untold}"
 
     def _reference(self) -> str:
         reference = self._monitor.spec.reference

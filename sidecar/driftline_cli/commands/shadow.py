@@ -1,20 +1,27 @@
-"""`driftline shadow`: two models compared on this machine; in a cluster, what differs, and promotions."""
+"""`driftline shadow`: two models compared on this machine; in a cluster, what pairs say, and promotions."""
 
 from __future__ import annotations
 
 import argparse
+import datetime as dt
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import msgspec
+from driftline.errors import DataError
+from driftline.shadow.comparison import Comparison
+
 from driftline_cli.commands import run as run_command
 from driftline_cli.kubectl import ClusterError, Kubectl
+from driftline_cli.shadow_comparison import comparison_lines, plain
 
 _KIND = "shadowdeployments.driftline.io"
 _ANNOTATION = "driftline.io/promote"
 _KEPT = "driftline.shadow.{name}"
 """The ConfigMap of a shadow's pairs."""
 _DISAGREEMENTS = "disagreements.json"
+_COMPARISON = "comparison.json"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,6 +36,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     disagreements = parts.add_parser("disagreements", help=said, description=said)
     _add_cluster(disagreements)
     disagreements.add_argument("--json", action="store_true", help="as it is kept, for programs")
+    said = "what the pairs of a ShadowDeployment in the cluster say: confusion, differences, segments, fields"
+    comparison = parts.add_parser("comparison", help=said, description=said)
+    _add_cluster(comparison)
+    comparison.add_argument("--json", action="store_true", help="as it is kept, for programs")
     for action in diff._actions:
         if "--shadow" in action.option_strings:
             action.required = True
@@ -46,7 +57,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.part == "promote":
         return _promote(arguments)
     if arguments.part == "disagreements":
-        return _show(arguments)
+        return _disagreements(arguments)
+    if arguments.part == "comparison":
+        return _comparison(arguments)
     return run_command.run(arguments)
 
 
@@ -62,16 +75,39 @@ def _promote(arguments: argparse.Namespace) -> int:
         raise ClusterError(
             f"{arguments.name} is {verdict} ({status.get('reason', 'NoData')}), not Promotable"
         )
-    cluster.annotate(_KIND, arguments.name, _ANNOTATION, str(generation))
+    # With the time, it is another value than that of a request that was refused: one stays refused.
+    asked = f"{generation}/{dt.datetime.now(dt.UTC):%Y-%m-%dT%H:%M:%SZ}"
+    cluster.annotate(_KIND, arguments.name, _ANNOTATION, asked)
     print(f"{arguments.name}: asked for; `kubectl describe sd {arguments.name}` says how it goes (Promoted)")
     return 0
 
 
-def _show(arguments: argparse.Namespace) -> int:
-    """0, also where nothing differs; what a shadow has kept is at most a minute old."""
+def _kept(arguments: argparse.Namespace, key: str) -> str:
+    """What a shadow has kept for people, at most a minute old; empty: nothing yet."""
     found = _cluster(arguments).get("configmap", _KEPT.format(name=arguments.name))
-    text = (found.get("data") or {}).get(_DISAGREEMENTS, "[]")
-    entries = json.loads(text)
+    return str((found.get("data") or {}).get(key, ""))
+
+
+def _comparison(arguments: argparse.Namespace) -> int:
+    """0, also where there are no pairs."""
+    text = _kept(arguments, _COMPARISON)
+    if arguments.json:
+        print(json.dumps(json.loads(text or "{}"), indent=2, ensure_ascii=False))
+        return 0
+    try:
+        found = msgspec.json.decode(text, type=Comparison) if text else None
+    except msgspec.DecodeError as error:
+        raise DataError(f"{arguments.name}: a comparison of another release ({error}): see --json") from error
+    if found is None or not found.requests:
+        print(f"{arguments.name}: no request is known to be compared yet")
+    else:
+        print("\n".join(comparison_lines(found)))
+    return 0
+
+
+def _disagreements(arguments: argparse.Namespace) -> int:
+    """0, also where nothing differs."""
+    entries = json.loads(_kept(arguments, _DISAGREEMENTS) or "[]")
     if arguments.json:
         print(json.dumps(entries, indent=2, ensure_ascii=False))
     elif not entries:
@@ -83,14 +119,9 @@ def _show(arguments: argparse.Namespace) -> int:
 
 def _lines(entries: list[Mapping[str, Any]]) -> Iterator[str]:
     for entry in entries:
-        yield f"{entry['size']:.4g}  {_plain(entry['request'])}"
-        yield f"    live       {_plain(entry['live'])}"
-        yield f"    candidate  {_plain(entry['candidate'])}"
-
-
-def _plain(text: str) -> str:
-    """What came from clients and models without what a terminal would obey."""
-    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
+        yield f"{entry['size']:.4g}  {plain(entry['request'])}"
+        yield f"    live       {plain(entry['live'])}"
+        yield f"    candidate  {plain(entry['candidate'])}"
 
 
 def _cluster(arguments: argparse.Namespace) -> Kubectl:

@@ -9,7 +9,7 @@ from typing import Any, cast
 import msgspec
 import pytest
 from driftline.shadow.account import Account
-from driftline.shadow.codec import encode_part
+from driftline.shadow.codec import WARMING, encode_part
 from driftline.shadow.runtime import MirrorConfig, ShadowId
 from driftline_operator.controller import shadow_rounds
 from driftline_operator.controller.plan.pods import Survey, Watched
@@ -67,6 +67,33 @@ def test_a_pod_is_known_to_mirror_by_its_part(known: Running) -> None:
     assert known.mirroring == {"a"}
     known.take(part(CONFIG, "b", 0))
     assert known.mirroring == {"a", "b"}
+
+
+async def test_a_pod_that_warms_the_candidate_up_tells_no_pairs(shadows: Shadows) -> None:
+    warming = Course(uid="uid-v4", generation=1, ready_since=BEGAN, plan=CLASSES)
+    known = Running(observe_shadow(shadow(gate=GATE, minPairs=100)), warming)
+    known.take(part(CONFIG, "a", 0, day=WARMING))
+    assert (known.warming, known.mirroring, known.book) == ({"a"}, set(), None)
+    shadows.judge(known)
+    assert known.judgement is None
+    await shadows._step(known, msgspec.structs.replace(warming, warm_since=BEGAN + 1))
+    assert known.warming == {"a"}
+    await shadows._step(known, msgspec.structs.replace(known.course, began=NOW.timestamp()))
+    known.take(part(CONFIG, "b", 0, day=WARMING))
+    assert known.mirroring == set(), "it has not heard of the beginning yet"
+    known.take(part(CONFIG, "a", 400))
+    assert known.mirroring == {"a"}
+    assert known.book is not None
+    assert known.book.snapshot().account.paired == 400
+
+
+async def test_readiness_that_is_lost_forgets_who_warmed_it_up(shadows: Shadows) -> None:
+    warming = Course(uid="uid-v4", generation=1, ready_since=BEGAN, plan=CLASSES)
+    known = Running(observe_shadow(shadow(gate=GATE)), warming, warming={"a"})
+    await shadows._step(known, Course(uid="uid-v4", generation=1))
+    assert known.warming == set()
+    known.take(part(CONFIG, "a", 0, day=WARMING))
+    assert known.warming == set()
 
 
 @pytest.mark.parametrize("change", [{"ended": Ending.DURATION_OVER}, {"rollout": ROLLING_OUT}])

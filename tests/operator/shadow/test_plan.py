@@ -149,7 +149,10 @@ def test_no_candidate_can_get_live_traffic_or_a_sidecar(name: str) -> None:
     labels = deployment["spec"]["template"]["metadata"]["labels"]
     assert labels["driftline.io/inject"] == "false"
     assert "app" not in labels
-    assert own["spec"]["selector"] == {names.SHADOW_LABEL: "uid-v4"}
+    assert own["spec"]["selector"] == {
+        key: labels[key] for key in (names.SHADOW_LABEL, names.CANDIDATE_LABEL)
+    }
+    assert labels[names.SHADOW_LABEL] == "uid-v4"
     assert "hostPort" not in yaml.safe_dump(deployment)
 
 
@@ -162,6 +165,9 @@ TAKEN = workload(name=names.candidate("v4"), other="x")
 
 REFUSED: dict[str, Callable[[], ShadowPlan]] = {
     "InvalidSpec": lambda: planned(shadow(traffic={"paths": ["/v1/*/predict"]})),
+    "InvalidSpec of this monitor": lambda: planned(
+        shadow(compare={"outputs": ["score"]}, gate={"meanDelta": 0.1})
+    ),
     "MonitorNotFound": lambda: planned(shadow(monitorRef={"name": "other"})),
     "NoWorkload": lambda: planned(shadow(), state(workload(app="other"))),
     "SeveralWorkloads": lambda: planned(shadow(), state(workload(), workload("StatefulSet", "twin"))),
@@ -183,7 +189,7 @@ REFUSED: dict[str, Callable[[], ShadowPlan]] = {
 @pytest.mark.parametrize("word", REFUSED)
 def test_why_there_is_no_candidate(word: str) -> None:
     made = REFUSED[word]()
-    assert reason(made) == word
+    assert reason(made) == word.split()[0]
     assert made.objects == ()
     assert made.mirror is None
     assert reason(made, "Promotable") == "NoData"
@@ -206,6 +212,54 @@ def test_what_is_no_template_stops_nothing_else(template: Json, kind: str) -> No
     given = template if kind == "template" else {"template": template}
     made = planned(shadow(candidate={kind: given}))
     assert made.objects == () or reason(made) == "Starting"
+
+
+def ready(made: ShadowPlan) -> str:
+    return next(each.message for each in made.findings if each.aspect == "CandidateReady")
+
+
+@pytest.mark.parametrize(
+    ("patch", "said"),
+    [
+        (
+            {"container": "modle", "image": "census:4"},
+            'candidate.patch.container: the live pods have no container "modle" (there are: model, helper)',
+        ),
+        (
+            {"template": {"spec": {"containers": [{"name": "modle", "image": "census:4"}]}}},
+            'candidate.patch.template: the live pods have no container "modle" (there are: model, helper)',
+        ),
+    ],
+)
+def test_a_misspelt_container_is_none_that_is_added(patch: Json, said: str) -> None:
+    """The live image would answer, and be found equal to itself; a promotion would add the other one."""
+    made = planned(shadow(candidate={"patch": patch}))
+    assert reason(made) == "PatchInvalid"
+    assert ready(made).startswith(said)
+    assert made.objects == ()
+
+
+def test_a_container_more_is_run_beside_one_that_changes_and_told() -> None:
+    sidecar = {"spec": {"containers": [{"name": "cache", "image": "cache:1"}]}}
+    made = planned(shadow(candidate={"patch": {"image": "census:4", "template": sidecar}}))
+    containers = made.objects[0].body["spec"]["template"]["spec"]["containers"]
+    assert [each["name"] for each in containers] == ["model", "cache", "helper"]
+    assert ready(made).endswith("beside the live pods' containers they run cache")
+
+
+@pytest.mark.parametrize(
+    ("patch", "is_so"),
+    [
+        ({"image": "census:3"}, True),
+        ({"template": {"metadata": {"annotations": {"a": "b"}}}}, True),
+        ({"image": "census:4"}, False),
+        ({"env": [{"name": "A", "value": "1"}]}, False),
+    ],
+)
+def test_a_candidate_that_is_the_live_model_says_so(patch: Json, is_so: bool) -> None:
+    made = planned(shadow(candidate={"patch": patch}))
+    assert reason(made) == "Starting"
+    assert ("compared with itself (A/A)" in ready(made)) == is_so
 
 
 def test_one_shadow_a_monitor_at_a_time() -> None:
@@ -242,6 +296,19 @@ def planned_comparison() -> Any:
     return plan_of(watched.spec, spec.compare, None)
 
 
+def running(body: Json, live: Json | None = None, **status: Any) -> NamespaceState:
+    """The state in which that candidate runs, one pod of it ready; `status`: of its Deployment."""
+    live = live or workload()
+    deployment, service = (copy.deepcopy(dict(each.body)) for each in planned(body, state(live)).objects)
+    deployment["metadata"] |= {"generation": 1, "uid": "uid-d"}
+    deployment |= {"status": {"observedGeneration": 1, **status}}
+    template = deployment["spec"]["template"]
+    ready = {"conditions": [{"type": "Ready", "status": "True"}]}
+    metadata = {**template["metadata"], "name": "candidate-1", "uid": "uid-c", "namespace": "ml"}
+    own = {"metadata": metadata, "spec": template["spec"], "status": ready}
+    return state(live, deployment, services=(service,), pods=(own,))
+
+
 def test_what_the_mirrors_are_told() -> None:
     made = planned(shadow(traffic={"budget": 50}), told=comparing())
     assert made.mirror is not None
@@ -256,6 +323,39 @@ def test_what_the_mirrors_are_told() -> None:
     assert config.until == config.began + 14 * 24 * 3600  # though nobody may be there to tell them
 
 
+WARM = shadow(
+    candidate={"patch": {"image": "census:4"}, "warmUp": "2m"}, aa={"share": 0.5},
+    gate={"performance": {"accuracy": 0.01}},
+)  # fmt: skip
+
+
+def test_while_it_warms_up_mirrors_send_copies_that_do_not_count() -> None:
+    given = running(WARM)
+    made = planned(WARM, given)
+    assert (made.course.ready_since, made.course.began) == (NOW.timestamp(), None)
+    assert made.mirror is not None
+    config = decode_mirror(made.mirror[1].encode())
+    assert config.ready
+    assert config.warming
+    assert (config.aa.share, config.logged) == (0, False), "the live model is warm, the hub has no use for it"
+    assert config.until == NOW.timestamp() + 120 + 14 * 24 * 3600
+    asked = Asked(pods=2, answered=2, warming=1)
+    later = planned(WARM, given, Told(made.course, asked=asked))
+    assert later.course.warm_since == NOW.timestamp()
+    for each in (made, later):
+        assert reason(each, "Mirroring") == "WarmingUp"
+    assert "1 of 2 live pods mirror" in next(f.message for f in later.findings if f.aspect == "Mirroring")
+    began = msgspec.structs.replace(later.course, warm_since=NOW.timestamp() - 120)
+    compared = planned(WARM, given, Told(began, asked=asked))
+    assert compared.course.began == NOW.timestamp()
+    assert compared.mirror is not None
+    told = decode_mirror(compared.mirror[1].encode())
+    assert not told.warming
+    assert (told.began, told.aa.share, told.logged) == (NOW.timestamp(), 0.5, True)
+    assert told.life != config.life
+    assert reason(compared, "Mirroring") == "NotBegun"
+
+
 def test_of_a_swapped_port_the_live_models_own_is_told() -> None:
     swapped = monitor(injection={"mode": "PortSwap", "app": {"port": 8081, "env": "PORT"}})
     made = planned(shadow(), state(monitors=(swapped,)), told=comparing())
@@ -266,22 +366,28 @@ def test_of_a_swapped_port_the_live_models_own_is_told() -> None:
 @pytest.mark.parametrize(
     ("asked", "wanted"),
     [
-        (Asked(), "NoLivePods"),
+        (Asked(), "NotAskedYet"),
+        (Asked(pods=0), "NoLivePods"),
         (Asked(pods=2), "NoAnswer"),
         (Asked(pods=2, answered=2), "NotBegun"),
         (Asked(pods=2, answered=2, mirroring=1), "Mirroring"),
     ],
 )
 def test_mirroring_is_said_once_a_pod_has_begun_to(asked: Asked, wanted: str) -> None:
-    running = workload(name=names.candidate("v4"), shadow="x")
-    running["metadata"]["ownerReferences"] = [{"uid": "uid-v4"}]
-    running["status"] = {"readyReplicas": 1}
-    made = planned(shadow(), state(workload(), running), told=comparing()._replace(asked=asked))
+    made = planned(shadow(), running(shadow()), told=comparing()._replace(asked=asked))
     assert reason(made, "Mirroring") == wanted
+    if asked.pods is None:
+        return
     garbled = asked._replace(refused=tuple(f"pod-{n}" for n in range(7)))
-    made = planned(shadow(), state(workload(), running), told=comparing()._replace(asked=garbled))
+    made = planned(shadow(), running(shadow()), told=comparing()._replace(asked=garbled))
     (message,) = [each.message for each in made.findings if each.aspect == "Mirroring"]
     assert "pod-0, pod-1, pod-2, pod-3, pod-4 and 2 more told is refused" in message
+
+
+def test_segments_that_are_not_told_apart_are_said() -> None:
+    made = planned(shadow(compare={"segments": ["sex"]}), told=comparing())
+    (said,) = [each.message for each in made.findings if each.aspect == "Mirroring"]
+    assert said.endswith("; segments that are not told apart: sex is no category of the reference")
 
 
 def test_a_live_workload_that_changes_ends_the_comparison() -> None:

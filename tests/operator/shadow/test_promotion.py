@@ -8,12 +8,13 @@ from typing import Any
 import msgspec
 import pytest
 from driftline_operator import names
-from driftline_operator.shadow.course import Course, Rollout, fingerprint
+from driftline_operator.shadow.course import Course, Declined, Rollout, decode, encode, fingerprint
 from driftline_operator.shadow.observed import observe_shadow
+from driftline_operator.shadow.plan import Told
 from driftline_operator.shadow.promotion import Step, patch_text, promoted
 from driftline_operator.shadow.reasons import Ending, Promotion
 
-from tests.operator.shadow.test_plan import TEMPLATE, shadow, workload
+from tests.operator.shadow.test_plan import TEMPLATE, planned, reason, shadow, state, workload
 
 Json = dict[str, Any]
 
@@ -67,7 +68,55 @@ def test_nobody_asks() -> None:
 )
 def test_why_it_is_not_promoted(asked: str, at: Course, spec: Json, why: Promotion) -> None:
     made = step(at, asked=asked, **spec)
-    assert (made.course, made.patch, made.refused) == (at, (), why)
+    wanted = msgspec.structs.replace(at, declined=Declined(asked, why))
+    assert (made.course, made.patch, made.refused) == (wanted, (), why)
+
+
+def refused() -> Course:
+    """Somebody asked before there was a verdict."""
+    return step(course(verdict="Inconclusive")).course
+
+
+def test_a_refusal_is_for_good_also_over_a_failover() -> None:
+    """It would else fire at the first good verdict, with nobody there."""
+    later = msgspec.structs.replace(decode(encode(refused()), "uid-v4", 1), verdict="Promotable")
+    for _ in range(2):
+        made = step(later)
+        assert (made.course, made.patch, made.refused) == (later, (), Promotion.NOT_PROMOTABLE)
+
+
+@pytest.mark.parametrize("asked", ["1/again", "1/2026-11-27T12:00:00Z"])
+def test_another_value_asks_again(asked: str) -> None:
+    later = msgspec.structs.replace(refused(), verdict="Promotable")
+    assert step(later, asked=asked).course.rollout is not None
+    still = step(refused(), asked=asked)
+    assert still.course.declined == Declined(asked, Promotion.NOT_PROMOTABLE)
+
+
+def test_taken_off_and_set_again_it_asks_again() -> None:
+    off = step(refused(), asked="")
+    assert (off.course, off.refused) == (course(verdict="Inconclusive"), None)
+    later = msgspec.structs.replace(off.course, verdict="Promotable")
+    assert step(later, asked="1").course.rollout is not None
+
+
+def test_what_promotes_by_itself_is_not_held_up_by_a_refusal() -> None:
+    later = msgspec.structs.replace(refused(), verdict="Promotable")
+    assert step(later, onPass="Promote").course.rollout is not None
+
+
+def test_who_asks_while_there_is_no_candidate_is_refused_too() -> None:
+    body = shadow()
+    body["metadata"]["annotations"] = {names.PROMOTE_ANNOTATION: "1"}
+    told = Told(course())
+    made = planned(body, state(workload(app="other")), told)
+    assert (reason(made), reason(made, "Promoted")) == ("NoWorkload", "NotPromotable")
+    made = planned(body, state(), told._replace(course=made.course))
+    assert reason(made, "Promoted") == "NotPromotable"
+    (said,) = [each.message for each in made.findings if each.aspect == "Promoted"]
+    assert "driftline.io/promote=1/AGAIN" in said
+    under_way = planned(body, state(workload(app="other")), Told(rolling()))
+    assert under_way.course == rolling()
 
 
 @pytest.mark.parametrize("asked", ["1", ""])

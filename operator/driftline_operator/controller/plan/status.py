@@ -22,6 +22,7 @@ from driftline_operator.cluster.resources import Object, Resource
 from driftline_operator.conditions import Aspect, Finding, ShadowAspect
 from driftline_operator.controller.observed import Observed
 from driftline_operator.controller.plan.pods import Survey
+from driftline_operator.shadow.reasons import CALM
 
 _MOST_MESSAGE: Final = 1024
 _VERDICTS: Final = (
@@ -195,6 +196,11 @@ def is_bad_news(transition: Transition) -> bool:
     if transition.aspect in _BAD_IF_TRUE:
         return transition.status == "True"
     if transition.aspect in (ShadowAspect.MIRRORING, ShadowAspect.FINISHED):
+        return False
+    if (
+        transition.aspect in (ShadowAspect.CANDIDATE_READY, ShadowAspect.PROMOTED)
+        and transition.reason in CALM
+    ):
         return False
     return transition.status == "False"
 

@@ -17,6 +17,11 @@ class Bound(NamedTuple):
     lower: float
     upper: float
 
+    @property
+    def complement(self) -> Bound:
+        """Of one less the number: agreement, from disagreement."""
+        return Bound(None if self.value is None else 1 - self.value, 1 - self.upper, 1 - self.lower)
+
 
 class Levels(NamedTuple):
     """Error probabilities: of a false pass, and of a false rejection."""

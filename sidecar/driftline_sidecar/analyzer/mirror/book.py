@@ -9,14 +9,19 @@ import threading
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Final, Literal
 
 from driftline.shadow.account import Account, Drop, Failure
-from driftline.shadow.codec import Part
+from driftline.shadow.codec import WARMING, Part
 from driftline.shadow.runtime import MirrorConfig
 from driftline.shadow.tally import Tally
 
 from driftline_sidecar.analyzer.mirror.counting import tally_of
 from driftline_sidecar.analyzer.mirror.reading import Outcome
+
+LOST: Final = "lost"
+Result = Outcome | Drop | Literal["lost"] | None
+"""What came of a request that was taken to be sent. None: nobody says."""
 
 
 @dataclass(slots=True)
@@ -25,6 +30,8 @@ class _Day:
     eligible: int = 0
     waiting: int = 0
     lost: int = 0
+    mirrored: int = 0
+    """Of those that came back: by their number, not by what is known of them, so that one can be missed."""
     paired: int = 0
     dropped: Counter[Drop] = field(default_factory=Counter)
     failed: Counter[Failure] = field(default_factory=Counter)
@@ -36,7 +43,7 @@ class _Day:
     def account(self) -> Account:
         return Account(
             eligible=self.eligible,
-            mirrored=self.paired + self.failed.total(),
+            mirrored=self.mirrored,
             paired=self.paired,
             lost=self.lost,
             waiting=self.waiting,
@@ -48,6 +55,9 @@ class _Day:
 class Book:
     """Of one configuration's life in one run of the analyzer. `boot` names it for good."""
 
+    FIRST = 0
+    """The day of which there is a part from the beginning."""
+
     def __init__(self, config: MirrorConfig, pod: str, boot: str) -> None:
         self._shadow = config.shadow
         self._plan = config.plan
@@ -58,7 +68,7 @@ class Book:
         self._days: dict[int, _Day] = {}
         self._lock = threading.Lock()
         with self._lock:
-            self._day(0)  # what is counted survives a kill from the first moment on
+            self._day(self.FIRST)  # what is counted survives a kill from the first moment on
 
     def offer(self, day: int, dropped: Drop | None) -> None:
         """An eligible request: it waits, or was dropped at once."""
@@ -86,18 +96,22 @@ class Book:
                 found.waiting -= 1
                 found.lost += 1
 
-    def settle(self, day: int, outcomes: Sequence[Outcome]) -> None:
-        """What became of mirrored ones."""
+    def settle(self, day: int, results: Sequence[Result]) -> None:
+        """Those that were taken to be sent and have come back. One of which nothing is said was mirrored, and
+        is neither paired nor failed: the account no longer adds up.
+        """
+        outcomes = [result for result in results if isinstance(result, Outcome)]
         tally = tally_of(self._plan, outcomes)
         with self._lock:
             found = self._day(day)
             found.tally += tally
-            found.waiting -= len(outcomes)
-            for outcome in outcomes:
-                if outcome.failure is None:
-                    found.paired += 1
-                else:
-                    found.failed[outcome.failure] += 1
+            found.waiting -= len(results)
+            found.dropped.update(result for result in results if isinstance(result, Drop))
+            lost = sum(result == LOST for result in results)
+            found.lost += lost
+            found.mirrored += len(results) - lost - sum(isinstance(result, Drop) for result in results)
+            found.failed.update(outcome.failure for outcome in outcomes if outcome.failure is not None)
+            found.paired += sum(outcome.failure is None for outcome in outcomes)
 
     def parts(self) -> list[Part]:
         """Of each day in which something has changed since the last call."""
@@ -136,3 +150,28 @@ class Book:
             found = self._days[day] = _Day(Tally.empty(self._plan))
         found.told = False
         return found
+
+
+class WarmingBook(Book):
+    """Of a mirror that only warms a candidate up. It counts nothing, and tells that it runs: by an empty part
+    of the day before the first.
+    """
+
+    FIRST = WARMING
+
+    def offer(self, day: int, dropped: Drop | None) -> None:
+        """Not eligible."""
+
+    def drop(self, day: int, reason: Drop) -> None:
+        """It never counted."""
+
+    def lose(self, days: Iterable[int]) -> None:
+        """Nor did these."""
+
+    def settle(self, day: int, results: Sequence[Result]) -> None:
+        """Whatever the candidate answered."""
+
+
+def book_of(config: MirrorConfig, pod: str, boot: str) -> Book:
+    """What that life is counted in."""
+    return (WarmingBook if config.warming else Book)(config, pod, boot)

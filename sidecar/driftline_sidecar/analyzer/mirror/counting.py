@@ -23,11 +23,12 @@ _ROWS_SHOWN = 5
 def tally_of(plan: ComparisonPlan, outcomes: Sequence[Outcome]) -> Tally:
     """What those requests add."""
     pairs = [outcome.pair for outcome in outcomes if outcome.pair is not None]
+    told = [outcome for outcome in outcomes if outcome.candidate_failed is not None]
     tally = replace(
         Tally.empty(plan),
         errors=error_counts(
-            np.array([outcome.live_failed for outcome in outcomes], bool),
-            np.array([outcome.candidate_failed for outcome in outcomes], bool),
+            np.array([outcome.live_failed for outcome in told], bool),
+            np.array([outcome.candidate_failed for outcome in told], bool),
         ),
         live_latency=latency_counts(_seconds(outcome.live_seconds for outcome in outcomes)),
         candidate_latency=latency_counts(_seconds(outcome.candidate_seconds for outcome in outcomes)),
@@ -46,11 +47,11 @@ def rows_of(plan: ComparisonPlan, pairs: Sequence[Pair]) -> Rows:
     segments = {
         name: np.concatenate([np.asarray(pair.segments[name], np.int64) for pair in pairs])
         for name, _ in plan.segments
-        if all(name in pair.segments for pair in pairs)
     }
     live, candidate = [pair.live for pair in pairs], [pair.candidate for pair in pairs]
     if plan.sort == "class":
-        return class_rows(plan, request, _names(live), _names(candidate), _scores(live, candidate), segments)
+        scores = _scores(live), _scores(candidate)
+        return class_rows(plan, request, _names(live), _names(candidate), scores, segments)
     if plan.sort == "number":
         return number_rows(plan, request, _values(live), _values(candidate), segments)
     differ = np.array([pair.diff is not None and not pair.diff.equal for pair in pairs], np.float64)
@@ -85,7 +86,7 @@ def _twice_numbers(plan: ComparisonPlan, request: Codes, answers: Sequence[Float
 
 def _sample(pairs: Sequence[Pair], rows: Rows) -> Iterator[Disagreement]:
     """The requests on which the sides differ, by how much."""
-    sizes = rows.means(rows.differ if rows.delta is None else np.abs(rows.delta))
+    sizes = rows.means(rows.differ if rows.delta is None else np.nan_to_num(np.abs(rows.delta)))
     apart = rows.means(rows.differ)
     for pair, size, differs in zip(pairs, sizes.tolist(), apart.tolist(), strict=True):
         if size > 0 or differs > 0:
@@ -121,15 +122,9 @@ def _values(sides: Sequence[Side]) -> Floats:
     return np.concatenate([side.values for side in sides])
 
 
-def _scores(live: Sequence[Side], candidate: Sequence[Side]) -> tuple[Floats, Floats] | None:
-    """None unless every side has them."""
-    if any(side.scores is None for side in (*live, *candidate)):
-        return None
-    first, second = (
-        np.concatenate([side.scores for side in sides if side.scores is not None])
-        for sides in (live, candidate)
-    )
-    return first, second
+def _scores(sides: Sequence[Side]) -> Floats:
+    """NaN where an answer has none."""
+    return np.concatenate([np.full(s.rows, np.nan) if s.scores is None else s.scores for s in sides])
 
 
 def _numbers(sizes: Sequence[int]) -> Codes:

@@ -2,13 +2,15 @@
 
     x-driftline-shadow: VERSION TIME ID MAC
 
-TIME in unix seconds, ID percent-coded, MAC: HMAC-SHA256 in hex over version, time, id, method and target,
-each on a line. It is believed for a minute, and for that method and target only.
+TIME in unix seconds, ID percent-coded, of one sending only; MAC: HMAC-SHA256 in hex over version, time, id,
+method and target, each on a line. It is believed for a minute, once, and for that method and target only.
 """
 
 from __future__ import annotations
 
 import hmac
+import secrets
+from collections import OrderedDict
 from enum import StrEnum
 from hashlib import sha256
 from typing import Final
@@ -23,6 +25,8 @@ MOST_AGE: Final = 60.0
 _VERSION: Final = "1"
 _PURPOSE: Final = b"driftline shadow marker 1"
 _MOST_BYTES: Final = 2048
+_MOST_SEEN: Final = 50_000
+"""Markers that are remembered; a minute of 800 a second."""
 
 
 class Mark(StrEnum):
@@ -40,8 +44,30 @@ def key_of_token(token: str) -> bytes:
 
 def sign(key: bytes, identity: str, now: float, method: str, target: str) -> bytes:
     """The header's value."""
-    at, name = str(int(now)), quote(identity, safe="")
+    at, name = str(int(now)), f"{quote(identity, safe='')}.{secrets.token_hex(6)}"
     return f"{_VERSION} {at} {name} {_mac(key, at, name, method, target)}".encode("ascii")
+
+
+class Reader:
+    """Believes each marker once: who has seen one (a candidate) can't hide requests of its own behind it."""
+
+    def __init__(self) -> None:
+        self._seen: OrderedDict[bytes, float] = OrderedDict()
+
+    def __call__(self, key: bytes, head: bytes, now: float) -> Mark:
+        """What the marker in a request's head is worth at that time."""
+        found = read(key, head, now)
+        if found is not Mark.VALID:
+            return found
+        while self._seen and (
+            len(self._seen) >= _MOST_SEEN or now - next(iter(self._seen.values())) > 2 * MOST_AGE
+        ):
+            self._seen.popitem(last=False)
+        value = header(head, HEADER) or b""
+        if value in self._seen:
+            return Mark.INVALID
+        self._seen[value] = now
+        return found
 
 
 def read(key: bytes, head: bytes, now: float) -> Mark:

@@ -13,30 +13,24 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
 
 import uvloop
 from driftline.shadow.account import Drop, Failure
-from driftline.shadow.runtime import MirrorConfig
 
-from driftline_sidecar.analyzer.mirror.admission import flaw, goes_twice, is_eligible
-from driftline_sidecar.analyzer.mirror.book import Book
+from driftline_sidecar.analyzer.mirror import errand
+from driftline_sidecar.analyzer.mirror.admission import flaw, is_eligible
+from driftline_sidecar.analyzer.mirror.book import LOST, Book
 from driftline_sidecar.analyzer.mirror.breaker import Breaker
 from driftline_sidecar.analyzer.mirror.bucket import Bucket
-from driftline_sidecar.analyzer.mirror.labelled import CandidateRows
-from driftline_sidecar.analyzer.mirror.reading import Outcome, PairReader
-from driftline_sidecar.analyzer.mirror.requests import Copy, copy_of
-from driftline_sidecar.analyzer.mirror.sending import Answer, Missed, Reply, Sender
+from driftline_sidecar.analyzer.mirror.errand import Setting
+from driftline_sidecar.analyzer.mirror.sending import Answer, Reply, Sender
 from driftline_sidecar.analyzer.mirror.shelf import Counter, Shelf
+from driftline_sidecar.analyzer.mirror.waiting import QUEUE_BYTES, Item, Waiting
 from driftline_sidecar.analyzer.predictions.rows import Rows
-from driftline_sidecar.courtesy import give_way
 from driftline_sidecar.exchange import Exchange
 from driftline_sidecar.logs import event
-from driftline_sidecar.redact import Redactor
 
-QUEUE_BYTES: Final = 8 << 20
-"""Of exchanges that wait or are under way."""
 NICER: Final = 10
 MOST_LOGGED: Final = 10_000
 """Requests whose rows wait for the prediction log; it takes them several times a second."""
@@ -45,29 +39,6 @@ SAVE_SECONDS: Final = 1.0
 DRAIN_SECONDS: Final = 2.0
 _RESTART_SECONDS: Final = 1.0
 _JOIN_SECONDS: Final = DRAIN_SECONDS + 3.0
-
-
-class Setting(NamedTuple):
-    """What may change while a life goes on. `reader` None: features aren't known yet; `key`: the marker's."""
-
-    config: MirrorConfig
-    reader: PairReader | None
-    redactor: Redactor
-    max_body_bytes: int
-    key: bytes
-    rows: CandidateRows | None = None
-    """Makes rows of the hub of the candidate's answers; None: they aren't asked for."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Item:
-    exchange: Exchange
-    day: int
-
-    @property
-    def cost(self) -> int:
-        e = self.exchange
-        return len(e.request_head) + len(e.request_body) + len(e.response_head) + len(e.response_body)
 
 
 class Mirror:
@@ -83,11 +54,10 @@ class Mirror:
         self._bucket = Bucket(setting.config.traffic.budget, time.monotonic())
         self._breaker = Breaker()
         self._lock = threading.Lock()
-        self._queue: deque[_Item] = deque()
-        self._held: set[_Item] = set()
-        """All that waits, in the queue or under way."""
-        self._held_bytes = 0
-        self._done: list[tuple[_Item, Outcome]] = []
+        self._waiting = Waiting()
+        self._under_way: dict[asyncio.Task[None], Item] = {}
+        self._back: list[Item] = []
+        """What is to be counted."""
         self._logged: deque[Rows] = deque(maxlen=MOST_LOGGED)
         self._stopping = False
         self._told = False
@@ -121,7 +91,7 @@ class Mirror:
         day, any_taken = config.day(now), False
         for exchange in exchanges:
             if is_eligible(config, exchange):
-                any_taken |= self._offer(_Item(exchange, day))
+                any_taken |= self._offer(Item(exchange, day))
         self._counter.set(self.book.eligible)
         if any_taken and self._loop is not None:
             with suppress(RuntimeError):  # the loop has just ended
@@ -153,26 +123,28 @@ class Mirror:
         """Whether the candidate failed so often that it is left alone."""
         return self._breaker.is_open
 
-    def _offer(self, item: _Item) -> bool:
+    def _offer(self, item: Item) -> bool:
         with self._lock:
             dropped = self._obstacle(item)
             self.book.offer(item.day, dropped)
             if dropped is None:
-                self._queue.append(item)
-                self._held.add(item)
-                self._held_bytes += item.cost
+                self._waiting.put(item)
         return dropped is None
 
-    def _obstacle(self, item: _Item) -> Drop | None:
+    def _obstacle(self, item: Item) -> Drop | None:
+        """What is not the candidate's doing comes first: it is told apart from what is."""
         now, setting = time.monotonic(), self.setting
-        traffic = setting.config.traffic
-        if not setting.config.ready or setting.reader is None or self._stopping:
-            return Drop.NOT_READY
+        if setting.reader is None or self._stopping:
+            return Drop.STARTING
         if (found := flaw(item.exchange, setting.max_body_bytes)) is not None:
             return found
+        if item.cost > QUEUE_BYTES:
+            return Drop.BODY_TOO_LARGE
+        if not setting.config.ready:
+            return Drop.NOT_READY
         if not self._breaker.allows(now):
             return Drop.BREAKER_OPEN
-        if len(self._queue) >= traffic.queue or self._held_bytes + item.cost > QUEUE_BYTES:
+        if not self._waiting.has_room(item, setting.config.traffic.queue):
             return Drop.QUEUE_FULL
         return None if self._bucket.take(now) else Drop.BUDGET
 
@@ -196,38 +168,44 @@ class Mirror:
         self._arrived = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         sender = Sender(self.setting.max_body_bytes)
-        under_way: set[asyncio.Task[None]] = set()
         keeping = asyncio.create_task(self._keep())
         try:
             while not self._stopping:
                 self._arrived.clear()
-                self._send_what_may(sender, under_way)
+                self._send_what_may(sender)
                 waiting = asyncio.create_task(self._arrived.wait())
-                await asyncio.wait({waiting, keeping, *under_way}, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait({waiting, keeping, *self._under_way}, return_when=asyncio.FIRST_COMPLETED)
                 waiting.cancel()
+                self._take_back()
                 if keeping.done():
                     keeping.result()
-            if under_way:
-                await asyncio.wait(under_way, timeout=DRAIN_SECONDS)
+            if self._under_way:
+                await asyncio.wait(self._under_way, timeout=DRAIN_SECONDS)
         finally:
             self._loop = None
-            for task in (keeping, *under_way):
+            self._take_back()
+            rest = [keeping, *self._under_way]
+            self._under_way.clear()
+            for task in rest:
                 task.cancel()
-            await asyncio.gather(keeping, *under_way, return_exceptions=True)
+            await asyncio.gather(*rest, return_exceptions=True)
             await sender.close()
         self._settle()
 
-    def _send_what_may(self, sender: Sender, under_way: set[asyncio.Task[None]]) -> None:
-        while self._queue and len(under_way) < self.setting.config.traffic.max_concurrent:
-            item = self._queue.popleft()
+    def _send_what_may(self, sender: Sender) -> None:
+        while len(self._waiting) and len(self._under_way) < self.setting.config.traffic.max_concurrent:
+            item = self._waiting.take()
             if not self._breaker.allows(time.monotonic()):
                 self.book.drop(item.day, Drop.BREAKER_OPEN)
-                self._release(item)
+                self._waiting.release(item)
                 continue
             self._breaker = self._breaker.sent()
-            task = asyncio.create_task(self._mirror(sender, item))
-            under_way.add(task)
-            task.add_done_callback(under_way.discard)
+            self._under_way[asyncio.create_task(self._mirror(sender, item))] = item
+
+    def _take_back(self) -> None:
+        """Whatever was under way and is no longer, with or without a result."""
+        for task in [task for task in self._under_way if task.done()]:
+            self._back.append(self._under_way.pop(task))
 
     async def _keep(self) -> None:
         saved = time.monotonic()
@@ -238,72 +216,29 @@ class Mirror:
                 saved = time.monotonic()
                 self.flush()
 
-    async def _mirror(self, sender: Sender, item: _Item) -> None:
+    async def _mirror(self, sender: Sender, item: Item) -> None:
         try:
-            outcome = await self._outcome(sender, item)
+            found = await errand.run(self.setting, sender, item.exchange)
         except Exception as error:  # noqa: BLE001 - one request must not end the mirror
             self._tell(error)
             self._breaker = self._breaker.abandoned()
-            self.book.lose([item.day])
-            self._release(item)
+            item.result = LOST
             return
-        if outcome is None:
+        if isinstance(found, Drop):
             self._breaker = self._breaker.abandoned()
-            self.book.drop(item.day, Drop.UNREDACTABLE)
-            self._release(item)
+            item.result = found
             return
-        self._done.append((item, outcome))
-
-    async def _outcome(self, sender: Sender, item: _Item) -> Outcome | None:
-        """What came of it; None where it must not be sent."""
-        setting, exchange = self.setting, item.exchange
-        if setting.reader is None:
-            return None
-        copy = self._copy(setting, exchange)
-        if copy is None:
-            return None
-        config, timeout = setting.config, float(setting.config.traffic.timeout)
-        twice = bool(config.live) and goes_twice(config, exchange)
-        rounds: list[tuple[Reply, Reply]] = []
-        if twice:
-            for _ in range(2):
-                live, candidate = await asyncio.gather(
-                    sender.send(config.live, copy, setting.key, exchange.id, timeout),
-                    sender.send(config.url, copy, setting.key, exchange.id, timeout),
-                )
-                rounds.append((live, candidate))
-            reply = rounds[0][1]
-        else:
-            reply = await sender.send(config.url, copy, setting.key, exchange.id, timeout)
-        self._note(reply)
-        give_way()
-        outcome = setting.reader.outcome(exchange, reply)
-        if setting.rows is not None and outcome.pair is not None and isinstance(reply, Answer):
-            self._logged.append(setting.rows.read(exchange, reply, time.time()))
-        return Outcome(
-            outcome.live_failed,
-            outcome.candidate_failed,
-            outcome.failure,
-            outcome.pair,
-            live_seconds=_seconds(rounds[0][0]) if twice else None,
-            candidate_seconds=_seconds(reply) if twice or not config.aa.share else None,
-            repeat=setting.reader.repeat(exchange, rounds) if twice else None,
-        )
-
-    def _copy(self, setting: Setting, exchange: Exchange) -> Copy | None:
-        if setting.config.traffic.allow_sensitive:
-            return copy_of(exchange)
-        redacted = setting.redactor(exchange)
-        if exchange.request_body and not redacted.request_body:
-            return None
-        return copy_of(redacted)
+        self._note(found.reply)
+        if found.rows is not None:
+            self._logged.append(found.rows)
+        item.result = found.outcome
 
     def _note(self, reply: Reply) -> None:
         """Only what says that the candidate is ill: not that it refuses a request, or answers at length."""
         ill = (
             reply.status >= 500
             if isinstance(reply, Answer)
-            else reply.failure is not Failure.ANSWER_TOO_LARGE
+            else reply.failure not in (Failure.ANSWER_TOO_LARGE, Failure.NO_ROOM)
         )
         was = self._breaker.is_open
         self._breaker = self._breaker.failed(time.monotonic()) if ill else self._breaker.succeeded()
@@ -318,27 +253,17 @@ class Mirror:
 
     def _settle(self) -> None:
         """Count what has come back. What fails to be counted is lost, and says so."""
-        done, self._done = [(item, outcome) for item, outcome in self._done if item in self._held], []
-        for day in sorted({item.day for item, _ in done}):
-            of_day = [(item, outcome) for item, outcome in done if item.day == day]
-            self.book.settle(day, [outcome for _, outcome in of_day])
-            for item, _ in of_day:
-                self._release(item)
-
-    def _release(self, item: _Item) -> None:
-        with self._lock:
-            if item in self._held:
-                self._held.discard(item)
-                self._held_bytes -= item.cost
+        back, self._back = [item for item in self._back if self._waiting.holds(item)], []
+        for day in sorted({item.day for item in back}):
+            of_day = [item for item in back if item.day == day]
+            self.book.settle(day, [item.result for item in of_day])
+            for item in of_day:
+                self._waiting.release(item)
 
     def _lose_all(self) -> None:
         with self._lock:
-            held = [*self._held]
-            self._held.clear()
-            self._held_bytes = 0
-            self._queue.clear()
-            self._done = []
-        self.book.lose(item.day for item in held)
+            self._back = []
+            self.book.lose(item.day for item in self._waiting.release_all())
 
     def _tell(self, error: Exception) -> None:
         """Once, by its type only: a message may quote a body."""
@@ -351,10 +276,3 @@ class Mirror:
                 f"the mirror failed: {kind}",
                 shadow=self.setting.config.shadow.name,
             )
-
-
-def _seconds(reply: Reply) -> float | None:
-    """How long an answer took; of one that never came, how long it was waited for."""
-    if isinstance(reply, Missed):
-        return reply.seconds if reply.failure is Failure.TIMEOUT else None
-    return reply.seconds if reply.fine else None

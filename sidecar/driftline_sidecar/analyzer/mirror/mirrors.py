@@ -17,10 +17,11 @@ from driftline.errors import DriftlineError
 from driftline.shadow.runtime import MIRROR_FILE, MirrorConfig, decode_mirror
 
 from driftline_sidecar.admin import BadCursor
-from driftline_sidecar.analyzer.mirror.book import Book
+from driftline_sidecar.analyzer.mirror.book import book_of
+from driftline_sidecar.analyzer.mirror.errand import Setting
 from driftline_sidecar.analyzer.mirror.labelled import CandidateRows
-from driftline_sidecar.analyzer.mirror.marker import HEADER, Mark, key_of_token, read
-from driftline_sidecar.analyzer.mirror.mirror import Mirror, Setting
+from driftline_sidecar.analyzer.mirror.marker import HEADER, Mark, Reader, key_of_token
+from driftline_sidecar.analyzer.mirror.mirror import Mirror
 from driftline_sidecar.analyzer.mirror.reading import PairReader
 from driftline_sidecar.analyzer.mirror.shelf import Shelf
 from driftline_sidecar.analyzer.monitor import Analysis
@@ -46,6 +47,7 @@ class Mirrors:
         """Of cursors."""
         self._pod = pod
         self._own_key = secrets.token_bytes(32)
+        self._read_marker = Reader()
         self._watched: dict[str, Watched[MirrorConfig]] = {}
         self._configs: dict[str, MirrorConfig] = {}
         self._read_as: dict[str, tuple[object, ...]] = {}
@@ -63,7 +65,7 @@ class Mirrors:
             return exchanges
         key, kept = self.key, []
         for exchange in exchanges:
-            mark = read(key, exchange.request_head, now)
+            mark = self._read_marker(key, exchange.request_head, now)
             if mark is not Mark.NONE:
                 self.marks[mark] += 1
             if mark is not Mark.VALID:
@@ -185,10 +187,10 @@ class Mirrors:
             shelf = self._shelves[key] = Shelf(self._state, key)
         shelf.forget_others(setting.config.shadow.uid)
         boot = secrets.token_hex(8)
-        book = Book(setting.config, self._pod, boot)
+        book = book_of(setting.config, self._pod, boot)
         self.running[key] = Mirror(setting, book, shelf, shelf.counter(boot))
         self.running[key].start()
-        said = f"mirroring to {setting.config.url}"
+        said = f"{'warming up' if setting.config.warming else 'mirroring to'} {setting.config.url}"
         event(logging.INFO, "shadow_began", said, monitor=key, shadow=setting.config.shadow.name)
 
     def _end(self, key: str) -> None:

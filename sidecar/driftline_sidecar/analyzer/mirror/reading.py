@@ -60,7 +60,8 @@ class Outcome:
     """What became of a mirrored request. `pair` and `failure`: exactly one of them."""
 
     live_failed: bool
-    candidate_failed: bool
+    candidate_failed: bool | None
+    """None: that can't be said, for the mirror itself gave up."""
     failure: Failure | None = None
     pair: Pair | None = None
     live_seconds: float | None = None
@@ -85,7 +86,7 @@ class PairReader:
         live_failed = not 200 <= exchange.status < 300
         if not isinstance(reply, Answer):
             failure = Failure.LIVE_FAILED if live_failed else reply.failure
-            return Outcome(live_failed, True, failure)
+            return Outcome(live_failed, None if reply.failure is Failure.NO_ROOM else True, failure)
         if live_failed:
             return Outcome(True, not reply.fine, Failure.LIVE_FAILED)
         if not reply.fine:

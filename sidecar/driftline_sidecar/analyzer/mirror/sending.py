@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from types import SimpleNamespace
 from typing import Final, NamedTuple
 from urllib.parse import quote, urlsplit
 
@@ -18,6 +19,10 @@ MOST_ANSWER_BYTES: Final = 16 << 20
 
 _IDLE_SECONDS: Final = 2.0
 """Below what servers keep idle connections for: one that closes on its next use would look like a fault."""
+
+_MOST_HEAD_BYTES: Final = 64 << 10
+"""Of a line and of a field: what the relay takes of the live model's head."""
+_MOST_FIELDS: Final = 10_000
 
 _AS_ASCII: Final = "".join(map(chr, range(33, 127)))
 _ADDED: Final = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
@@ -53,11 +58,17 @@ class Sender:
     def __init__(self, most: int) -> None:
         self.most = most
         self._held = 0
+        tracing = aiohttp.TraceConfig()
+        tracing.on_connection_reuseconn.append(_note_reuse)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_IDLE_SECONDS),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             skip_auto_headers=_ADDED,
+            max_line_size=_MOST_HEAD_BYTES,
+            max_field_size=_MOST_HEAD_BYTES,
+            max_headers=_MOST_FIELDS,
+            trace_configs=[tracing],
         )
 
     async def close(self) -> None:
@@ -65,34 +76,57 @@ class Sender:
         await self._session.close()
 
     async def send(self, origin: str, copy: Copy, key: bytes, identity: str, patience: float) -> Reply:
-        """The answer to a marked copy within `patience` seconds. What the other side does never raises."""
-        began = time.monotonic()
-        marker = sign(key, identity, time.time(), copy.method, copy.target)
-        headers = [*copy.headers, (HEADER.decode(), marker.decode())]
-        url = URL(origin + _path(copy.target), encoded=True)
-        try:
-            async with self._session.request(
-                copy.method,
-                url,
-                headers=headers,
-                data=copy.body or None,
-                allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(total=patience),
-            ) as response:
-                body = await self._read(response)
-        except TimeoutError:
-            return Missed(Failure.TIMEOUT, time.monotonic() - began)
-        except (aiohttp.ClientConnectorError, aiohttp.InvalidURL):
-            return Missed(Failure.REFUSED, time.monotonic() - began)
-        except (aiohttp.ClientError, OSError, ValueError):
-            return Missed(Failure.RESET, time.monotonic() - began)
-        seconds = time.monotonic() - began
-        if body is None:
-            return Missed(Failure.ANSWER_TOO_LARGE, seconds)
-        return Answer(response.status, _head(response), body, seconds)
+        """The answer to a marked copy within `patience` seconds. What the other side does never raises.
 
-    async def _read(self, response: aiohttp.ClientResponse) -> bytes | None:
-        """The body; None where it is too large, and the connection is not used again."""
+        A server may close a connection that it kept just as it is used again: that is no fault of its
+        answers, and the copy goes once more, as clients do.
+        """
+        began = time.monotonic()
+        while True:
+            used: dict[str, bool] = {}
+            try:
+                return await self._ask(origin, copy, key, identity, began, patience, used)
+            except TimeoutError:
+                return Missed(Failure.TIMEOUT, time.monotonic() - began)
+            except (aiohttp.ClientConnectorError, aiohttp.InvalidURL):
+                return Missed(Failure.REFUSED, time.monotonic() - began)
+            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+                if not used:
+                    return Missed(Failure.RESET, time.monotonic() - began)
+            except (aiohttp.ClientError, OSError, ValueError):
+                return Missed(Failure.RESET, time.monotonic() - began)
+
+    async def _ask(
+        self,
+        origin: str,
+        copy: Copy,
+        key: bytes,
+        identity: str,
+        began: float,
+        patience: float,
+        used: dict[str, bool],
+    ) -> Reply:
+        left = patience - (time.monotonic() - began)
+        if left <= 0:
+            raise TimeoutError
+        marker = sign(key, identity, time.time(), copy.method, copy.target)
+        async with self._session.request(
+            copy.method,
+            URL(origin + _path(copy.target), encoded=True),
+            headers=[*copy.headers, (HEADER.decode(), marker.decode())],
+            data=copy.body or None,
+            allow_redirects=False,
+            timeout=aiohttp.ClientTimeout(total=left),
+            trace_request_ctx=used,
+        ) as response:
+            found = await self._read(response)
+        seconds = time.monotonic() - began
+        if isinstance(found, Failure):
+            return Missed(found, seconds)
+        return Answer(response.status, _head(response), found, seconds)
+
+    async def _read(self, response: aiohttp.ClientResponse) -> bytes | Failure:
+        """The body, or why it was not read to its end; the connection is not used again then."""
         parts: list[bytes] = []
         size = 0
         try:
@@ -102,10 +136,14 @@ class Sender:
                 parts.append(part)
                 if size > self.most or self._held > MOST_ANSWER_BYTES:
                     response.close()
-                    return None
+                    return Failure.ANSWER_TOO_LARGE if size > self.most else Failure.NO_ROOM
             return b"".join(parts)
         finally:
             self._held -= size
+
+
+async def _note_reuse(_: object, context: SimpleNamespace, __: object) -> None:
+    context.trace_request_ctx["reused"] = True
 
 
 def _path(target: str) -> str:
