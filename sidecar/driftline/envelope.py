@@ -6,9 +6,11 @@ mark, version (1 byte), CRC-32 of the rest (4 bytes, big-endian), zlib stream
 from __future__ import annotations
 
 import zlib
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from driftline.errors import DataError
+
+_PIECE: Final = 1 << 16
 
 
 class Envelope(NamedTuple):
@@ -53,6 +55,24 @@ class Envelope(NamedTuple):
         if stream.unconsumed_tail:
             raise DataError(f"a {self.noun} inflates to more than {self.most} bytes: it is refused")
         return packed
+
+    def measure(self, data: bytes, most: int) -> int:
+        """How many bytes the content has; it is kept nowhere. Raises DataError as `open` does, and for more
+        than `most`.
+        """
+        stream, size = zlib.decompressobj(), 0
+        rest = self.verify(data)
+        try:
+            while rest and not stream.eof:
+                size += len(stream.decompress(rest, _PIECE))
+                if size > min(most, self.most):
+                    raise DataError(
+                        f"a {self.noun} inflates to more than {min(most, self.most)} bytes: it is refused"
+                    )
+                rest = stream.unconsumed_tail
+        except zlib.error as error:
+            raise self.damaged(error) from error
+        return size
 
     def damaged(self, error: Exception) -> DataError:
         """The error for content that can't be read."""

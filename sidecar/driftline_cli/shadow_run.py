@@ -21,7 +21,7 @@ from driftline.decoding import decode_monitors, decode_resources
 from driftline.errors import DataError, InvalidSpec
 from driftline.profile import Profile
 from driftline.quantity import Duration
-from driftline.shadow.codec import decode_part
+from driftline.shadow.codec import read_part
 from driftline.shadow.comparison import comparison, listed
 from driftline.shadow.fit import misfits, watched_paths
 from driftline.shadow.gate import Judgement, judge, read_days, whole_days
@@ -108,7 +108,7 @@ class Comparison:
             return
         if status == 200:
             for data in unpacked(body):
-                self._ledger.take(decode_part(data))
+                self._ledger.take(read_part(data))
             self._cursor = headers.get("X-Driftline-Cursor", "")
         with suppress(aiohttp.ClientError, OSError, TimeoutError, msgspec.MsgspecError):
             status, body, _ = await gateway.get(f"{gateway.analyzer}/v1/shadow")

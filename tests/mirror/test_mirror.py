@@ -105,7 +105,7 @@ class TestPairs:
         assert seen.account.paired == 1
         assert seen.tally.fields.kept["$.why.text"] == (1, 1, 0, 0, 0)
         assert "$.ssn" not in seen.tally.fields.kept
-        assert seen.tally.sample[0].live == "$.why.text: 'a'"
+        assert seen.tally.sample[0].live == '$.why.text: "a"'
 
     async def test_requests_that_go_twice_tell_noise_from_difference(self) -> None:
         rolls = random.Random(5)

@@ -7,9 +7,10 @@ from typing import Any
 import msgspec
 import pytest
 from driftline.jsonpath import parse_path
+from driftline.redactions import Redactions
 from driftline.shadow import fields, json_diff
 from driftline.shadow.fields import Fields
-from driftline.shadow.json_diff import Kind, hidden_by
+from driftline.shadow.json_diff import MAX_PATH, MAX_SHOWN, Kind
 from driftline.shadow.json_diff import json_diff as diff
 from driftline.spec.shadow import Tolerance
 from hypothesis import given, settings
@@ -24,7 +25,7 @@ JSON = st.recursive(
 
 def found(live: Any, candidate: Any, *hidden: str, **tolerance: float) -> list[tuple[str, str]]:
     paths = [parse_path(path) for path in hidden]
-    differences = diff(live, candidate, Tolerance(**tolerance), hidden_by(paths)).differences
+    differences = diff(live, candidate, Tolerance(**tolerance), Redactions(paths)).differences
     return [(difference.path, difference.kind.value) for difference in differences]
 
 
@@ -63,10 +64,40 @@ def test_what_is_redacted_is_neither_compared_nor_shown() -> None:
         ("$.user.name", "Changed"),
         ("$.items[*].n", "Changed"),
     ]
-    result = diff(live, candidate, hidden=hidden_by([parse_path("$.ssn"), parse_path("$..email")]))
+    result = diff(live, candidate, redactions=Redactions([parse_path("$.ssn"), parse_path("$..email")]))
     assert result.hidden == 2
     assert not {path for path in result.compared if "ssn" in path or "email" in path}
     assert found(live, candidate, "$.user", "$.items") == []
+    assert found(live, candidate, "$") == []
+
+
+@pytest.mark.parametrize(
+    ("live", "candidate", "shown"),
+    [
+        ({"a": {"ssn": "S"}}, {"a": None}, ("object of 1", "null")),
+        ({"a": [{"ssn": "S"}]}, {}, ("array of 1", "absent")),
+        ({"a": 1}, {"a": True}, ("1", "true")),
+        ({"a": 'x"\n'}, {"a": 0.5}, ('"x\\"\\n"', "0.5")),
+    ],
+)
+def test_of_an_object_or_array_only_the_size_is_shown(
+    live: Any, candidate: Any, shown: tuple[str, str]
+) -> None:
+    (difference,) = diff(live, candidate, redactions=Redactions([parse_path("$.ssn")])).differences
+    assert (difference.live, difference.candidate) == shown
+
+
+def test_what_is_shown_of_a_text_is_cut() -> None:
+    (difference,) = diff("x" * 10_000, "y").differences
+    assert len(difference.live) == MAX_SHOWN
+
+
+def test_a_number_beyond_every_float_differs() -> None:
+    large = 10**400
+    assert found({"a": 1.5}, {"a": large}) == found({"a": large}, {"a": 1}) == [("$.a", "Changed")]
+    assert found({"a": large}, {"a": large + 1}) == [("$.a", "Changed")]
+    assert found({"a": large}, {"a": large}) == []
+    assert found({"a": float("inf")}, {"a": large}) == [("$.a", "Changed")]
 
 
 @settings(max_examples=200, deadline=None)
@@ -92,11 +123,17 @@ def _typed(value: Any) -> Any:
 def test_a_hostile_answer_costs_a_bounded_walk(monkeypatch: pytest.MonkeyPatch) -> None:
     deep = msgspec.json.decode(b"[" * 900 + b"]" * 900)
     assert diff(deep, deep).equal
+    nested = msgspec.json.decode(b'{"a":' * 900 + b"1" + b"}" * 900)
+    (path,) = diff(nested, nested).compared
+    assert MAX_PATH < len(path) < MAX_PATH + 10
     monkeypatch.setattr(json_diff, "MAX_VALUES", 100)
     long = diff(list(range(1_000)), list(range(1_000)))
-    assert long.truncated
+    assert long.undecided
     assert not long.equal
     assert long.compared.total() <= 100
+    differs = diff([0, *range(1_000)], [1, *range(1_000)])
+    assert differs.truncated
+    assert not differs.undecided, "what differs differs, whatever comes after it"
 
 
 def test_fields_add_up_over_requests() -> None:

@@ -90,11 +90,11 @@ def disagreement(number: int, size: float = 1.0) -> Disagreement:
 
 def same(a: Tally, b: Tally) -> bool:
     """Equal counts, sums to 1e-9."""
-    from driftline.shadow.codec import Part, decode_part, encode_part
+    from driftline.shadow.codec import Part, encode_part, read_part
 
     def read(tally: Tally) -> Tally:
         part = Part("s", 1, "p", "b", 0, 0, Account(), tally)
-        return decode_part(encode_part(part)).tally
+        return read_part(encode_part(part)).tally
 
     return _close(read(a), read(b))
 

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import logging
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
+
+from driftline.errors import DataError
+from driftline.shadow.codec import Part, decode_part
+from driftline.shadow.gate import DAY
 
 from driftline_operator.controller.plan.namespace import MonitorPlan
 from driftline_operator.controller.plan.pods import Watched
@@ -14,6 +19,11 @@ from driftline_operator.controller.shadows import Key, Running, Shadows
 from driftline_operator.controller.tokens import Tokens
 from driftline_operator.fleet.intake import PushedPairs, Taken
 from driftline_operator.fleet.pull import Missed, Puller
+from driftline_operator.shadow.book import GONE_SECONDS, MOST_LIVES
+
+_GARBLED = (Missed.UNREADABLE, Missed.TOO_LARGE, Missed.TOO_MANY)
+
+_log = logging.getLogger(__name__)
 
 
 class LivePods(NamedTuple):
@@ -57,36 +67,91 @@ class ShadowRounds:
                 self._dirty(known.observed.namespace)  # time passes too: warm-up, days, the end
 
     async def _ask(self, known: Running, monitor: str, pods: tuple[Watched, ...]) -> None:
-        token = self._tokens.of(known.observed.namespace)
-        whole = f"{known.observed.namespace}/{monitor}"
-        asked = [self._puller.pairs(pod.ip, whole, known.cursors.get(pod.uid, ""), token) for pod in pods]
-        answers = await asyncio.gather(*asked)
-        missed: Counter[str] = Counter()
-        for pod, answer in zip(pods, answers, strict=True):
-            if isinstance(answer, Missed):
-                missed[answer.value] += 1
-                continue
-            known.cursors[pod.uid] = answer.cursor
-            for part in answer.parts:
-                if part.pod == pod.uid:
-                    known.take(part)
-        known.pods, known.answered, known.missed = len(pods), len(pods) - missed.total(), dict(missed)
+        now = self._now().timestamp()
+        known.seen = {pod: at for pod, at in known.seen.items() if now - at < GONE_SECONDS}
+        known.seen |= dict.fromkeys((pod.uid for pod in pods), now)
+        missed = Counter(await asyncio.gather(*(self._ask_pod(known, monitor, pod) for pod in pods)))
+        answered = missed.pop("", 0)
+        known.pods, known.answered, known.missed = len(pods), answered, dict(missed)
         known.cursors = {pod.uid: known.cursors.get(pod.uid, "") for pod in pods}
         known.mirroring &= known.cursors.keys()
         known.warming &= known.cursors.keys()
+        known.refusals = {uid: name for uid, name in known.refusals.items() if uid in known.cursors}
+
+    async def _ask_pod(self, known: Running, monitor: str, pod: Watched) -> str:
+        """Why its pairs couldn't be had; empty: they are taken, one pod's before another's are read."""
+        token = self._tokens.of(known.observed.namespace)
+        whole = f"{known.observed.namespace}/{monitor}"
+        answer = await self._puller.pairs(pod.ip, whole, known.cursors.get(pod.uid, ""), token)
+        if isinstance(answer, Missed):
+            if answer in _GARBLED:
+                self._refuse(known, pod.uid, pod.name, [f"its answer is {answer.value}"])
+            return answer.value
+        if not self._take(known, pod.uid, pod.name, answer.parts):
+            return "refused_parts"  # asked for again in the next round
+        known.cursors[pod.uid] = answer.cursor
+        return ""
 
     def accept(self, push: PushedPairs) -> Taken:
         """A leaving pod's last parts. Sent twice, or pulled before, they count once."""
-        found = Taken.UNKNOWN_MONITOR
-        for known in self._shadows.running():
-            spec = known.observed.spec
-            if spec is None or (known.observed.namespace, spec.monitor_ref.name) != (
-                push.namespace,
-                push.monitor,
-            ):
-                continue
-            found = Taken.TAKEN
-            for part in push.parts:
-                if part.pod == push.uid:
-                    known.take(part)
-        return found
+        key = push.namespace, push.monitor
+        of = [
+            known
+            for known in self._shadows.running()
+            if known.observed.spec is not None
+            and (known.observed.namespace, known.observed.spec.monitor_ref.name) == key
+        ]
+        plan = self._live.planned().get(key)
+        watched = {pod.uid for pod in (() if plan is None else plan.survey.watched)}
+        found = {self._accept(known, push, watched) for known in of}
+        order = (Taken.REFUSED, Taken.TAKEN, Taken.NOT_YET, Taken.UNKNOWN_POD)
+        return next((taken for taken in order if taken in found), Taken.UNKNOWN_MONITOR)
+
+    def _accept(self, known: Running, push: PushedPairs, watched: set[str]) -> Taken:
+        book = known.book
+        if book is None or not known.course.is_mirroring():
+            return Taken.TAKEN  # and not counted: it is over
+        if push.uid not in watched and push.uid not in known.seen and push.uid not in book.told:
+            return Taken.UNKNOWN_POD if known.pods else Taken.NOT_YET
+        return Taken.TAKEN if self._take(known, push.uid, push.uid, push.parts) else Taken.REFUSED
+
+    def _take(self, known: Running, uid: str, name: str, encoded: Iterable[bytes]) -> bool:
+        """Take what can be true, one part at a time: unpacked they are large. Whether all of it was."""
+        refused = [*_refused(known, uid, encoded, self._now().timestamp())]
+        if not refused:
+            known.refusals.pop(uid, None)
+            return True
+        self._refuse(known, uid, name, refused)
+        return False
+
+    def _refuse(self, known: Running, uid: str, name: str, why: Sequence[str]) -> None:
+        known.refused_parts += len(why)
+        if uid not in known.refusals:
+            known.refusals[uid] = name
+            _log.warning("shadow %s/%s: pod %s: %s", *known.observed.key, name, why[0][:500])
+
+
+def _refused(known: Running, uid: str, encoded: Iterable[bytes], now: float) -> Iterator[str]:
+    for data in encoded:
+        try:
+            part = decode_part(data)
+        except DataError as error:
+            yield str(error)
+            continue
+        doubt = _doubt(known, uid, part, now)
+        if doubt:
+            yield doubt
+        else:
+            known.take(part)
+
+
+def _doubt(known: Running, uid: str, part: Part, now: float) -> str:
+    """Why a part, which is of one piece, can't be that pod's now; empty: it can."""
+    if part.pod != uid:
+        return "a shadow part is of another pod"
+    today = int(known.course.elapsed(now) // DAY)
+    if known.course.uid == part.shadow and part.day > today + 1:  # its node's clock may be ahead
+        return f"a shadow part is of day {part.day}, and this is day {today}"
+    if known.book is not None and not known.book.has_room(part):
+        return f"there are more than {MOST_LIVES} shadow parts of one pod"
+    return ""

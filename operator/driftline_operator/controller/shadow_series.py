@@ -8,6 +8,7 @@ modelmonitor_shadow_rule_reason{…,shadow,rule,reason}                  1 for w
 modelmonitor_shadow_coverage{…,shadow}                                 share of eligible requests that paired
 modelmonitor_shadow_requests{…,shadow,kind,reason}                     the account over the fleet
 modelmonitor_shadow_pods{…,shadow,state}                               live pods: asked, answered
+modelmonitor_shadow_refused_parts{…,shadow}                            parts of pods that can't be true
 
 Reasons are series of their own, for an alert on a verdict must not end where its reason changes. What the
 pairs say beside the rules is `comparison_series`'s.
@@ -60,6 +61,7 @@ _FAMILIES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("coverage", "Share of the eligible requests that were paired.", _LABELS),
     ("requests", "Where the requests went, over the fleet.", (*_LABELS, "kind", "reason")),
     ("pods", "Live pods whose pairs were asked for.", (*_LABELS, "state")),
+    ("refused_parts", "Parts of pods that were refused since this replica acts.", _LABELS),
     ("rule_verdict", "1 for what the rule says.", (*_LABELS, "rule", "verdict")),
     ("rule_reason", "1 for why the rule says it, out of a closed list.", (*_LABELS, "rule", "reason")),
     ("rule_value", "What was measured.", (*_LABELS, "rule")),
@@ -78,6 +80,7 @@ def _of_one(made: dict[str, GaugeMetricFamily], labels: Labels, known: Running) 
     made["reason"].add_metric([*labels, known.back or reason.value], 1.0)
     for state, count in (("asked", known.pods or 0), ("answered", known.answered)):
         made["pods"].add_metric([*labels, state], count)
+    made["refused_parts"].add_metric(labels, known.refused_parts)
     if judgement is not None:
         _judged(made, labels, judgement)
     if known.comparison is not None:

@@ -80,6 +80,12 @@ class Running(msgspec.Struct):
     """What the hub said of them."""
     missed: dict[str, int] = {}
     """Pods whose pairs couldn't be had, by the reason."""
+    seen: dict[str, float] = {}
+    """The monitor's pods, by UID, and when they last were asked; those that went a while ago are left out."""
+    refusals: dict[str, str] = {}
+    """Of the pods, by UID, of which a part was refused in the last round: their names."""
+    refused_parts: int = 0
+    """Since this replica acts, each time that one was."""
     complaint: str = ""
     """What the API server said of its status the last time; empty: it took it."""
 
@@ -161,7 +167,8 @@ class Shadows:
                 del self._running[key]
 
     def _told(self, known: Running) -> Told:
-        asked = Asked(known.pods, known.answered, len(known.mirroring), len(known.warming))
+        garbled = tuple(sorted(known.refusals.values()))
+        asked = Asked(known.pods, known.answered, len(known.mirroring), len(known.warming), garbled)
         return Told(known.course, known.judgement, known.refused, asked)
 
     async def _known(self, observed: ObservedShadow) -> Running:

@@ -12,7 +12,6 @@ from typing import Final, NamedTuple, TypeVar
 
 from aiohttp import web
 from driftline.errors import DataError
-from driftline.shadow.codec import Part
 
 from driftline_operator.fleet.pull import read_began, read_page, read_parts
 
@@ -27,11 +26,20 @@ class Taken(StrEnum):
     NOT_LEADING = "not_leading"
     NOT_YET = "not_yet"
     """There is such a monitor, and this controller has only just taken over."""
+    UNKNOWN_POD = "unknown_pod"
+    """It is none of the monitor's, nor was it a while ago."""
+    REFUSED = "refused"
+    """Some of it can't be true; the rest is taken."""
 
 
 _LATER: Final = {
     Taken.NOT_LEADING: "another replica acts",
     Taken.NOT_YET: "that monitor's windows are not read yet",
+}
+_REFUSED: Final = {
+    Taken.UNKNOWN_MONITOR: (404, "no such monitor"),
+    Taken.UNKNOWN_POD: (404, "no such pod of that monitor"),
+    Taken.REFUSED: (422, "some of it can't be true, which the controller's log says"),
 }
 
 
@@ -54,7 +62,8 @@ class PushedPairs(NamedTuple):
     namespace: str
     monitor: str
     uid: str
-    parts: Sequence[Part]
+    parts: Sequence[bytes]
+    """Encoded."""
 
 
 P = TypeVar("P", Push, PushedPairs)
@@ -113,9 +122,10 @@ def _handler(
         taken = take(push)
         if taken is Taken.TAKEN:
             return web.Response(status=204)
-        if taken is Taken.UNKNOWN_MONITOR:
-            return _said(404, f"no such monitor: {namespace}/{monitor}"[:300])
-        return _said(503, _LATER[taken], retry=True)
+        if taken in _LATER:
+            return _said(503, _LATER[taken], retry=True)
+        status, text = _REFUSED[taken]
+        return _said(status, f"{text}: {namespace}/{monitor}"[:300])
 
     return handle
 

@@ -14,7 +14,7 @@ from driftline import captured
 from driftline.captured import Captured
 from driftline.errors import DataError
 from driftline.pane_codec import verify
-from driftline.shadow.codec import Part, decode_part
+from driftline.shadow.codec import ENVELOPE
 
 from driftline_operator import names
 
@@ -23,6 +23,10 @@ TOTAL_SECONDS: Final = 8.0
 MOST_BYTES: Final = 16 << 20
 MOST_PANES: Final = 4096
 """Of one answer: a month of panes, rolled up, is a thousand."""
+MOST_PARTS: Final = 64
+"""Of one answer: an analyzer keeps as many."""
+MOST_INFLATED: Final = 64 << 20
+"""Bytes of the parts of one answer."""
 MOST_CAPTURED: Final = 64 << 20
 MOST_IN_FLIGHT: Final = 64 << 20
 """Bytes of all answers that are being read: what tenants' pods can make the controller hold."""
@@ -40,7 +44,7 @@ class Missed(StrEnum):
     """Its configuration hasn't come yet, or was refused."""
     TOO_LARGE = "too_large"
     TOO_MANY = "too_many"
-    """Panes of one answer."""
+    """Panes, or parts, of one answer."""
     UNREADABLE = "unreadable"
     FAILED = "failed"
 
@@ -55,11 +59,15 @@ class Page(NamedTuple):
     """Only panes that begin then or later were given (unix seconds)."""
 
 
-def read_page(body: bytes, check: Callable[[bytes], object] = verify) -> tuple[bytes, ...]:
+def read_page(
+    body: bytes, check: Callable[[bytes], object] = verify, most: int | None = None
+) -> tuple[bytes, ...]:
     """Panes, each after its length, still encoded: a day of them unpacked would fill the memory.
 
-    Raises DataError where one is cut off, or `check` finds it damaged or of another version.
+    Raises DataError where one is cut off, or `check` finds it damaged or of another version, or there are
+    more than `most` (None: MOST_PANES).
     """
+    most = MOST_PANES if most is None else most
     panes: list[bytes] = []
     at = 0
     while at < len(body):
@@ -69,8 +77,8 @@ def read_page(body: bytes, check: Callable[[bytes], object] = verify) -> tuple[b
         at += 4
         if at + size > len(body):
             raise DataError("panes that are cut off")
-        if len(panes) == MOST_PANES:
-            raise TooMany(f"more than {MOST_PANES} panes")
+        if len(panes) == most:
+            raise TooMany(f"more than {most} of them")
         panes.append(body[at : at + size])
         check(panes[-1])
         at += size
@@ -92,13 +100,23 @@ def read_began(headers: Mapping[str, str]) -> float:
 class Pairs(NamedTuple):
     """What one analyzer told of a shadow's pairs."""
 
-    parts: tuple[Part, ...]
+    parts: tuple[bytes, ...]
+    """Encoded."""
     cursor: str
 
 
-def read_parts(body: bytes) -> tuple[Part, ...]:
-    """Parts, each after its length. Raises DataError as `read_page` does."""
-    return tuple(decode_part(each) for each in read_page(body, lambda _: None))
+def read_parts(body: bytes) -> tuple[bytes, ...]:
+    """Parts, each after its length, still encoded: whoever takes them unpacks one at a time.
+
+    Raises DataError as `read_page` does, and where they inflate to more than MOST_INFLATED together.
+    """
+    left = MOST_INFLATED
+
+    def check(part: bytes) -> None:
+        nonlocal left
+        left -= ENVELOPE.measure(part, left)
+
+    return read_page(body, check, MOST_PARTS)
 
 
 class Puller:
@@ -151,6 +169,8 @@ class Puller:
         body, headers = got
         try:
             return Pairs(read_parts(body), headers.get("X-Driftline-Cursor", "")[:100])
+        except TooMany:
+            return Missed.TOO_MANY
         except DataError:
             return Missed.UNREADABLE
 

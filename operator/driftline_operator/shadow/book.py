@@ -25,6 +25,8 @@ MOST_BYTES: Final = 620_000
 """A ConfigMap holds 1 MiB: base64 takes a third more, the rest of it 220 kB (112 KiB of texts for people)."""
 GONE_SECONDS: Final = 300.0
 """After which a pod that isn't there any more has told all that it will tell."""
+MOST_LIVES: Final = 300
+"""Parts of one pod that are not added up yet: of each day one for each life of its analyzer."""
 _SUM: Final = "sum"
 
 Key = tuple[str, str, int]
@@ -54,6 +56,11 @@ class ShadowBook:
         news = part.key not in self._folded and part.pod != "" and self._ledger.take(part)
         self.changes += news
         return news
+
+    def has_room(self, part: Part) -> bool:
+        """Whether its pod has told of no more lives than one has."""
+        keys = {each.key for each in self._ledger.parts if each.pod == part.pod}
+        return part.key in keys or len(keys) < MOST_LIVES
 
     @property
     def told(self) -> set[str]:

@@ -16,6 +16,8 @@ from driftline_operator.shadow.health import Found
 from driftline_operator.shadow.reasons import RUNNING, Ending, Mirroring, Promotion, Refusal
 
 _NO_DATA = "NoData"
+_NAMED = 5
+"""Pods in a message."""
 
 _ENDINGS = {
     Ending.REJECTED: "the candidate was rejected: nothing is mirrored any more",
@@ -45,6 +47,8 @@ class Asked(NamedTuple):
     """Those that have begun a mirror of this shadow: one tells its account from then on."""
     warming: int = 0
     """Those that send the candidate copies that don't count."""
+    refused: tuple[str, ...] = ()
+    """Names of those that told what can't be true."""
 
 
 def found_of(
@@ -120,7 +124,15 @@ def _hindrance(
     if course.began is None:
         sent = f"copies are sent for {spec.candidate.warm_up:g} s and don't count"
         return Mirroring.WARMING_UP, f"{sent}: {_hindrance_of(asked._replace(mirroring=asked.warming))[1]}"
-    return _hindrance_of(asked)
+    reason, message = _hindrance_of(asked)
+    return reason, message + _refusals(asked.refused)
+
+
+def _refusals(pods: tuple[str, ...]) -> str:
+    if not pods:
+        return ""
+    more = f" and {len(pods) - _NAMED} more" if len(pods) > _NAMED else ""
+    return f"; what {', '.join(pods[:_NAMED])}{more} told is refused: the controller's log says why"
 
 
 def _hindrance_of(asked: Asked) -> tuple[Mirroring, str]:

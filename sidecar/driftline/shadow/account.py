@@ -59,6 +59,8 @@ class Failure(StrEnum):
     UNDECODABLE = "Undecodable"
     UNALIGNED = "Unaligned"
     """The sides answered with unlike numbers of rows."""
+    TOO_MANY_VALUES = "TooManyValues"
+    """Answers of free form that are alike as far as they are compared (20,000 values), and go on."""
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,7 +113,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     def problems(self) -> Iterator[str]:
         """What doesn't add up, in words; nothing where all does."""
         dropped, failed = sum(self.dropped.values()), sum(self.failed.values())
-        for name, value in self._counts():
+        for name, value in self.counts():
             if value < 0:
                 yield f"{name} is negative ({value})"
         if self.eligible != self.mirrored + dropped + self.lost + self.waiting:
@@ -122,7 +124,8 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
         if self.mirrored != self.paired + failed:
             yield f"mirrored {self.mirrored} is not paired {self.paired} + failed {failed}"
 
-    def _counts(self) -> Iterator[tuple[str, int]]:
+    def counts(self) -> Iterator[tuple[str, int]]:
+        """All there are, by name."""
         for name in ("eligible", "mirrored", "paired", "lost", "waiting"):
             yield name, getattr(self, name)
         for kind in (self.dropped, self.failed):

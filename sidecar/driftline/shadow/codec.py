@@ -9,10 +9,11 @@ The head is `driftline.envelope`'s, the rest MessagePack; only cells that count 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 import numpy as np
+from msgspec import Meta
 
 from driftline.columns import Floats
 from driftline.envelope import Envelope
@@ -20,17 +21,24 @@ from driftline.errors import DataError
 from driftline.pane_codec import PackedCells, pack_cells, unpack_cells
 from driftline.shadow.aa import Twice
 from driftline.shadow.account import Account
+from driftline.shadow.checks import MOST_COUNT, problems
 from driftline.shadow.fields import KEPT as FIELDS
 from driftline.shadow.fields import Fields
 from driftline.shadow.fields import Tally as FieldTally
+from driftline.shadow.json_diff import MAX_PATH
 from driftline.shadow.latency import CELLS
 from driftline.shadow.plan import ComparisonPlan
 from driftline.shadow.sample import KEPT, Disagreement
 from driftline.shadow.tally import Counts, Slice, Tally
 from driftline.shadow.values import Values
 
-ENVELOPE: Final = Envelope(b"DLPAIR", 1, "shadow part", 16 << 20)
-"""A part takes some kilobytes; one of 64 outputs and 400 segments' values with every cell in use, 4 MB."""
+ENVELOPE: Final = Envelope(b"DLPAIR", 1, "shadow part", 8 << 20)
+"""A part takes some kilobytes; one of 64 outputs and 400 segments' values with every cell in use, 5 MB."""
+MOST_DAY: Final = 10 * 366
+
+Count = Annotated[int, Meta(ge=0, le=MOST_COUNT)]
+Name = Annotated[str, Meta(max_length=253)]
+Path = Annotated[str, Meta(max_length=MAX_PATH)]
 
 WARMING: Final = -1
 """The day of the empty part by which a mirror tells that it warms the candidate up."""
@@ -64,14 +72,14 @@ class PackedValues(msgspec.Struct, array_like=True, frozen=True):
     signed: bool
     cells: PackedCells
     sums: bytes
-    clipped: int
+    clipped: Count
 
 
 class PackedSlice(msgspec.Struct, array_like=True, frozen=True):
     """A slice as it is packed."""
 
-    requests: int
-    several: int
+    requests: Count
+    several: Count
     differ: PackedValues
     delta: PackedValues | None
     size: PackedValues | None
@@ -80,12 +88,12 @@ class PackedSlice(msgspec.Struct, array_like=True, frozen=True):
 class PackedPart(msgspec.Struct, array_like=True, frozen=True):
     """A part as it is packed."""
 
-    shadow: str
-    generation: int
-    pod: str
-    boot: str
-    day: int
-    sequence: int
+    shadow: Name
+    generation: Count
+    pod: Name
+    boot: Name
+    day: Annotated[int, Meta(ge=WARMING, le=MOST_DAY)]
+    sequence: Count
     account: Account
     plan: ComparisonPlan
     all: PackedSlice
@@ -96,9 +104,9 @@ class PackedPart(msgspec.Struct, array_like=True, frozen=True):
     live_latency: PackedCells
     candidate_latency: PackedCells
     twice: tuple[PackedValues, PackedValues, PackedValues]
-    fields: dict[str, FieldTally]
+    fields: Annotated[dict[Path, FieldTally], Meta(max_length=FIELDS)]
     other_fields: FieldTally
-    sample: list[Disagreement]
+    sample: Annotated[list[Disagreement], Meta(max_length=KEPT)]
 
 
 _decoder = msgspec.msgpack.Decoder(PackedPart)
@@ -132,7 +140,17 @@ def encode_part(part: Part) -> bytes:
 
 
 def decode_part(data: bytes) -> Part:
-    """The part of these bytes. Raises DataError: unknown version, damage, what can't be true."""
+    """The part of these bytes, from whoever sent them. Raises DataError: unknown version, damage, more than
+    there can be of anything, sums that don't fit together.
+    """
+    part = read_part(data)
+    for problem in problems(part.account, part.tally):
+        raise DataError(f"a shadow part can't be true: {problem}")
+    return part
+
+
+def read_part(data: bytes) -> Part:
+    """The part of these bytes, whether or not its sums fit together: what this program wrote itself."""
     try:
         wire = _decoder.decode(ENVELOPE.open(data))
         tally = _tally(wire)
@@ -146,7 +164,8 @@ def decode_part(data: bytes) -> Part:
 def _tally(wire: PackedPart) -> Tally:
     none = Tally.empty(wire.plan)
     n = wire.plan.outputs
-    if len(wire.shifts) != n or len(wire.fields) > FIELDS or len(wire.sample) > KEPT:
+    places = sum(len(values) + 1 for _, values in wire.plan.segments)
+    if len(wire.shifts) != n or len(wire.segments) > places:
         raise DataError("a shadow part holds more than its plan has")
     return Tally(
         plan=wire.plan,

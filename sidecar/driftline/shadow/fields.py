@@ -2,7 +2,7 @@
 
 Of more than `KEPT` fields those with the smallest hashes of their paths are kept, whatever they count: the
 same ones in every pod and in any order of merging. Keeping the most frequent would depend on both. The
-others add up under `Fields.others`.
+others, and those whose paths are too long to keep, add up under `Fields.others`.
 """
 
 from __future__ import annotations
@@ -12,11 +12,9 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Final
 
-from driftline.shadow.json_diff import JsonDiff, Kind
+from driftline.shadow.json_diff import MAX_PATH, JsonDiff, Kind
 
 KEPT: Final = 256
-MAX_PATH: Final = 256
-"""Characters; longer paths count among the others."""
 
 Tally = tuple[int, int, int, int, int]
 """Compared, and of them changed, of another type, missing, added."""

@@ -1,27 +1,32 @@
 """How two JSON answers of free form differ, field by field.
 
 Arrays are compared place by place and reported as `[*]`: the fields of all items together, so that a long
-list is one line and not a thousand. What is redacted is neither compared nor shown. Text is compared as it
-is, numbers within the tolerance; a number and a text that looks like it are of unlike type.
+list is one line and not a thousand. What is redacted is neither compared nor shown, wherever it lies: of an
+object or array that stands against something else, only the size is shown. Text is compared as it is,
+numbers within the tolerance; a number and a text that looks like it are of unlike type.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 
-from driftline.jsonpath import JsonPath, Segment, of_key
+import msgspec
+
+from driftline.jsonpath import of_key
+from driftline.redactions import NOTHING, Place, Redactions
 from driftline.spec.shadow import Tolerance
 
-Steps = tuple[str | int, ...]
-Hidden = Callable[[Steps], bool]
-
 MAX_VALUES: Final = 20_000
-"""Of one answer; what lies beyond is not compared, and the answers count as different."""
-MAX_DEPTH: Final = 64
+"""Of both answers together, that are looked at; what lies beyond is not compared."""
+MAX_PATH: Final = 256
+"""Characters of a path; those that would be longer are cut at a few more, and so are one."""
+MAX_SHOWN: Final = 200
+"""Characters of a value that are shown."""
 
 
 EXACT_ENOUGH: Final = Tolerance()
@@ -41,17 +46,20 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One place. `live` and `candidate` are decoded JSON; None where that side has nothing."""
+    """One place. `live` and `candidate`: what is there, in short: JSON, `absent`, or a size."""
 
     path: str
     kind: Kind
-    live: object
-    candidate: object
+    live: str
+    candidate: str
 
 
 @dataclass(slots=True)
 class JsonDiff:
-    """`compared`: by path, how many values were; `hidden`: how many were not, for they are redacted."""
+    """`compared`: by path, how many values were; `hidden`: how many were not, for they are redacted.
+
+    `truncated`: there was more than is compared.
+    """
 
     compared: Counter[str] = field(default_factory=Counter)
     differences: list[Difference] = field(default_factory=list)
@@ -63,68 +71,95 @@ class JsonDiff:
         """Whether the answers agree, as far as may be told."""
         return not self.differences and not self.truncated
 
+    @property
+    def undecided(self) -> bool:
+        """Whether the answers are alike as far as they were compared, and longer than that."""
+        return not self.differences and self.truncated
 
-def nothing_hidden(steps: Steps) -> bool:
-    """Where no field is redacted."""
-    return False
 
+class _Pair:
+    """Two values at one place. Not a tuple: it is made for every value."""
 
-def hidden_by(paths: Sequence[JsonPath]) -> Hidden:
-    """Places that a monitor's redactions cover, seen from the body and from every value within it."""
+    __slots__ = ("candidate", "live", "path", "place")
 
-    def hidden(steps: Steps) -> bool:
-        return any(
-            path.covers(JsonPath("", _segments(steps[at:]))) for path in paths for at in range(len(steps))
-        )
-
-    return hidden
+    def __init__(self, path: str, place: Place | None, live: object, candidate: object) -> None:
+        self.path, self.place, self.live, self.candidate = path, place, live, candidate
 
 
 def json_diff(
     live: object,
     candidate: object,
     tolerance: Tolerance = EXACT_ENOUGH,
-    hidden: Hidden = nothing_hidden,
+    redactions: Redactions = NOTHING,
 ) -> JsonDiff:
-    """Compare two decoded JSON documents. The walk is bounded by `MAX_VALUES` and `MAX_DEPTH`."""
+    """Compare two decoded JSON documents. The walk is bounded by `MAX_VALUES`."""
     found = JsonDiff()
-    waiting: list[tuple[Steps, object, object]] = [((), live, candidate)]
-    for _ in range(MAX_VALUES):
-        if not waiting:
+    walk = [iter((_Pair("$", redactions.root, live, candidate),))]
+    left = MAX_VALUES
+    while walk:
+        pair = next(walk[-1], None)
+        if pair is None:
+            walk.pop()
+            continue
+        if not left:
+            found.truncated = True
             return found
-        steps, a, b = waiting.pop()
-        if steps and hidden(steps):
+        left -= 1
+        if pair.place is None:
             found.hidden += 1
-        elif type(a) is type(b) and isinstance(a, dict | list) and len(steps) < MAX_DEPTH:
-            waiting += reversed([*_children(found, steps, a, b)])
+        elif type(pair.live) is type(pair.candidate) and isinstance(pair.live, dict | list):
+            walk.append(_children(pair, redactions))
         else:
-            _leaf(found, steps, a, b, tolerance)
-    found.truncated = bool(waiting)
+            _leaf(found, pair, tolerance)
     return found
 
 
 _ABSENT: Final = object()
 
 
-def _children(found: JsonDiff, steps: Steps, a: object, b: object) -> Iterator[tuple[Steps, object, object]]:
-    first, second = _items(a), _items(b)
-    for key in [*first, *(key for key in second if key not in first)]:
-        yield (*steps, key), first.get(key, _ABSENT), second.get(key, _ABSENT)
+def _children(pair: _Pair, redactions: Redactions) -> Iterator[_Pair]:
+    a, b = pair.live, pair.candidate
+    if pair.place is None:
+        return
+    place = redactions.within(redactions.within(pair.place, a), b)
+    if isinstance(a, dict) and isinstance(b, dict):
+        for keys in (a, (key for key in b if key not in a)):
+            for key in keys:
+                path = pair.path if len(pair.path) > MAX_PATH else pair.path + _step(key[: MAX_PATH + 1])
+                yield _Pair(path, redactions.step(place, key), a.get(key, _ABSENT), b.get(key, _ABSENT))
+    elif isinstance(a, list) and isinstance(b, list):
+        path = pair.path if len(pair.path) > MAX_PATH else f"{pair.path}[*]"
+        for at in range(max(len(a), len(b))):
+            sides = (side[at] if at < len(side) else _ABSENT for side in (a, b))
+            yield _Pair(path, redactions.step(place, at), *sides)
 
 
-def _items(value: object) -> dict[str | int, object]:
-    if isinstance(value, dict):
-        return dict(value)
-    return dict(enumerate(value)) if isinstance(value, list) else {}
+@lru_cache(1024)
+def _step(key: str) -> str:
+    return of_key(key).text[1:]
 
 
-def _leaf(found: JsonDiff, steps: Steps, a: object, b: object, tolerance: Tolerance) -> None:
-    path = path_text(steps)
-    found.compared[path] += 1
-    kind = _kind(a, b, tolerance)
+def _leaf(found: JsonDiff, pair: _Pair, tolerance: Tolerance) -> None:
+    found.compared[pair.path] += 1
+    kind = _kind(pair.live, pair.candidate, tolerance)
     if kind is not None:
-        live, candidate = (None if side is _ABSENT else side for side in (a, b))
-        found.differences.append(Difference(path, kind, live, candidate))
+        found.differences.append(Difference(pair.path, kind, _shown(pair.live), _shown(pair.candidate)))
+
+
+_NAMES: Final = {None: "null", True: "true", False: "false"}
+
+
+def _shown(value: object) -> str:
+    """Nothing of what lies in a container: it may be redacted."""
+    if value is _ABSENT:
+        return "absent"
+    if isinstance(value, dict | list):
+        return f"{'object' if isinstance(value, dict) else 'array'} of {len(value)}"
+    if isinstance(value, str):
+        text = msgspec.json.encode(value[: MAX_SHOWN + 1]).decode()
+    else:
+        text = _NAMES[value] if value is None or isinstance(value, bool) else repr(value)
+    return text if len(text) <= MAX_SHOWN else f"{text[: MAX_SHOWN - 1]}…"
 
 
 def _kind(a: object, b: object, tolerance: Tolerance) -> Kind | None:
@@ -138,20 +173,17 @@ def _kind(a: object, b: object, tolerance: Tolerance) -> Kind | None:
 
 
 def numbers_agree(live: float, candidate: float, tolerance: Tolerance) -> bool:
-    """Whether two numbers differ by no more than absolute + relative x |live|; equal infinities do."""
+    """Whether two numbers differ by no more than absolute + relative x |live|; equal infinities do.
+
+    An integer beyond the largest float is like itself alone.
+    """
     if live == candidate or (live != live and candidate != candidate):
         return True
-    return abs(candidate - live) <= tolerance.absolute + tolerance.relative * abs(live) < float("inf")
+    try:
+        return abs(candidate - live) <= tolerance.absolute + tolerance.relative * abs(live) < float("inf")
+    except OverflowError:
+        return False
 
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def path_text(steps: Steps) -> str:
-    """A place as people read it: `$.items[*].name`."""
-    return "$" + "".join("[*]" if isinstance(step, int) else of_key(step).text[1:] for step in steps)
-
-
-def _segments(steps: Steps) -> tuple[Segment, ...]:
-    return tuple(Segment(step) for step in steps)

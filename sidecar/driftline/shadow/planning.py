@@ -12,7 +12,7 @@ from driftline.grid import Grid
 from driftline.profile import Profile
 from driftline.shadow.fit import outputs_problem
 from driftline.shadow.plan import MOST_OUTPUTS, MOST_VALUES, ComparisonPlan, Sort
-from driftline.spec import MonitorSpec
+from driftline.spec import Feature, MonitorSpec
 from driftline.spec.shadow import Compare
 
 
@@ -58,7 +58,9 @@ def untold(spec: MonitorSpec, compare: Compare, plan: ComparisonPlan) -> dict[st
     told = {name for name, _ in plan.segments}
     numeric = {feature.name for feature in spec.schema.features if feature.type == "numeric"}
     return {
-        name: "is numeric" if name in numeric else "is no category of the reference"
+        name: "is redacted"
+        if _is_hidden(spec, name)
+        else ("is numeric" if name in numeric else "is no category of the reference")
         for name in _asked(spec, compare)
         if name not in told
     }
@@ -106,4 +108,10 @@ def _segments(
     spec: MonitorSpec, compare: Compare, profile: Profile | None
 ) -> tuple[tuple[str, tuple[str, ...]], ...]:
     found = ((name, _known(profile, name, MOST_VALUES)) for name in _asked(spec, compare))
-    return tuple((name, values) for name, values in found if values)
+    return tuple((name, values) for name, values in found if values and not _is_hidden(spec, name))
+
+
+def _is_hidden(spec: MonitorSpec, name: str) -> bool:
+    """Its values would stand in every part and in the status."""
+    declared = [feature for feature in spec.schema.features if feature.name == name]
+    return spec.is_redacted(declared[0] if declared else Feature(name=name, type="categorical"))

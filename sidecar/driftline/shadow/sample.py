@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from hashlib import blake2b
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
+from msgspec import Meta
 
 KEPT: Final = 50
 MAX_TEXT: Final = 500
 """Characters of an answer that are kept."""
+MAX_REQUEST: Final = 200
+"""Characters of a request's id."""
 MOST_BYTES: Final = 64 << 10
 """Of the sample as people read it."""
 
@@ -21,10 +24,10 @@ class Disagreement(msgspec.Struct, frozen=True, array_like=True):
     `live` and `candidate` are the answers in short, redacted before they come here.
     """
 
-    size: float
-    request: str
-    live: str
-    candidate: str
+    size: Annotated[float, Meta(ge=0, le=1e308)]
+    request: Annotated[str, Meta(max_length=MAX_REQUEST)]
+    live: Annotated[str, Meta(max_length=MAX_TEXT)]
+    candidate: Annotated[str, Meta(max_length=MAX_TEXT)]
 
 
 def largest(entries: Iterable[Disagreement]) -> tuple[Disagreement, ...]:

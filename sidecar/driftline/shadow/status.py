@@ -42,6 +42,7 @@ _ADVICE: dict[str, str] = {
     "lower gate.coverage",
     Failure.UNDECODABLE: "the candidate's answers are not of the monitor's schema",
     Failure.UNALIGNED: "the candidate answers with other numbers of rows",
+    Failure.TOO_MANY_VALUES: "answers of free form are longer than is compared: 20,000 values",
     _LOST: "sidecars were killed, or their nodes lost",
 }
 

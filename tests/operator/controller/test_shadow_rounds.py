@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from typing import Any, cast
 
 import msgspec
 import pytest
-from driftline.shadow.codec import WARMING
+from driftline.shadow.account import Account
+from driftline.shadow.codec import WARMING, encode_part
 from driftline.shadow.runtime import MirrorConfig, ShadowId
+from driftline_operator.controller import shadow_rounds
+from driftline_operator.controller.plan.pods import Survey, Watched
+from driftline_operator.controller.shadow_rounds import LivePods, ShadowRounds
 from driftline_operator.controller.shadows import Running, Shadows
+from driftline_operator.fleet.intake import PushedPairs, Taken
+from driftline_operator.fleet.pull import Missed, Pairs
+from driftline_operator.shadow import book as books
 from driftline_operator.shadow.book import ShadowBook
 from driftline_operator.shadow.course import Course, Rollout
 from driftline_operator.shadow.findings import refused
@@ -182,3 +190,96 @@ async def test_what_began_anew_has_a_verdict_like_any_other(shadows: Shadows, kn
         said = refused(known.course, Refusal.MONITOR_NOT_FOUND, "", known.judgement)
         await shadows._apply(known, ShadowPlan(known.observed, known.course, (), (), None, said))
         assert known.observed.body["status"]["verdict"] == wanted
+
+
+class Pods:
+    """A puller whose pods, by IP, tell these parts; a word where they tell none."""
+
+    def __init__(self, **told: list[bytes] | Missed) -> None:
+        self.told = told
+
+    async def pairs(self, ip: str, monitor: str, cursor: str, token: str | None) -> Pairs | Missed:
+        found = self.told[ip]
+        return found if isinstance(found, Missed) else Pairs(tuple(found), "later")
+
+
+class OneToken:
+    def of(self, _: str) -> str:
+        return "token"
+
+
+def rounds_of(shadows: Shadows, known: Running, pods: Pods, *watched: str) -> ShadowRounds:
+    """The turn of one shadow over pods whose UIDs are their IPs."""
+    shadows._running[known.observed.key] = known
+    spec = known.observed.spec
+    assert spec is not None
+    survey = Survey(watched=tuple(Watched(f"pod-{uid}", uid, uid, 0.0) for uid in watched))
+    plan = cast(Any, type("Plan", (), {"survey": survey}))
+    live = LivePods(
+        lambda: {(known.observed.namespace, spec.monitor_ref.name): plan}, lambda _: {*watched, "a"}
+    )
+    return ShadowRounds(shadows, cast(Any, pods), cast(Any, OneToken()), live, lambda _: None, lambda: NOW)
+
+
+def told(pod: str, paired: int, **more: Any) -> bytes:
+    return encode_part(part(CONFIG, pod, paired, **more))
+
+
+def untrue(pod: str) -> bytes:
+    return encode_part(replace(part(CONFIG, pod, 400), account=Account(eligible=1, mirrored=1, paired=1)))
+
+
+def paired(known: Running) -> int:
+    assert known.book is not None
+    return known.book.snapshot().account.paired
+
+
+async def test_what_one_pod_garbles_is_said_and_the_others_count(
+    shadows: Shadows, known: Running, caplog: pytest.LogCaptureFixture
+) -> None:
+    pods = Pods(b=[untrue("b"), told("b", 7, boot="boot-2")], c=[told("c", 50)], d=Missed.UNREADABLE)
+    rounds = rounds_of(shadows, known, pods, "b", "c", "d")
+    for _ in range(2):
+        await rounds.turn()
+    assert paired(known) == 400 + 7 + 50
+    assert known.refusals == {"b": "pod-b", "d": "pod-d"}
+    assert (known.pods, known.answered, known.missed) == (3, 1, {"refused_parts": 1, "unreadable": 1})
+    assert known.refused_parts == 4
+    assert caplog.text.count("pod pod-b: a shadow part can't be true: 1 pairs, and 400") == 1
+    assert known.cursors == {"b": "", "c": "later", "d": ""}, "what was refused is asked for again"
+    assert shadows._told(known).asked.refused == ("pod-b", "pod-d")
+    pods.told |= {"b": [told("b", 9, boot="boot-3")], "d": [told("d", 1)]}
+    await rounds.turn()
+    assert not known.refusals
+    assert paired(known) == 400 + 7 + 9 + 50 + 1
+
+
+async def test_a_pod_tells_of_itself_up_to_today_and_of_so_many_lives(
+    shadows: Shadows, known: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shadow_rounds, "MOST_LIVES", 3)
+    monkeypatch.setattr(books, "MOST_LIVES", 3)
+    lives = [told("c", 1, boot=f"boot-{n}") for n in range(5)]
+    pods = Pods(b=[told("c", 5), told("b", 5, day=2), told("b", 6, day=1)], c=lives)
+    await rounds_of(shadows, known, pods, "b", "c").turn()
+    assert paired(known) == 400 + 6 + 3
+    assert known.refused_parts == 2 + 2
+
+
+async def test_a_push_counts_only_of_a_pod_of_the_monitor(shadows: Shadows, known: Running) -> None:
+    rounds = rounds_of(shadows, known, Pods(b=[told("b", 5)]), "b")
+    spec = known.observed.spec
+    assert spec is not None
+
+    def push(uid: str, *parts: bytes, monitor: str = spec.monitor_ref.name) -> Taken:
+        return rounds.accept(PushedPairs(known.observed.namespace, monitor, uid, parts))
+
+    assert push("nobody", told("nobody", 5_000)) is Taken.NOT_YET
+    assert push("b", told("b", 3)) is Taken.TAKEN
+    await rounds.turn()
+    assert push("nobody", told("nobody", 5_000)) is Taken.UNKNOWN_POD
+    assert push("b", told("b", 8, sequence=2)) is Taken.TAKEN
+    assert push("a", told("a", 401, sequence=2)) is Taken.TAKEN, "it has told before, and left"
+    assert push("b", untrue("b"), told("b", 9, sequence=3)) is Taken.REFUSED
+    assert push("b", monitor="other") is Taken.UNKNOWN_MONITOR
+    assert paired(known) == 401 + 9

@@ -14,11 +14,16 @@ import pytest
 from aiohttp import web
 from driftline import captured
 from driftline.captured import Captured
-from driftline_operator.fleet import pull
+from driftline.shadow.codec import ENVELOPE, encode_part
+from driftline.shadow.runtime import MirrorConfig, ShadowId
+from driftline_operator.fleet import intake, pull
 from driftline_operator.fleet.intake import MOST_BYTES, Push, Taken, application
-from driftline_operator.fleet.pull import Missed, Page, Puller, Room
+from driftline_operator.fleet.pull import Missed, Page, Pairs, Puller, Room
+from driftline_sidecar.analyzer.mirror.shelf import MOST
 
 from tests.support.fleets import DAY_START, SPEC, counted, encoded, page, reference, rows
+from tests.support.shadow_fleet import part
+from tests.support.shadows import CLASSES
 
 PROFILE = reference(1000)
 PANE = encoded(PROFILE, counted(PROFILE.axes(), rows(np.random.default_rng(1), 30)), DAY_START)
@@ -207,6 +212,38 @@ async def test_captured_rows_are_counted_first_and_fetched_whole() -> None:
         assert await puller.captured_rows("127.0.0.1", "ml/none", "", TOKEN) is Missed.UNKNOWN_MONITOR
 
 
+# ---- pairs ----
+
+CONFIG = MirrorConfig(shadow=ShadowId(uid="u", name="v4"), began=0.0, url="http://x:1", plan=CLASSES)
+PART = encode_part(part(CONFIG, "pod", 3))
+BALLAST = ENVELOPE.seal(bytes(3 << 20))
+
+
+def test_as_many_parts_as_an_analyzer_keeps() -> None:
+    assert pull.MOST_PARTS == MOST
+
+
+@pytest.mark.parametrize(
+    ("body", "found"),
+    [
+        (page(PART, PART), Pairs((PART, PART), "c")),
+        (page(*[PART] * (pull.MOST_PARTS + 1)), Missed.TOO_MANY),
+        (page(PART[:-1]), Missed.UNREADABLE),
+        (page(*[BALLAST] * 2), Pairs((BALLAST, BALLAST), "c")),
+        (page(*[BALLAST] * 22), Missed.UNREADABLE),
+        (page(ENVELOPE.seal(bytes(9 << 20))), Missed.UNREADABLE),
+    ],
+)
+async def test_pairs_within_bounds(body: bytes, found: Pairs | Missed) -> None:
+    """What they hold is looked at by who takes them, one at a time; what they inflate to, before."""
+
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(body=body, headers={"X-Driftline-Cursor": "c"})
+
+    async with analyzer(answer) as puller:
+        assert await puller.pairs("127.0.0.1", "ml/census", "", TOKEN) == found
+
+
 # ---- pushes ----
 
 QUERY = {"monitor": "ml/census", "pod": "pod-1", "uid": "u1", "cursor": "boot:abc:9"}
@@ -255,8 +292,10 @@ async def test_a_replica_that_does_not_act_says_try_another() -> None:
         assert len(handed) < 2
 
 
-async def test_an_unknown_monitor() -> None:
-    assert (await push(Taken.UNKNOWN_MONITOR))[0] == 404
+async def test_an_unknown_monitor_an_unknown_pod_and_what_can_not_be_true() -> None:
+    statuses = [(await push(each))[0] for each in (Taken.UNKNOWN_MONITOR, Taken.UNKNOWN_POD, Taken.REFUSED)]
+    assert statuses == [404, 404, 422]
+    assert {*Taken} == {Taken.TAKEN, *intake._LATER, *intake._REFUSED}
 
 
 @pytest.mark.parametrize("lacking", ["uid", "cursor"])

@@ -416,6 +416,12 @@ def test_of_a_swapped_port_the_live_models_own_is_told() -> None:
 def test_mirroring_is_said_once_a_pod_has_begun_to(asked: Asked, wanted: str) -> None:
     made = planned(shadow(), running(shadow()), told=comparing()._replace(asked=asked))
     assert reason(made, "Mirroring") == wanted
+    if asked.pods is None:
+        return
+    garbled = asked._replace(refused=tuple(f"pod-{n}" for n in range(7)))
+    made = planned(shadow(), running(shadow()), told=comparing()._replace(asked=garbled))
+    (message,) = [each.message for each in made.findings if each.aspect == "Mirroring"]
+    assert "pod-0, pod-1, pod-2, pod-3, pod-4 and 2 more told is refused" in message
 
 
 def test_segments_that_are_not_told_apart_are_said() -> None:

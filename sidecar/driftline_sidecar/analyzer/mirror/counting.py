@@ -12,7 +12,7 @@ from driftline.shadow.fields import Fields
 from driftline.shadow.latency import latency_counts
 from driftline.shadow.plan import ComparisonPlan
 from driftline.shadow.rows import Codes, Rows, class_rows, number_rows, numbers_agree
-from driftline.shadow.sample import Disagreement, shortened
+from driftline.shadow.sample import MAX_REQUEST, Disagreement, shortened
 from driftline.shadow.tally import Tally, error_counts
 
 from driftline_sidecar.analyzer.mirror.reading import Outcome, Pair, Repeat, Side
@@ -91,13 +91,13 @@ def _sample(pairs: Sequence[Pair], rows: Rows) -> Iterator[Disagreement]:
     for pair, size, differs in zip(pairs, sizes.tolist(), apart.tolist(), strict=True):
         if size > 0 or differs > 0:
             live, candidate = _shown(pair)
-            yield Disagreement(max(size, differs), pair.request[:200], live, candidate)
+            yield Disagreement(max(size, differs), pair.request[:MAX_REQUEST], live, candidate)
 
 
 def _shown(pair: Pair) -> tuple[str, str]:
     if pair.diff is not None and not pair.live.names and not len(pair.live.values):
         shown = pair.diff.differences[:_ROWS_SHOWN]
-        live, candidate = ("; ".join(f"{d.path}: {getattr(d, side)!r}" for d in shown) for side in _SIDES)
+        live, candidate = ("; ".join(f"{d.path}: {getattr(d, side)}" for d in shown) for side in _SIDES)
         return shortened(live), shortened(candidate)
     return shortened(_text(pair.live)), shortened(_text(pair.candidate))
 

@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from http import HTTPStatus
 
 import msgspec
 import numpy as np
 from driftline.columns import Batch, CategoricalColumn, Column, Floats, NumericColumn
-from driftline.jsonpath import parse_path
 from driftline.shadow.account import Failure
-from driftline.shadow.json_diff import JsonDiff, hidden_by, json_diff
+from driftline.shadow.json_diff import JsonDiff, json_diff
 from driftline.shadow.runtime import MirrorConfig
 from driftline.spec import Feature, MonitorSpec
 
 from driftline_sidecar.analyzer.mirror.sending import Answer, Reply
 from driftline_sidecar.decoders import Decoder
 from driftline_sidecar.decoders.failure import Failure as DecodeFailure
-from driftline_sidecar.exchange import Exchange
+from driftline_sidecar.exchange import Exchange, header
+from driftline_sidecar.redact import redactions_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,8 @@ class PairReader:
         self._bodies = "body" in config.compare.outputs
         paths = spec.endpoint.json
         self._looked_at = f" (looked for at {paths.predictions})" if paths and paths.predictions else ""
-        self._hidden = hidden_by([parse_path(path) for path in spec.capture.redact])
+        self._redactions = redactions_of(spec.capture, [feature.name for feature in features])
+        self._headers = [name.lower().encode("latin-1") for name in spec.capture.redact_headers]
 
     def outcome(self, exchange: Exchange, reply: Reply) -> Outcome:
         """The pair of the client's answer and the candidate's, or which side failed and how."""
@@ -114,13 +116,17 @@ class PairReader:
         if len(found) != 4 or len({side.rows for side in found}) != 1:
             return None
         alike = self._alike(exchange, rounds) if self._plan.sort == "body" else ()
-        return Repeat((found[0], found[1]), (found[2], found[3]), alike)
+        return None if alike is None else Repeat((found[0], found[1]), (found[2], found[3]), alike)
 
-    def _alike(self, exchange: Exchange, rounds: Sequence[tuple[Reply, Reply]]) -> tuple[bool, ...]:
+    def _alike(self, exchange: Exchange, rounds: Sequence[tuple[Reply, Reply]]) -> tuple[bool, ...] | None:
+        """None where not all may be told."""
         (a1, b1), (a2, b2) = (
             [answered(exchange, reply) for reply in both if isinstance(reply, Answer)] for both in rounds
         )
-        return tuple(self._diff(*each).equal for each in ((a1, a2), (a1, b2), (b1, a2), (b1, b2)))
+        found = [self._diff(*each) for each in ((a1, a2), (a1, b2), (b1, a2), (b1, b2))]
+        if any(diff is None or diff.undecided for diff in found):
+            return None
+        return tuple(diff is not None and diff.equal for diff in found)
 
     def _answer(self, exchange: Exchange, reply: Reply) -> Side | None:
         if not isinstance(reply, Answer) or not reply.fine:
@@ -141,10 +147,19 @@ class PairReader:
             note = f"{candidate[0].rows} answers where the live model gives {live[0].rows}"
             return Outcome(False, True, Failure.UNALIGNED, note=note)
         diff = self._diff(exchange, other) if self._bodies else None
-        pair = Pair(exchange.id, live[0], candidate[0], self._segments(live[1]), diff)
+        if self._plan.sort == "body" and (diff is None or diff.undecided):
+            return Outcome(False, False, Failure.UNDECODABLE if diff is None else Failure.TOO_MANY_VALUES)
+        pair = Pair(self._shown_id(exchange), live[0], candidate[0], self._segments(live[1]), diff)
         return Outcome(False, False, pair=pair)
 
     def _read(self, exchange: Exchange) -> tuple[Side, Batch] | _Unread:
+        """Never raises: whatever is odd in an answer is its side's."""
+        try:
+            return self._decoded(exchange)
+        except Exception as error:  # noqa: BLE001 - the failure says so
+            return _Unread(Failure.UNDECODABLE, type(error).__name__)
+
+    def _decoded(self, exchange: Exchange) -> tuple[Side, Batch] | _Unread:
         if self._plan.sort == "body":
             known = exchange.response_body and self._decoder.answer(exchange) is not None
             return (Side(1), Batch(1, {}, 1)) if known else _Unread(Failure.UNDECODABLE, "no JSON")
@@ -181,9 +196,27 @@ class PairReader:
             for name, values in self._plan.segments
         }
 
-    def _diff(self, exchange: Exchange, other: Exchange) -> JsonDiff:
-        live, candidate = self._decoder.answer(exchange), self._decoder.answer(other)
-        return json_diff(live, candidate, self._plan.tolerance, self._hidden)
+    def _shown_id(self, exchange: Exchange) -> str:
+        """The request's id; a digest of it where the header that it came in is redacted."""
+        raw = exchange.id.encode("utf-8", "replace")
+        if any(header(exchange.request_head, name) == raw for name in self._headers):
+            return blake2b(raw, digest_size=16).hexdigest()
+        return exchange.id
+
+    def _diff(self, exchange: Exchange, other: Exchange) -> JsonDiff | None:
+        """None where it fails: that is neither side's fault. Equal bytes are equal, however long."""
+        try:
+            live, candidate = self._decoder.answer(exchange), self._decoder.answer(other)
+            found = json_diff(live, candidate, self._plan.tolerance, self._redactions)
+        except Exception:  # noqa: BLE001 - the failure says so
+            return None
+        if found.undecided and _as_sent(exchange) == _as_sent(other):
+            found.truncated = False
+        return found
+
+
+def _as_sent(exchange: Exchange) -> tuple[bytes | None, bytes]:
+    return header(exchange.response_head, b"content-encoding"), exchange.response_body
 
 
 def _status(code: int) -> str:

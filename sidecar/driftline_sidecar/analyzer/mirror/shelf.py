@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from driftline.errors import DataError
-from driftline.shadow.codec import Part, decode_part, encode_part
+from driftline.shadow.codec import Part, encode_part, read_part
 from driftline.shadow.ledger import ended
 
 from driftline_sidecar.logs import event
@@ -102,7 +102,7 @@ class Shelf:
     def forget_others(self, shadow: str) -> None:
         """Parts of any other shadow than that."""
         with self._lock:
-            for key in [key for key, (_, data) in self._kept.items() if decode_part(data).shadow != shadow]:
+            for key in [key for key, (_, data) in self._kept.items() if read_part(data).shadow != shadow]:
                 del self._kept[key]
 
     def _file(self, suffix: str) -> Path | None:
@@ -130,7 +130,7 @@ class Shelf:
         except OSError:
             return
         try:
-            yield from map(decode_part, unpacked(raw))
+            yield from map(read_part, unpacked(raw))
         except DataError as error:
             event(
                 logging.WARNING, "shadow_state_damaged", "an earlier life's parts are left out", error=error
