@@ -29,6 +29,8 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True):
     since: float
     before: dict[str, Any]
     """The live pod template as it was: what a rollback brings back."""
+    made: str = ""
+    """Fingerprint of the template that it was given, once that was seen."""
     message: str = ""
 
 

@@ -5,7 +5,8 @@
 
 Promoted and RolledBack are said once all pods are of that template and ready, not before. The pod template as
 it was is kept before anything is changed. The template says itself whose candidate it is
-(an annotation), so that a controller that was killed in between knows what it has done.
+(an annotation), so that a controller that was killed in between knows what it has done. What its pods run
+is remembered once it is there, as the API server completed it: who changes it meanwhile has the last word.
 """
 
 from __future__ import annotations
@@ -57,6 +58,13 @@ def promoted(
         return _asked(observed, spec, course, found, services, now)
     live = found.live
     is_ours = _marked(live["spec"]["template"]) == _mark(course)
+    if is_ours:
+        seen = fingerprint(live["spec"]["template"])
+        if course.rollout.made not in ("", seen):
+            return Step(_ended(course, Promotion.LIVE_CHANGED, Ending.LIVE_CHANGED, now))
+        rollout = msgspec.structs.replace(course.rollout, made=seen)
+        course = msgspec.structs.replace(course, rollout=rollout)
+    assert course.rollout is not None  # noqa: S101 - it was not, and mypy has forgotten
     match course.rollout.state:
         case Promotion.ROLLING_OUT:
             return _out(spec, course, found, now, is_ours=is_ours)
@@ -85,7 +93,7 @@ def _asked(
         refused = Promotion.OLD_GENERATION
     elif spec.candidate.service is not None:
         refused = Promotion.NO_FORM
-    elif course.verdict != "Promotable" or course.ended in (Ending.REJECTED, Ending.LIVE_CHANGED):
+    elif course.verdict != "Promotable" or course.ended not in (None, Ending.DURATION_OVER):
         refused = Promotion.NOT_PROMOTABLE
     elif fingerprint(live["spec"]["template"]) != course.live:
         refused = Promotion.LIVE_CHANGED

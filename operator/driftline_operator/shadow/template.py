@@ -43,14 +43,15 @@ def promotion_patch(live: Mapping[str, Any], candidate: Candidate, model: str) -
     """What a promotion does to the live template, as a strategic merge patch of it. Raises BadPatch.
 
     It changes no label. Services, NetworkPolicies and the workload's own selector go by the live ones; those
-    that a candidate has tell a shadow from the live model, and what means shadows would mean live pods.
+    that a candidate has tell a shadow from the live model, and what means shadows would mean live pods. Nor
+    does it change annotations that Driftline reads: a candidate has none, and live pods stay monitored.
     """
     if candidate.patch is not None:
-        patch = _without_labels(patch_of(candidate.patch, model))
+        patch = _without_own(_without_labels(patch_of(candidate.patch, model)))
     else:
         given: Json = candidate.template or {}
         annotations = (given.get("metadata") or {}).get("annotations")
-        patch = {"metadata": {"annotations": annotations}} if annotations else {}
+        patch = _without_own({"metadata": {"annotations": annotations}}) if annotations else {}
         patch["spec"] = {"$patch": "replace", **given["spec"]}
     if _labels(merged(live, patch)) != _labels(live):
         raise BadPatch("the live labels would go: metadata takes neither null nor $patch nor $retainKeys")
@@ -64,6 +65,16 @@ def _without_labels(patch: Json) -> Json:
     kept = {key: value for key, value in metadata.items() if key != "labels"}
     rest = {key: value for key, value in patch.items() if key != "metadata"}
     return {"metadata": kept, **rest} if kept else rest
+
+
+def _without_own(patch: Json) -> Json:
+    metadata = patch.get("metadata")
+    if not isinstance(metadata, Mapping) or not isinstance(
+        annotations := metadata.get("annotations"), Mapping
+    ):
+        return patch
+    kept = {key: value for key, value in annotations.items() if not _is_ours(key)}
+    return {**patch, "metadata": {**metadata, "annotations": kept}}
 
 
 def _labels(found: Mapping[str, Any]) -> Json:

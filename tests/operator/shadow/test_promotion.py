@@ -66,6 +66,39 @@ def changed(ready: bool = False, mark: str = "uid-v4/1", **status: Any) -> Json:
     return live
 
 
+def test_what_somebody_else_puts_in_its_place_is_neither_promoted_nor_taken_back() -> None:
+    """The annotation stays where an image is set by hand."""
+    begun = step(rolling(), changed()).course
+    assert begun.rollout is not None
+    assert begun.rollout.made
+    theirs = copy.deepcopy(changed(ready=True))
+    theirs["spec"]["template"]["spec"]["containers"][0]["image"] = "somebody-else:9"
+    for late in (110.0, 10_000.0):
+        made = step(begun, theirs, late)
+        assert (made.course.ended, made.patch) == (Ending.LIVE_CHANGED, ())
+    assert step(begun, changed(ready=True)).course.ended is Ending.PROMOTED
+    backing = msgspec.structs.replace(begun.rollout, state=Promotion.ROLLING_BACK)
+    back = step(msgspec.structs.replace(begun, rollout=backing), theirs)
+    assert (back.course.ended, back.patch) == (Ending.LIVE_CHANGED, ())
+
+
+@pytest.mark.parametrize(
+    "candidate",
+    [
+        {"patch": {"template": {"metadata": {"annotations": {"driftline.io/exclude": "true", "team": "b"}}}}},
+        {"template": {"metadata": {"annotations": {"driftline.io/exclude": "true", "team": "b"}},
+                      "spec": TEMPLATE["spec"]}},
+    ],
+)  # fmt: skip
+def test_a_promoted_pod_is_monitored_as_the_live_one_was(candidate: Json) -> None:
+    spec = observe_shadow(shadow(candidate=candidate)).spec
+    assert spec is not None
+    made = changed_by(workload()["spec"]["template"], spec.candidate, "model")
+    found = made["metadata"]["annotations"]
+    assert found["team"] == "b"
+    assert "driftline.io/exclude" not in found
+
+
 def test_nobody_asks() -> None:
     assert step(course(), asked="") == Step(course())
 
@@ -78,6 +111,7 @@ def test_nobody_asks() -> None:
         ("1", course(verdict="Inconclusive"), {}, Promotion.NOT_PROMOTABLE),
         ("1", course(verdict="Rejected"), {}, Promotion.NOT_PROMOTABLE),
         ("1", course(ended=Ending.LIVE_CHANGED), {}, Promotion.NOT_PROMOTABLE),
+        ("1", course(ended=Ending.MONITOR_CHANGED), {}, Promotion.NOT_PROMOTABLE),
         ("1", course(live="another"), {}, Promotion.LIVE_CHANGED),
         ("1", course(), {"candidate": {"service": {"name": "v4", "port": 80}}}, Promotion.NO_FORM),
     ],
@@ -217,7 +251,9 @@ def test_no_service_of_the_live_pods_loses_its_port(entry: Json, lost: bool) -> 
 
 
 def test_a_controller_that_was_killed_after_the_write_writes_no_more() -> None:
-    assert step(rolling(), changed()) == Step(rolling())
+    seen = step(rolling(), changed())
+    assert seen.patch == ()
+    assert step(seen.course, changed()) == seen
 
 
 def test_ready_it_is_promoted() -> None:
@@ -293,7 +329,8 @@ def test_old_complaints_of_the_workload_dont_count() -> None:
     """A condition is of the generation that its status has observed."""
     live = changed(conditions=[{"type": "Progressing", "status": "False"}])
     live["metadata"]["generation"] = 2
-    assert step(rolling(), live) == Step(rolling())
+    made = step(rolling(), live)
+    assert (made.patch, made.course.ended) == ((), None)
 
 
 def test_somebody_elses_change_is_left_alone() -> None:
