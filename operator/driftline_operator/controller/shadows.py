@@ -14,6 +14,7 @@ from driftline.shadow.comparison import Comparison, comparison
 from driftline.shadow.comparison import listed as document
 from driftline.shadow.gate import Judgement, period_days
 from driftline.shadow.sample import listed as largest
+from driftline.spec.shadow_status import ShadowStatus
 
 from driftline_operator import names
 from driftline_operator.cluster.api import JSON_PATCH, Api, ApiError
@@ -37,7 +38,7 @@ from driftline_operator.shadow.findings import Asked
 from driftline_operator.shadow.keeping import kept, key_of_token, restored
 from driftline_operator.shadow.observed import ObservedShadow, observe_shadow
 from driftline_operator.shadow.plan import Facts, ShadowPlan, Told, plan_shadows
-from driftline_operator.shadow.status import events_of, status, taken_back, worth
+from driftline_operator.shadow.status import events_of, said, status, taken_back, worth
 
 _log = logging.getLogger(__name__)
 
@@ -88,6 +89,9 @@ class Running(msgspec.Struct):
     """Since this replica acts, each time that one was."""
     complaint: str = ""
     """What the API server said of its status the last time; empty: it took it."""
+
+    said: tuple[Judgement | None, ShadowStatus] | None = None
+    """The judgement and what the status says of it: made once, looked at each few seconds."""
 
     def compare(self) -> None:
         """Say of the last judgement's pairs what they say beside the rules."""
@@ -324,7 +328,9 @@ class Shadows:
         now = self._now()
         back = taken_back(made.findings)
         known.back = "" if back is None else back.reason
-        wanted = status(known.observed, known.course, known.judgement, made.findings, now)
+        if known.said is None or known.said[0] is not known.judgement:
+            known.said = known.judgement, said(known.observed, known.judgement)
+        wanted = status(known.observed, known.course, known.said[1], made.findings, now)
         found = worth(known.observed, wanted)
         rested = now.timestamp() - known.written >= self._status_interval
         if not found.changed or not (found.urgent or rested):

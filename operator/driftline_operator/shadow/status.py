@@ -21,19 +21,22 @@ from driftline_operator.shadow.reasons import UNTOLD, Ending, Refusal
 _ACCOUNT = {"eligible": 0, "mirrored": 0, "paired": 0, "lost": 0, "waiting": 0}
 
 
+def said(observed: ObservedShadow, judgement: Judgement | None) -> ShadowStatus:
+    """What the judgement says: with many segments it takes a second to make."""
+    if judgement is None:
+        return ShadowStatus(observed_generation=observed.generation, reason=Reason.NO_DATA.value)
+    paths = () if observed.spec is None else observed.spec.traffic.paths
+    return shadow_status(judgement, observed.generation, paths)
+
+
 def status(
     observed: ObservedShadow,
     course: Course,
-    judgement: Judgement | None,
+    made: ShadowStatus,
     findings: Sequence[Finding],
     now: dt.datetime,
 ) -> Mapping[str, Any]:
-    """The whole status, as JSON."""
-    if judgement is None:
-        made = ShadowStatus(observed_generation=observed.generation, reason=Reason.NO_DATA.value)
-    else:
-        paths = () if observed.spec is None else observed.spec.traffic.paths
-        made = shadow_status(judgement, observed.generation, paths)
+    """The whole status, as JSON. `made`: as `said` has it of the same generation."""
     back = taken_back(findings)
     cause = _cause(findings) if made.reason == Reason.NO_DATA else None
     if back is not None:

@@ -15,7 +15,7 @@ from driftline_operator.shadow.findings import Asked
 from driftline_operator.shadow.observed import observe_shadow
 from driftline_operator.shadow.plan import ShadowPlan
 from driftline_operator.shadow.reasons import Ending, Health, Mirroring, Promotion, Refusal
-from driftline_operator.shadow.status import events_of, status
+from driftline_operator.shadow.status import events_of, said, status
 
 from tests.operator.shadow.test_plan import (
     NOW,
@@ -41,7 +41,8 @@ def judgement(verdict: Verdict, reason: Reason, **rules: str) -> Judgement:
 
 def shown(made: ShadowPlan, told: Judgement | None = None) -> str:
     """What `kubectl get sd` shows as the reason."""
-    return str(status(made.observed, made.course, told, made.findings, NOW)["reason"])
+    base = said(made.observed, told)
+    return str(status(made.observed, made.course, base, made.findings, NOW)["reason"])
 
 
 def test_the_reason_is_what_keeps_data_from_coming() -> None:
