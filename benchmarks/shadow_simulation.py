@@ -1,8 +1,8 @@
 """Measures the shadow gate: false promotions and rejections at the boundary, and pairs until a verdict.
 
-    python -m benchmarks.shadow_simulation [--out docs/shadow.md] [--scale 1.0]
+    python -m benchmarks.shadow_simulation [--out docs/shadow-verdicts.md] [--scale 1.0]
 
-2,000 runs of up to 100,000 pairs each; about forty seconds on one core. The true value lies *at* the limit,
+2,000 runs of up to 100,000 pairs each; about a minute of wall time on two cores, a minute and a half of CPU. The true value lies *at* the limit,
 where a false verdict is likeliest. Every verdict uses the sequences themselves: of a share by the counts that
 prove it, of means by their bets. `--scale 0.1` runs a tenth.
 """
@@ -422,7 +422,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--out", type=Path, default=Path("docs/shadow.md"))
+    parser.add_argument("--out", type=Path, default=Path("docs/shadow-verdicts.md"))
     parser.add_argument("--scale", type=float, default=1.0)
     options = parser.parse_args()
     written = "\n".join(tables(options.scale))
