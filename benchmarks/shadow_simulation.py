@@ -2,7 +2,7 @@
 
     python -m benchmarks.shadow_simulation [--out docs/shadow-verdicts.md] [--scale 1.0]
 
-2,000 runs of up to 100,000 pairs each; about a minute of wall time on two cores, a minute and a half of CPU. The true value lies *at* the limit,
+2,000 runs of up to 100,000 pairs each; a minute on two cores. The true value lies *at* the limit,
 where a false verdict is likeliest. Every verdict uses the sequences themselves: of a share by the counts that
 prove it, of means by their bets. `--scale 0.1` runs a tenth.
 """
