@@ -15,7 +15,8 @@ from driftline.shadow.gate import DAY
 
 from driftline_operator.controller.plan.namespace import MonitorPlan
 from driftline_operator.controller.plan.pods import Watched
-from driftline_operator.controller.shadows import Key, Running, Shadows
+from driftline_operator.controller.running import Running
+from driftline_operator.controller.shadows import Key, Shadows
 from driftline_operator.controller.tokens import Tokens
 from driftline_operator.fleet.intake import PushedPairs, Taken
 from driftline_operator.fleet.pull import Missed, Puller

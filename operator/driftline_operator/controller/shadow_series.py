@@ -25,7 +25,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from driftline_operator.controller import comparison_series as compared
-from driftline_operator.controller.shadows import Running
+from driftline_operator.controller.running import Running
 
 _VERDICTS = ("Promotable", "Rejected", "Inconclusive")
 _RULE_VERDICTS = ("Pass", "Reject", "Inconclusive")

@@ -13,8 +13,9 @@ from driftline.shadow.codec import WARMING, encode_part
 from driftline.shadow.runtime import MirrorConfig, ShadowId
 from driftline_operator.controller import shadow_rounds
 from driftline_operator.controller.plan.pods import Survey, Watched
+from driftline_operator.controller.running import Running
 from driftline_operator.controller.shadow_rounds import LivePods, ShadowRounds
-from driftline_operator.controller.shadows import Running, Shadows
+from driftline_operator.controller.shadows import Shadows
 from driftline_operator.fleet.intake import PushedPairs, Taken
 from driftline_operator.fleet.pull import Missed, Pairs
 from driftline_operator.shadow import book as books

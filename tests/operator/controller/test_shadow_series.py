@@ -13,8 +13,8 @@ from driftline.shadow.gate import judge
 from driftline.shadow.tally import Tally
 from driftline.spec.gate import Gate
 from driftline_operator.controller.comparison_series import CONFUSED
+from driftline_operator.controller.running import Running
 from driftline_operator.controller.shadow_series import ShadowSeries
-from driftline_operator.controller.shadows import Running
 from driftline_operator.shadow.course import Course
 from driftline_operator.shadow.observed import observe_shadow
 from prometheus_client import CollectorRegistry

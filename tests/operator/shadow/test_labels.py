@@ -19,7 +19,7 @@ from driftline_operator.conditions import HubReason
 from driftline_operator.controller.hub.client import HubClient
 from driftline_operator.controller.hub.opinions import Away
 from driftline_operator.controller.hub.shadows import ASK_SECONDS, ShadowLabels
-from driftline_operator.controller.shadows import Running
+from driftline_operator.controller.running import Running
 from driftline_operator.hub.api import application
 from driftline_operator.hub.database import Database
 from driftline_operator.hub.hub import Hub as RealHub

@@ -14,7 +14,7 @@ from driftline.spec.shadow import ShadowSpec
 
 from driftline_operator.controller.hub.client import HubClient
 from driftline_operator.controller.hub.opinions import Away
-from driftline_operator.controller.shadows import Running
+from driftline_operator.controller.running import Running
 from driftline_operator.shadow.book import Labels, days_of
 
 _log = logging.getLogger(__name__)
