@@ -190,8 +190,10 @@ def test_a_promotion_is_rolled_out_and_one_that_does_not_get_ready_is_taken_back
         return [each["metadata"]["name"] for each in found]
 
     eventually(lambda: not candidates())
-    for name in asked:  # whatever mirrors that hadn't heard of its end made of a candidate that was gone
-        assert status(cluster, namespace, name)["verdict"] == "Promotable"
+    # Whatever mirrors that hadn't heard of its end made of a candidate that was gone.
+    assert status(cluster, namespace, "good")["verdict"] == "Promotable"
+    bad = status(cluster, namespace, "bad")
+    assert (bad["verdict"], bad["reason"]) == ("Inconclusive", "RolledBack")
     for name in asked:
         said = steps.stopped(cluster, namespace, f"load-{name}")
         assert said["failed"] == 0, (name, said["errors"])

@@ -69,7 +69,7 @@ def test_coverage_counts_pairs_and_attempts_count_what_the_candidate_brought_upo
     )  # fmt: skip
     assert [*account.problems()] == []
     assert account.coverage == 0.05
-    assert account.attempted == 0.9
+    assert account.attempted == 0.96
     assert account.unserved == 66
 
 

@@ -238,6 +238,15 @@ def test_a_slow_candidate_does_not_hide_behind_its_queue() -> None:
     assert verdict(found) == ("Inconclusive", Reason.LOW_COVERAGE), "nor does a queue reject"
 
 
+def test_a_candidate_that_crashes_does_not_hide_behind_its_restarts() -> None:
+    """It answers nothing, and is hardly ever ready to be asked."""
+    account = Account(
+        eligible=2_000, mirrored=40, failed={Failure.RESET: 40}, dropped={Drop.NOT_READY: 1_960}
+    )
+    tally = shadows.with_errors(Tally.empty(CLASSES), 0, candidate_only=40)
+    assert verdict(judged(GATE, Snapshot(account, tally), 900)) == ("Rejected", Reason.RULE_BROKEN)
+
+
 def test_the_breaker_never_speaks_for_the_candidate() -> None:
     account = Account(eligible=6_000, mirrored=5_000, paired=5_000, dropped={Drop.BREAKER_OPEN: 1_000})
     assert verdict(judged(GATE, snapshot(good(), account)))[1] is Reason.LOW_COVERAGE

@@ -93,11 +93,12 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def attempted(self) -> float:
-        """Share of them that were mirrored, or were not because the candidate kept failing or was too slow.
+        """Share of them that were mirrored, or were not because the candidate failed, was away or too slow.
 
-        What a rejection rests on: such a candidate would otherwise hide behind the breaker, or its queue.
+        What a rejection rests on: such a candidate would otherwise hide behind the breaker, its restarts, or
+        its queue.
         """
-        tried = self.mirrored + self.dropped.get(Drop.BREAKER_OPEN, 0) + self.dropped.get(Drop.QUEUE_FULL, 0)
+        tried = self.mirrored + self.unserved + self.dropped.get(Drop.QUEUE_FULL, 0)
         return tried / self.settled if self.settled > 0 else 0.0
 
     @property
