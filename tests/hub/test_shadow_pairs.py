@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 import numpy as np
 import pytest
@@ -124,16 +126,23 @@ def test_labels_that_come_sooner_for_one_class_count_no_more(store: Store) -> No
     assert float(mixed.points @ mixed.weights) / mixed.count < 0.45
 
 
+def both_answer(
+    store: Store, live: Sequence[str | float], candidate: Sequence[str | float], labels: Sequence[str | float]
+) -> None:
+    """A request each, at one moment, and its label."""
+    for variant, boot, answers in (("", "live", live), (SHADOW.variant, "candidate", candidate)):
+        sent = [
+            Prediction(id=f"id{n}", at=NOW, sequence=n, prediction=answer, variant=variant)
+            for n, answer in enumerate(answers)
+        ]
+        store.predict(*sent, boot=boot)
+    store.label(*(Label(id=f"id{n}", label=label) for n, label in enumerate(labels)))
+
+
 def test_numbers_are_compared_within_the_clip(database: Database) -> None:
     store = Store(database, "taxi", "regression")
     live, other, truth = [1.0, 2.0, 3.0], [1.5, 9.0, 3.0], [1.0, 2.0, 5.0]
-    for variant, boot, values in (("", "live", live), (SHADOW.variant, "candidate", other)):
-        sent = [
-            Prediction(id=f"id{n}", at=NOW, sequence=n, prediction=value, variant=variant)
-            for n, value in enumerate(values)
-        ]
-        store.predict(*sent, boot=boot)
-    store.label(*(Label(id=f"id{n}", label=value) for n, value in enumerate(truth)))
+    both_answer(store, live, other, truth)
     found = told(store, SHADOW.variant, kind=4.0).performance().error
     wanted = of_numbers(np.arange(3), np.array(truth), np.array(live), np.array(other), 4.0).error
     assert found is not None
@@ -212,13 +221,7 @@ def test_names_mean_what_they_mean_in_the_models_own_figures(
     rows: int,
     losses: tuple[int, ...],
 ) -> None:
-    for variant, boot, names in (("", "live", live), (SHADOW.variant, "candidate", candidate)):
-        made = [
-            Prediction(id=f"id{n}", at=NOW, sequence=n, prediction=name, variant=variant)
-            for n, name in enumerate(names)
-        ]
-        store.predict(*made, boot=boot)
-    store.label(*(Label(id=f"id{n}", label=label) for n, label in enumerate(labels)))
+    both_answer(store, live, candidate, labels)
     found = told(store, SHADOW.variant, kind=classes)
     wanted = Values.of(np.array(losses, float), 1.0, signed=True)
     assert found.rows == rows

@@ -54,22 +54,21 @@ def promoted(
     now: float,
 ) -> Step:
     """One step further, or none. `services`: of the namespace. Raises BadPatch, as `wanted` did before."""
-    if course.rollout is None:
+    rollout, live = course.rollout, found.live
+    if rollout is None:
         return _asked(observed, spec, course, found, services, now)
-    live = found.live
     is_ours = _marked(live["spec"]["template"]) == _mark(course)
     if is_ours:
         seen = fingerprint(live["spec"]["template"])
-        if course.rollout.made not in ("", seen):
+        if rollout.made not in ("", seen):
             return Step(_ended(course, Promotion.LIVE_CHANGED, Ending.LIVE_CHANGED, now))
-        rollout = msgspec.structs.replace(course.rollout, made=seen)
+        rollout = msgspec.structs.replace(rollout, made=seen)
         course = msgspec.structs.replace(course, rollout=rollout)
-    assert course.rollout is not None  # noqa: S101 - it was not, and mypy has forgotten
-    match course.rollout.state:
+    match rollout.state:
         case Promotion.ROLLING_OUT:
             return _out(spec, course, found, now, is_ours=is_ours)
         case Promotion.ROLLING_BACK if is_ours:
-            return Step(course, _replacing(live, course.rollout.before))
+            return Step(course, _replacing(live, rollout.before))
         case Promotion.ROLLING_BACK:
             return Step(_back(course, live, now))
         case _:
