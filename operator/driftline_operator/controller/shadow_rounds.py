@@ -20,7 +20,7 @@ from driftline_operator.controller.shadows import Key, Shadows
 from driftline_operator.controller.tokens import Tokens
 from driftline_operator.fleet.intake import PushedPairs, Taken
 from driftline_operator.fleet.pull import Missed, Puller
-from driftline_operator.shadow.book import GONE_SECONDS, MOST_LIVES
+from driftline_operator.shadow.book import GONE_SECONDS, MOST_LIVES, days_of
 
 _GARBLED = (Missed.UNREADABLE, Missed.TOO_LARGE, Missed.TOO_MANY)
 
@@ -83,15 +83,25 @@ class ShadowRounds:
         """Why its pairs couldn't be had; empty: they are taken, one pod's before another's are read."""
         token = self._tokens.of(known.observed.namespace)
         whole = f"{known.observed.namespace}/{monitor}"
-        answer = await self._puller.pairs(pod.ip, whole, known.cursors.get(pod.uid, ""), token)
+        cursor, days = known.cursors.get(pod.uid, ""), self._whole_days(known)
+        answer = await self._puller.pairs(pod.ip, whole, cursor, token)
         if isinstance(answer, Missed):
             if answer in _GARBLED:
                 self._refuse(known, pod.uid, pod.name, [f"its answer is {answer.value}"])
             return answer.value
         if not self._take(known, pod.uid, pod.name, answer.parts):
             return "refused_parts"  # asked for again in the next round
+        if not answer.parts and answer.cursor != cursor:
+            return ""  # its analyzer is another one, which has not read what its forerunner left
         known.cursors[pod.uid] = answer.cursor
+        if known.book is not None:
+            known.book.heard(pod.uid, days)
         return ""
+
+    def _whole_days(self, known: Running) -> int:
+        """Of which a pod that is asked now has counted all."""
+        spec, now = known.observed.spec, self._now().timestamp()
+        return 0 if spec is None else days_of(known.course.elapsed(now), spec)
 
     def accept(self, push: PushedPairs) -> Taken:
         """A leaving pod's last parts. Sent twice, or pulled before, they count once."""

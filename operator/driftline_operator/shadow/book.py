@@ -47,6 +47,7 @@ class ShadowBook:
         self._ledger = Ledger(*self._of)
         self._folded: dict[Key, None] = {}
         self._gone: dict[str, float] = {}
+        self._whole: dict[str, int] = {}
         self._days: frozenset[int] = frozenset()
         self.changes = 0
         """Grows with every part that was news."""
@@ -67,9 +68,14 @@ class ShadowBook:
         """The pods, by UID, whose parts are here as they told them."""
         return {part.pod for part in self._ledger.parts} - {""}
 
+    def heard(self, pod: str, days: int) -> None:
+        """That pod, by UID, told all that it had when so many days were whole: of those it tells no more."""
+        self._whole[pod] = max(days, self._whole.get(pod, 0))
+
     def pods(self, alive: Iterable[str], now: float) -> None:
         """These pods, by UID, are there; what others still held is lost once they have been gone for long."""
         present = set(alive)
+        self._whole = {pod: days for pod, days in self._whole.items() if pod in present}
         for pod in self.told:
             if pod in present:
                 self._gone.pop(pod, None)
@@ -77,17 +83,16 @@ class ShadowBook:
                 self._ledger.end(pod)
 
     def fold(self, days: int, period: int, now: float, *, over: bool = False) -> None:
-        """Add up what can't change any more: `days` whole ones, and pods that have gone for long.
+        """Add up what can't change any more: days that were whole when their pod was `heard`, and pods that
+        have gone for long.
 
-        `period`: days that are only ever judged together. `over`: all of it; no pod is asked again, so that
-        all has to fit.
+        `days`: whole ones. `period`: days that are only ever judged together. `over`: all of it; no pod is
+        asked again, so that all has to fit.
         """
         kept: list[Part] = []
         final: list[Part] = []
         for part in self._ledger.parts:
-            gone = now - self._gone.get(part.pod, now) >= GONE_SECONDS
-            done = over or part.pod == "" or gone or (part.day < days and not part.account.waiting)
-            (final if done else kept).append(part)
+            (final if over or self._is_final(part, now) else kept).append(part)
         if all(part.pod == "" and part.day == _bucket(part, days, period) for part in final):
             return
         self._folded.update(dict.fromkeys(part.key for part in final if part.pod))
@@ -95,6 +100,12 @@ class ShadowBook:
         self._replace([*kept, *self._sums(final, days, period)])
         for pod in [pod for pod in self._gone if all(part.pod != pod for part in kept)]:
             del self._gone[pod]
+
+    def _is_final(self, part: Part, now: float) -> bool:
+        """A day's end alone makes nothing final: the pod may have counted what it couldn't tell yet."""
+        gone = now - self._gone.get(part.pod, now) >= GONE_SECONDS
+        told = part.day < self._whole.get(part.pod, 0) and not part.account.waiting
+        return part.pod == "" or gone or told
 
     def _sums(self, parts: Iterable[Part], days: int, period: int) -> list[Part]:
         by_day: dict[int, Part] = {}
@@ -112,8 +123,9 @@ class ShadowBook:
 
     @property
     def days(self) -> frozenset[int]:
-        """Those of which anything was mirrored."""
-        return self._days | self._ledger.days
+        """Those of which anything was mirrored. A sum isn't asked: its day is the first of a period."""
+        told = (part.day for part in self._ledger.parts if part.pod and part.account.mirrored)
+        return self._days.union(told)
 
     def snapshot(self, before: int | None = None) -> Snapshot:
         """All pairs; `before`: of the days below it."""

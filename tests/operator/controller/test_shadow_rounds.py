@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from driftline.shadow.account import Account
 from driftline.shadow.codec import WARMING, encode_part
+from driftline.shadow.gate import DAY
 from driftline.shadow.runtime import MirrorConfig, ShadowId
 from driftline_operator.controller import shadow_rounds
 from driftline_operator.controller.plan.pods import Survey, Watched
@@ -226,6 +227,10 @@ def told(pod: str, paired: int, **more: Any) -> bytes:
     return encode_part(part(CONFIG, pod, paired, **more))
 
 
+def began_at(began: float) -> MirrorConfig:
+    return msgspec.structs.replace(CONFIG, began=began)
+
+
 def untrue(pod: str) -> bytes:
     return encode_part(replace(part(CONFIG, pod, 400), account=Account(eligible=1, mirrored=1, paired=1)))
 
@@ -265,6 +270,32 @@ async def test_a_pod_tells_of_itself_up_to_today_and_of_so_many_lives(
     await rounds_of(shadows, known, pods, "b", "c").turn()
     assert paired(known) == 400 + 6 + 3
     assert known.refused_parts == 2 + 2
+
+
+async def test_a_day_is_added_up_once_its_pod_has_told_all_of_it(shadows: Shadows, known: Running) -> None:
+    """Its day had ended before a controller came back that had the pairs of its noon."""
+    began = NOW.timestamp() - 1.5 * DAY
+    known.course, config = msgspec.structs.replace(known.course, began=began), began_at(began)
+
+    def all_of(pod: str, paired: int, **more: Any) -> bytes:
+        return encode_part(part(config, pod, paired, sequence=9, **more))
+
+    known.book = ShadowBook("uid-v4", 1, CLASSES)
+    for pod in "bcd":
+        known.take(part(config, pod, 10))
+    shadows.judge(known)
+    pods = Pods(b=[all_of("b", 15)], c=[all_of("c", 15), untrue("c")], d=Missed.REFUSED)
+    rounds = rounds_of(shadows, known, pods, "b", "c", "d")
+    await rounds.turn()
+    assert (paired(known), known.book.told) == (15 + 15 + 10, {"c", "d"})
+    pods.told |= {"c": [], "d": [all_of("d", 15)]}  # of c another analyzer answers, which knows nothing yet
+    await rounds.turn()
+    await rounds.turn()
+    assert (paired(known), known.book.told) == (3 * 15, {"c"})
+    pods.told["c"] = [all_of("c", 20, boot="boot-0")]
+    await rounds.turn()
+    assert (paired(known), known.book.told) == (3 * 15 + 20, set())
+    assert known.refused_parts == 1
 
 
 async def test_a_push_counts_only_of_a_pod_of_the_monitor(shadows: Shadows, known: Running) -> None:

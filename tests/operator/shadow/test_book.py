@@ -30,6 +30,13 @@ def book() -> ShadowBook:
     return ShadowBook("u", 1, CLASSES)
 
 
+def add_up(made: ShadowBook, days: int, period: int) -> None:
+    """After a round in which all pods answered."""
+    for pod in made.told:
+        made.heard(pod, days)
+    made.fold(days, period, 0.0)
+
+
 def filled() -> ShadowBook:
     made = book()
     for pod in ("a", "b"):
@@ -65,14 +72,14 @@ def test_parts_of_another_shadow_or_generation_are_not_taken() -> None:
 def test_adding_up_changes_no_sum_and_takes_nothing_twice() -> None:
     made, before = filled(), filled().snapshot()
     made.pods(["a", "b", "c"], 0.0)
-    made.fold(2, 1, 0.0)
+    add_up(made, 2, 1)
     assert made.snapshot().account == before.account
     assert same(made.snapshot().tally, before.tally)
     assert made.snapshot(before=2).account == filled().snapshot(before=2).account
     assert not made.take(part(CONFIG, "a", 20, failed=1, dropped=2, day=0, sequence=9))
     assert made.snapshot().account == before.account
     size = len(made.encode())
-    made.fold(2, 1, 1.0)
+    add_up(made, 2, 1)
     assert len(made.encode()) == size
 
 
@@ -99,7 +106,7 @@ def test_a_pod_that_comes_back_in_time_is_not_ended() -> None:
 @pytest.mark.parametrize("whole", [0, 2])
 def test_another_controller_goes_on_from_what_was_kept(whole: int) -> None:
     made = filled()
-    made.fold(whole, 1, 0.0)
+    add_up(made, whole, 1)
     other = book()
     other.restore(made.encode())
     assert other.snapshot().account == made.snapshot().account
@@ -110,7 +117,7 @@ def test_another_controller_goes_on_from_what_was_kept(whole: int) -> None:
 
 def test_what_doesnt_fit_is_of_pods_that_live(monkeypatch: pytest.MonkeyPatch) -> None:
     made = filled()
-    made.fold(2, 1, 0.0)
+    add_up(made, 2, 1)
     monkeypatch.setattr(books, "MOST_BYTES", len(made.encode()) - 1)
     other = book()
     other.restore(made.encode())
@@ -149,7 +156,7 @@ def test_time_in_which_nothing_was_mirrored_is_no_evidence() -> None:
     assert [read_days(week, days, working) for days in (7, 14)] == [0, 14]
     made = book()
     made.take(part(CONFIG, "a", 5_000))
-    made.fold(7, 7, 0.0)
+    add_up(made, 7, 7)
     other = book()
     other.restore(made.encode())
     late = 7 * DAY + GRACE_SECONDS + 60
@@ -179,7 +186,7 @@ def days(disagree: Sequence[float], now: float, spec: ShadowSpec) -> Judgement:
         tally = with_errors(classes(rng, DAILY, share), DAILY)
         account = Account(eligible=DAILY, mirrored=DAILY, paired=DAILY)
         made.take(Part("u", 1, "pod", "b" * 16, day, 1, account, tally))
-        made.fold(days_of((day + 1) * DAY + GRACE_SECONDS + 60, spec), period_days(spec.gate), 0.0)
+        add_up(made, days_of((day + 1) * DAY + GRACE_SECONDS + 60, spec), period_days(spec.gate))
     return judged(made, spec, now)
 
 
