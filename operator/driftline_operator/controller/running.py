@@ -61,13 +61,18 @@ class Running(msgspec.Struct):
         if self.judgement is not None:
             self.comparison = comparison(self.judgement.snapshot)
 
+    def is_ours(self, part: Part) -> bool:
+        """Is it of this comparison, or of its warm-up? Pods still hold those of earlier generations."""
+        course = self.course
+        began = course.ready_since if part.day == WARMING else course.began
+        return part.life == (course.uid, course.generation, began)
+
     def take(self, part: Part) -> None:
         """Count what a pod tells, while it is compared.
 
         The last verdict stands: a mirror that hasn't heard of the end asks a candidate that is gone.
         """
-        ours = (part.shadow, part.generation) == (self.course.uid, self.course.generation)
-        if not ours or not self.course.is_mirroring():
+        if not self.is_ours(part) or not self.course.is_mirroring():
             return
         if part.day == WARMING:
             self.warming.add(part.pod)

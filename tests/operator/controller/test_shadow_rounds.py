@@ -104,6 +104,8 @@ async def test_a_pod_that_warms_the_candidate_up_tells_no_pairs(shadows: Shadows
     known.take(part(CONFIG, "b", 0, day=WARMING))
     assert known.mirroring == set(), "it has not heard of the beginning yet"
     known.take(part(CONFIG, "a", 400))
+    assert known.mirroring == set(), "of another beginning"
+    known.take(part(msgspec.structs.replace(CONFIG, began=NOW.timestamp()), "a", 400))
     assert known.mirroring == {"a"}
     assert known.book is not None
     assert known.book.snapshot().account.paired == 400
@@ -222,6 +224,13 @@ def rounds_of(shadows: Shadows, known: Running, pods: Pods, *watched: str) -> Sh
     return ShadowRounds(shadows, cast(Any, pods), cast(Any, OneToken()), live, lambda _: None, lambda: NOW)
 
 
+def shadow_of(course: Course) -> MirrorConfig:
+    """What mirrors are told of it."""
+    shadow = ShadowId(uid=course.uid, name="v4", generation=course.generation)
+    assert course.began is not None
+    return msgspec.structs.replace(CONFIG, shadow=shadow, began=course.began)
+
+
 def told(pod: str, paired: int, **more: Any) -> bytes:
     return encode_part(part(CONFIG, pod, paired, **more))
 
@@ -265,6 +274,22 @@ async def test_a_pod_tells_of_itself_up_to_today_and_of_so_many_lives(
     await rounds_of(shadows, known, pods, "b", "c").turn()
     assert paired(known) == 400 + 6 + 3
     assert known.refused_parts == 2 + 2
+
+
+@pytest.mark.parametrize("change", [{"generation": 2}, {"began": BEGAN + 30}], ids=["edited", "anew"])
+async def test_what_pods_still_hold_of_another_comparison_is_no_fault(
+    shadows: Shadows, known: Running, change: dict[str, Any]
+) -> None:
+    """On its sixth day the spec is edited, or what was kept is lost: the shelves hold days to come."""
+    known.course = msgspec.structs.replace(known.course, **change)
+    known.book = ShadowBook("uid-v4", known.course.generation, CLASSES)
+    now = shadow_of(known.course)
+    pods = Pods(
+        b=[*(told("b", 100, day=day) for day in range(6)), encode_part(part(now, "b", 7, boot="boot-2"))]
+    )
+    await rounds_of(shadows, known, pods, "b").turn()
+    assert (paired(known), known.book.days) == (7, {0})
+    assert (known.cursors, known.answered, known.refused_parts) == ({"b": "later"}, 1, 0)
 
 
 async def test_a_push_counts_only_of_a_pod_of_the_monitor(shadows: Shadows, known: Running) -> None:

@@ -178,7 +178,7 @@ def days(disagree: Sequence[float], now: float, spec: ShadowSpec) -> Judgement:
     for day, share in enumerate(disagree):
         tally = with_errors(classes(rng, DAILY, share), DAILY)
         account = Account(eligible=DAILY, mirrored=DAILY, paired=DAILY)
-        made.take(Part("u", 1, "pod", "b" * 16, day, 1, account, tally))
+        made.take(Part("u", 1, 0.0, "pod", "b" * 16, day, 1, account, tally))
         made.fold(days_of((day + 1) * DAY + GRACE_SECONDS + 60, spec), period_days(spec.gate), 0.0)
     return judged(made, spec, now)
 
