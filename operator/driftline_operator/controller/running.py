@@ -36,6 +36,10 @@ class Running(msgspec.Struct):
     """Those of one that warms the candidate up."""
     saved: tuple[int, float] = (0, 0.0)
     """The book's `changes` as they were last kept, and when."""
+    pairs: bytes = b""
+    """The book as it was last kept."""
+    full: bool = False
+    """Whether the book fits its ConfigMap no longer: `pairs` stays then, whole in itself."""
     signed: bytes | None = None
     """The key with which it was last kept, empty: none; None: nothing is kept yet."""
     written: float = 0.0

@@ -105,7 +105,9 @@ class Shadows:
 
     def _told(self, known: Running) -> Told:
         garbled = tuple(sorted(known.refusals.values()))
-        asked = Asked(known.pods, known.answered, len(known.mirroring), len(known.warming), garbled)
+        asked = Asked(
+            known.pods, known.answered, len(known.mirroring), len(known.warming), garbled, known.full
+        )
         return Told(known.course, known.judgement, known.refused, asked)
 
     async def _known(self, observed: ObservedShadow) -> Running:
@@ -145,6 +147,7 @@ class Shadows:
         try:
             if data:
                 known.book.restore(data)
+                known.pairs = data
         except DataError as error:
             _log.error("%s/%s: its pairs begin anew: %s", *observed.key, error)
         known.mirroring = known.book.told  # or a pod that can't be asked just now would count as silent
@@ -234,7 +237,7 @@ class Shadows:
         known.course = course
 
     async def _keep(self, known: Running, course: Course) -> None:
-        pairs = b"" if known.book is None else known.book.encode()
+        self._encode(known, over=not course.is_mirroring())
         changes = 0 if known.book is None else known.book.changes
         known.compare()
         texts = {
@@ -245,9 +248,18 @@ class Shadows:
             names.COMPARISON_KEY: "" if known.comparison is None else document(known.comparison),
         }
         key = self._key(known.observed)
-        await self._applier.ensure(kept(known.observed, course, pairs, texts, key or None))
+        await self._applier.ensure(kept(known.observed, course, known.pairs, texts, key or None))
         known.signed = key
         known.saved = changes, self._now().timestamp()
+
+    def _encode(self, known: Running, *, over: bool) -> None:
+        """What doesn't fit changes nothing of what is kept: sums without their keys would count twice."""
+        pairs = b"" if known.book is None else known.book.encode(over=over)
+        if pairs is not None:
+            known.pairs = pairs
+        elif not known.full:
+            _log.error("shadow %s/%s: its pairs fit their ConfigMap no longer", *known.observed.key)
+        known.full = pairs is None
 
     async def keep(self, known: Running) -> None:
         """Keep the pairs, if need be."""

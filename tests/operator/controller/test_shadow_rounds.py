@@ -132,13 +132,36 @@ async def test_the_last_verdict_stands(shadows: Shadows, known: Running, change:
     # Another controller, which has only what was kept, says the same.
     assert known.book is not None
     book = ShadowBook("uid-v4", 1, CLASSES)
-    book.restore(known.book.encode())
+    book.restore(known.pairs)
     after = Running(known.observed, ended, book)
     shadows.judge(after)
     assert after.judgement is not None
     assert before is not None
     assert (after.judgement.verdict, after.judgement.rules) == (before.verdict, before.rules)
     assert after.judgement.snapshot.account == before.snapshot.account
+
+
+async def test_pairs_that_dont_fit_leave_what_is_kept_as_it_is_and_are_said(
+    shadows: Shadows, known: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their sums without what they are of would count twice, and what they are of without the sums never."""
+    await shadows._keep(known, known.course)
+    before = known.pairs
+    assert known.book is not None
+    known.book.fold(1, 1, NOW.timestamp())
+    known.take(part(CONFIG, "b", 400))
+    known.book.fold(1, 1, NOW.timestamp())
+    monkeypatch.setattr(books, "MOST_BYTES", 300)
+    await shadows._keep(known, known.course)
+    objects = cast(Any, shadows._applier).objects
+    assert objects[-1]["binaryData"] == objects[-2]["binaryData"]
+    assert (known.pairs, shadows._told(known).asked.full) == (before, True)
+    monkeypatch.undo()
+    await shadows._keep(known, known.course)
+    assert not shadows._told(known).asked.full
+    again = ShadowBook("uid-v4", 1, CLASSES)
+    again.restore(known.pairs)
+    assert again.snapshot().account.paired == 400 + 400
 
 
 async def test_with_another_token_it_is_signed_anew(shadows: Shadows, known: Running) -> None:
