@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import msgspec
 from driftline.shadow.codec import WARMING, Part
 from driftline.shadow.comparison import Comparison, comparison
@@ -40,6 +42,8 @@ class Running(msgspec.Struct):
     """The book as it was last kept."""
     full: bool = False
     """Whether the book fits its ConfigMap no longer: `pairs` stays then, whole in itself."""
+    writing: asyncio.Lock = msgspec.field(default_factory=asyncio.Lock)
+    """Held while it is kept, or an older state could be written after a newer one."""
     signed: bytes | None = None
     """The key with which it was last kept, empty: none; None: nothing is kept yet."""
     written: float = 0.0
