@@ -47,8 +47,8 @@ WARMING: Final = -1
 @dataclass(frozen=True, slots=True)
 class Part:
     """`shadow`: its UID; `generation`: of its spec; `began`: since when that is compared, or warms up, unix
-    seconds; `pod`: the pod's UID; `boot`: which life of its analyzer; `day`: whole days since `began`, from 0;
-    `sequence`: grows within (pod, boot, day).
+    seconds; `pod`: the pod's UID; `boot`: which life of its analyzer; `day`: whole days since `began`, from
+    0; `sequence`: grows within (pod, boot, day).
     """
 
     shadow: str
