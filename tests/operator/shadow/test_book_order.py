@@ -1,4 +1,4 @@
-"""Pods that count, rounds that miss some, adding up, failovers: in any order, the same account and verdict."""
+"""Pods count, rounds miss some, days are added up: in any order the same account and the same verdict."""
 
 from __future__ import annotations
 
@@ -28,6 +28,12 @@ def book() -> ShadowBook:
     return ShadowBook("u", 1, CLASSES)
 
 
+def kept(made: ShadowBook) -> bytes:
+    data = made.encode()
+    assert data is not None
+    return data
+
+
 def spec_of(days: int) -> ShadowSpec:
     gate = {"agreement": 0.9, "errorRate": 0.05, "minTime": f"{days * 24}h"}
     spec = observe_shadow(shadow(gate=gate, minPairs=100, duration="720h")).spec
@@ -44,7 +50,7 @@ class World:
         self._earlier: list[Part] = []
         self._boots = dict.fromkeys(PODS, 1)
         self._day, self._whole = 0, 0
-        self._book, self._kept = book(), book().encode()
+        self._book, self._kept = book(), kept(book())
 
     def count(self, pod: str, more: tuple[int, int, int], *, late: bool) -> None:
         """So many pairs, failures and drops; `late`: of yesterday, whose last pairs are still to come."""
@@ -87,7 +93,7 @@ class World:
         self._book.fold(self._whole, period_days(self._spec.gate), 0.0)
 
     def keep(self) -> None:
-        self._kept = self._book.encode()
+        self._kept = kept(self._book)
 
     def failover(self) -> None:
         self._book = book()
