@@ -102,8 +102,8 @@ class World:
     def ends(self) -> Iterator[tuple[ShadowBook, Judgement]]:
         """What is said once all were asked after a day's end, and what of the pods' own counts at once."""
         whole = book()
-        for each in self._told.values():
-            whole.take(each)
+        for counted in self._told.values():
+            whole.take(counted)
         elapsed = self._whole * DAY + self._spec.traffic.timeout + GRACE_SECONDS + 1
         assert days_of(elapsed, self._spec) == self._whole
         for each in (self._book, whole):
