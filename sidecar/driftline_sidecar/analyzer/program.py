@@ -33,6 +33,7 @@ from driftline_sidecar.analyzer.predictions.sending import Hub
 from driftline_sidecar.analyzer.pushing import CA_FILE, PAIRS, Outcome, pod_of_environment, push
 from driftline_sidecar.analyzer.reporting import report_of
 from driftline_sidecar.courtesy import give_way
+from driftline_sidecar.exchange import Exchange
 from driftline_sidecar.exposition import Families, merge, render
 from driftline_sidecar.logs import event
 from driftline_sidecar.settings import AnalyzerSettings
@@ -78,7 +79,6 @@ def serve(settings: AnalyzerSettings) -> int:
         folder=settings.config,
         fleet=settings.fleet,
         log=log,
-        taken=mirrors.offer,
     )
     return uvloop.run(Program(settings, desk, log, mirrors=mirrors).run())
 
@@ -113,7 +113,7 @@ class Program:
         self._pushes: Counter[Outcome] = Counter()
         self._pair_pushes: Counter[Outcome] = Counter()
         self._pushing: set[asyncio.Task[None]] = set()
-        self.intake = Intake()
+        self.intake = Intake(sieve=self._arrived)
         self.stop = asyncio.Event()
         self.port = 0
         """Of the admin server, once it listens."""
@@ -189,10 +189,17 @@ class Program:
             self._last_turn = self._monotonic()
             await asyncio.sleep(0)
 
+    def _arrived(self, exchanges: list[Exchange]) -> list[Exchange]:
+        """Those that are to be analysed. Copies go as clients' requests came, not in the analysis' batches: so
+        the candidate is as busy as the live model, and a bunch of copies doesn't take the cores from it."""
+        kept = self._mirrors.unmarked(exchanges, self._wall())
+        if self._mirrors.running:
+            for key, share in self._desk.shares(kept).items():
+                self._mirrors.offer(key, share, self.now)
+        return kept
+
     def _take(self) -> None:
-        now = self.now
-        batch = self._mirrors.unmarked(self.intake.take(BATCH, BATCH_BYTES), self._wall())
-        self._desk.take(batch, now, self.behind)
+        self._desk.take(self.intake.take(BATCH, BATCH_BYTES), self.now, self.behind)
 
     def _step(self) -> None:
         now = self.now

@@ -74,7 +74,7 @@ class Mirrors:
         return kept
 
     def offer(self, monitor: str, exchanges: Sequence[Exchange], now: float) -> None:
-        """Exchanges of a monitor, after it has analysed them. Never raises."""
+        """Exchanges of a monitor, as they arrive. Never raises."""
         mirror = self.running.get(monitor)
         if mirror is None:
             return
