@@ -190,8 +190,9 @@ class Program:
             await asyncio.sleep(0)
 
     def _arrived(self, exchanges: list[Exchange]) -> list[Exchange]:
-        """Those that are to be analysed. Copies go as clients' requests came, not in the analysis' batches: so
-        the candidate is as busy as the live model, and a bunch of copies doesn't take the cores from it."""
+        """Those that are to be analysed. Copies go as the requests came, not in the analysis' batches: so the
+        candidate is as busy as the live model, and no bunch of copies takes the cores from it.
+        """
         kept = self._mirrors.unmarked(exchanges, self._wall())
         if self._mirrors.running:
             for key, share in self._desk.shares(kept).items():
