@@ -12,7 +12,7 @@ from driftline_sidecar.analyzer.mirror.admission import flaw, goes_twice, is_eli
 from driftline_sidecar.analyzer.mirror.breaker import FAILURES, FIRST_REST, LONGEST_REST, Breaker
 from driftline_sidecar.analyzer.mirror.bucket import Bucket
 from driftline_sidecar.analyzer.mirror.marker import Mark, Reader, key_of_token, read, sign
-from driftline_sidecar.analyzer.mirror.requests import copy_of
+from driftline_sidecar.analyzer.mirror.requests import copy_of, path_of
 
 from tests.support.mirrors import KEY, mirror_config, predicted
 
@@ -66,6 +66,37 @@ class TestCopy:
             ("X-Name", "ä"),
         )
         assert found.body == predicted(1).request_body
+
+    @pytest.mark.parametrize(
+        ("line", "path"),
+        [
+            (b"POST /predict?a=1", "/predict?a=1"),
+            (b"POST //b/x", "//b/x"),
+            (b"POST /\xe4", "/%E4"),
+            (b"POST http://b:1/x?a=1", "/x?a=1"),
+            (b"POST http://b", "/"),
+            (b"POST http://a@b/@c", "/@c"),
+            (b"CONNECT /x", None),
+            (b"CONNECT b:80", None),
+            (b"CONNECT @b:80", None),
+            (b"OPTIONS *", None),
+            (b"POST @b/x", None),
+            (b"POST http:@b/x", None),
+            (b"POST ?@b", None),
+            (b"POST .b/x", None),
+            (b"POST http://[::1/x", None),
+        ],
+    )
+    def test_a_client_chooses_the_path_and_never_the_address(self, line: bytes, path: str | None) -> None:
+        head = line + b" HTTP/1.1\r\nHost: live\r\n\r\n"
+        found = msgspec.structs.replace(predicted(1), request_head=head)
+        assert path_of(found) == path
+        assert flaw(found, 1024) is (Drop.NO_PATH if path is None else None)
+        if path is None:
+            with pytest.raises(ValueError, match="no path"):
+                copy_of(found)
+        else:
+            assert copy_of(found).target == path
 
 
 class TestMarker:

@@ -229,6 +229,27 @@ class TestRequest:
             assert running.account.dropped == {Drop.BODY_TOO_LARGE: 2}
         assert other.asked == []
 
+    @pytest.mark.parametrize("line", ["CONNECT @%s", "POST @%s/x", "OPTIONS *%.0s"])
+    async def test_what_asks_for_no_path_goes_nowhere_and_is_held_against_nobody(self, line: str) -> None:
+        async with (
+            candidate(agrees) as other,
+            candidate(agrees) as elsewhere,
+            mirroring(mirror_config(other.url)) as running,
+        ):
+            head = f"{line % elsewhere.url.removeprefix('http://')} HTTP/1.1\r\nHost: m\r\n\r\n".encode()
+            given = [
+                msgspec.structs.replace(
+                    predicted(n), request_head=head, request_body=b"", request_bytes=0, status=405
+                )
+                for n in range(FAILURES + 2)
+            ]
+            running.offer(given)
+            found = await running.settled()
+            assert not running.mirror.resting
+        assert found.account.dropped == {Drop.NO_PATH: len(given)}
+        assert found.tally.errors.sum() == 0
+        assert other.asked == elsewhere.asked == []
+
 
 async def errs(request: web.Request, body: bytes) -> web.StreamResponse:
     if json.loads(body)["age"] % 20 == 0:

@@ -80,15 +80,17 @@ async def test_a_server_that_closes_every_time_has_failed() -> None:
     assert len(seen) == 2
 
 
-@pytest.mark.parametrize("target", ["http://[::1/x", "//[", "*", "http://a b/"])
-async def test_a_target_that_is_no_address_ends_as_an_answer_or_a_failure(target: str) -> None:
+@pytest.mark.parametrize("target", ["@{other}/x", "@{other}", "http://{other}/x", "*", ".x/", ""])
+async def test_a_target_that_leads_to_another_address_is_asked_of_nobody(target: str) -> None:
     async def answers(request: web.Request, body: bytes) -> web.StreamResponse:
         return web.json_response({})
 
-    async with candidate(answers) as other:
+    async with candidate(answers) as other, candidate(answers) as elsewhere:
+        copy = COPY._replace(target=target.format(other=elsewhere.url.removeprefix("http://")))
         sender = Sender(1 << 20)
         try:
-            reply = await sender.send(other.url, COPY._replace(target=target), KEY, "id", 5.0)
+            with pytest.raises(ValueError, match="another address"):
+                await sender.send(other.url, copy, KEY, "id", 5.0)
         finally:
             await sender.close()
-    assert isinstance(reply, Answer | Missed)
+    assert other.asked == elsewhere.asked == []
