@@ -164,6 +164,7 @@ class Mirror:
                 self.restarts += 1
                 self._tell(error)
                 self._lose_all()
+                self._breaker = self._breaker.abandoned()  # its probe is lost too
                 time.sleep(_RESTART_SECONDS)
 
     async def _serve(self) -> None:
