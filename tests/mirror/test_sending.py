@@ -9,19 +9,21 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import web
 from driftline.shadow.account import Failure
+from driftline_sidecar.analyzer.mirror.marker import Seal
 from driftline_sidecar.analyzer.mirror.requests import Copy
 from driftline_sidecar.analyzer.mirror.sending import Answer, Missed, Reply, Sender
 
 from tests.support.mirrors import KEY, candidate
 
 COPY = Copy("POST", "/predict", (("content-type", "application/json"),), b"{}")
+SEAL = Seal(KEY, "uid", "candidate")
 
 
 async def sent(url: str, *, times: int = 1, pause: float = 0.0) -> list[Reply]:
     sender, found = Sender(1 << 20), []
     try:
         for _ in range(times):
-            found.append(await sender.send(url, COPY, KEY, "id", 5.0))
+            found.append(await sender.send(url, COPY, SEAL, 5.0))
             await asyncio.sleep(pause)
     finally:
         await sender.close()
@@ -90,7 +92,7 @@ async def test_a_target_that_leads_to_another_address_is_asked_of_nobody(target:
         sender = Sender(1 << 20)
         try:
             with pytest.raises(ValueError, match="another address"):
-                await sender.send(other.url, copy, KEY, "id", 5.0)
+                await sender.send(other.url, copy, SEAL, 5.0)
         finally:
             await sender.close()
     assert other.asked == elsewhere.asked == []

@@ -255,7 +255,7 @@ class Program:
         parts = [process]
         for outcome in Outcome:
             process.add("shadow_pushes_total", self._pair_pushes[outcome], (outcome.value,))
-        for mark in (Mark.VALID, Mark.INVALID):
+        for mark in (Mark.VALID, Mark.OWN, Mark.INVALID):
             process.add("shadow_marked_total", self._mirrors.marks[mark], (mark.value,))
         for kind, key, watched in (*self._desk.watched(), *self._mirrors.watched()):
             owner = Families(exposure.common_labels(self._desk.find(key)) if key else ("", "", ""))

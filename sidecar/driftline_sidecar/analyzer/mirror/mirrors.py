@@ -49,6 +49,10 @@ class Mirrors:
         self._pod = pod
         self._own_key = secrets.token_bytes(32)
         self._read_marker = Reader()
+        self._mirrored: set[str] = set()
+        """Shadows that mirror from here, or did: their candidates may still have markers."""
+        self._own: set[tuple[int, int]] = set()
+        """Exchanges that are analysed just now and not to be mirrored."""
         self._watched: dict[str, Watched[MirrorConfig]] = {}
         self._configs: dict[str, MirrorConfig] = {}
         self._read_as: dict[str, tuple[object, ...]] = {}
@@ -62,24 +66,27 @@ class Mirrors:
 
     def unmarked(self, exchanges: list[Exchange], now: float) -> list[Exchange]:
         """Those that no mirror has sent. A marker that isn't right is counted, and nothing more."""
+        self._own.clear()
         if not any(_MARK in exchange.request_head.lower() for exchange in exchanges):
             return exchanges
         key, kept = self.key, []
         for exchange in exchanges:
-            mark = self._read_marker(key, exchange.request_head, now)
+            mark = self._read_marker(key, exchange.request_head, exchange.started, now, self._mirrored)
             if mark is not Mark.NONE:
                 self.marks[mark] += 1
+            if mark is Mark.OWN:
+                self._own.add((exchange.boot, exchange.sequence))
             if mark is not Mark.VALID:
                 kept.append(exchange)
         return kept
 
     def offer(self, monitor: str, exchanges: Sequence[Exchange], now: float) -> None:
-        """Exchanges of a monitor, after it has analysed them. Never raises."""
+        """Exchanges of a monitor, after it has analysed them: of what `unmarked` gave last. Never raises."""
         mirror = self.running.get(monitor)
         if mirror is None:
             return
         try:
-            mirror.offer(exchanges, now)
+            mirror.offer([each for each in exchanges if (each.boot, each.sequence) not in self._own], now)
         except Exception as error:  # noqa: BLE001 - a fault of the mirror stays in the mirror
             if monitor not in self._faults:
                 self._faults.add(monitor)
@@ -164,6 +171,7 @@ class Mirrors:
             event(logging.ERROR, "config_refused", watched.refusal.reason, file=watched.refusal.path)
         if config is not None:
             self._configs[key] = config
+            self._mirrored.add(config.shadow.uid)
         in_force = self._configs.get(key)
         if in_force is not None:
             self._apply(key, in_force, analysis)

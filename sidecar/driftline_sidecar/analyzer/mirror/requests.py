@@ -53,8 +53,8 @@ def copy_of(exchange: Exchange) -> Copy:
 def path_of(exchange: Exchange) -> str | None:
     """Path and query as sent, in ASCII; of a target in absolute form, what follows the host.
 
-    None: the request asks for none (`CONNECT`, `OPTIONS *`: RFC 9112, 3.2), or for none that can be told. After
-    an address, anything that doesn't begin with a slash may lead to another one (`http://candidate@elsewhere`).
+    None: the request asks for none (`CONNECT`, `OPTIONS *`: RFC 9112, 3.2), or for none that can be told.
+    After an address, what doesn't begin with a slash may lead to another one (`http://candidate@elsewhere`).
     """
     target = exchange.target
     if exchange.method == "CONNECT":

@@ -10,7 +10,7 @@ import aiohttp
 from driftline.shadow.account import Failure
 from yarl import URL
 
-from driftline_sidecar.analyzer.mirror.marker import HEADER, sign
+from driftline_sidecar.analyzer.mirror.marker import HEADER, Seal, sign
 from driftline_sidecar.analyzer.mirror.requests import Copy
 
 MOST_ANSWER_BYTES: Final = 16 << 20
@@ -73,7 +73,7 @@ class Sender:
         """Close all connections."""
         await self._session.close()
 
-    async def send(self, origin: str, copy: Copy, key: bytes, identity: str, patience: float) -> Reply:
+    async def send(self, origin: str, copy: Copy, seal: Seal, patience: float) -> Reply:
         """The answer to a marked copy within `patience` seconds. What the other side does never raises; a
         target that would lead to another address does: ValueError.
 
@@ -85,7 +85,7 @@ class Sender:
         while True:
             used: dict[str, bool] = {}
             try:
-                return await self._ask(url, copy, key, identity, began, patience, used)
+                return await self._ask(url, copy, seal, began, patience, used)
             except TimeoutError:
                 return Missed(Failure.TIMEOUT, time.monotonic() - began)
             except (aiohttp.ClientConnectorError, aiohttp.InvalidURL):
@@ -97,19 +97,12 @@ class Sender:
                 return Missed(Failure.RESET, time.monotonic() - began)
 
     async def _ask(
-        self,
-        url: URL,
-        copy: Copy,
-        key: bytes,
-        identity: str,
-        began: float,
-        patience: float,
-        used: dict[str, bool],
+        self, url: URL, copy: Copy, seal: Seal, began: float, patience: float, used: dict[str, bool]
     ) -> Reply:
         left = patience - (time.monotonic() - began)
         if left <= 0:
             raise TimeoutError
-        marker = sign(key, identity, time.time(), copy.method, copy.target)
+        marker = sign(seal, time.time(), copy.method, copy.target)
         async with self._session.request(
             copy.method,
             url,
