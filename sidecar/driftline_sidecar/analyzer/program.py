@@ -165,6 +165,7 @@ class Program:
         while self.intake:
             self._take()
         await asyncio.to_thread(self._mirrors.close)
+        self._log_candidates()
         for task in self._pushing:
             task.cancel()
         await asyncio.gather(self._push(), self._close_log())
@@ -194,11 +195,15 @@ class Program:
         batch = self._mirrors.unmarked(self.intake.take(BATCH, BATCH_BYTES), self._wall())
         self._desk.take(batch, now, self.behind)
 
-    def _step(self) -> None:
-        now = self.now
+    def _log_candidates(self) -> None:
         if self._log is not None:
             for key, rows in self._mirrors.logged():
-                self._log.outbox(key).add(rows, now)
+                self._log.outbox(key).add(rows, self.now)
+
+    def _step(self) -> None:
+        now = self.now
+        self._log_candidates()
+        if self._log is not None:
             self._log.seal(now)
         delayed = now - self._stepped
         if delayed < STEP_SECONDS or (self.intake and delayed < MOST_DELAY_SECONDS):
