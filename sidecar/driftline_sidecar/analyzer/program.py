@@ -165,6 +165,7 @@ class Program:
         while self.intake:
             self._take()
         await asyncio.to_thread(self._mirrors.close)
+        self._log_candidates()
         for task in self._pushing:
             task.cancel()
         await asyncio.gather(self._push(), self._close_log())
@@ -202,11 +203,15 @@ class Program:
     def _take(self) -> None:
         self._desk.take(self.intake.take(BATCH, BATCH_BYTES), self.now, self.behind)
 
-    def _step(self) -> None:
-        now = self.now
+    def _log_candidates(self) -> None:
         if self._log is not None:
             for key, rows in self._mirrors.logged():
-                self._log.outbox(key).add(rows, now)
+                self._log.outbox(key).add(rows, self.now)
+
+    def _step(self) -> None:
+        now = self.now
+        self._log_candidates()
+        if self._log is not None:
             self._log.seal(now)
         delayed = now - self._stepped
         if delayed < STEP_SECONDS or (self.intake and delayed < MOST_DELAY_SECONDS):
@@ -263,7 +268,7 @@ class Program:
         parts = [process]
         for outcome in Outcome:
             process.add("shadow_pushes_total", self._pair_pushes[outcome], (outcome.value,))
-        for mark in (Mark.VALID, Mark.INVALID):
+        for mark in (Mark.VALID, Mark.OWN, Mark.INVALID):
             process.add("shadow_marked_total", self._mirrors.marks[mark], (mark.value,))
         for kind, key, watched in (*self._desk.watched(), *self._mirrors.watched()):
             owner = Families(exposure.common_labels(self._desk.find(key)) if key else ("", "", ""))
