@@ -204,7 +204,8 @@ class Mirrors:
         shelf = self._shelves.get(key)
         if shelf is None:
             shelf = self._shelves[key] = Shelf(self._state, key)
-        shelf.forget_others(setting.config.shadow.uid)
+        shadow = setting.config.shadow
+        shelf.forget_others((shadow.uid, shadow.generation, setting.config.began))
         logged = self._logged.setdefault(key, Logged())
         boot = secrets.token_hex(8)
         book = book_of(setting.config, self._pod, boot)
