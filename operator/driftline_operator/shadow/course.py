@@ -76,6 +76,10 @@ class Course(msgspec.Struct, frozen=True, kw_only=True):
         begun = self.began is not None or self.ready_since is not None
         return begun and self.ended is None and self.rollout is None
 
+    def rolls(self) -> bool:
+        """Is a promotion under way, or its rollback?"""
+        return self.rollout is not None and self.ended is None
+
     def runs_candidate(self, spec: ShadowSpec) -> bool:
         """Is the candidate to run? After a rejection a person may want to look at it."""
         if self.rollout is not None:

@@ -82,6 +82,14 @@ def test_what_somebody_else_puts_in_its_place_is_neither_promoted_nor_taken_back
     assert (back.course.ended, back.patch) == (Ending.LIVE_CHANGED, ())
 
 
+def test_what_is_released_after_a_promotion_leaves_it_promoted() -> None:
+    done = step(step(rolling(), changed()).course, changed(ready=True)).course
+    assert done.ended is Ending.PROMOTED
+    theirs = copy.deepcopy(changed(ready=True))
+    theirs["spec"]["template"]["spec"]["containers"][0]["image"] = "census:5"
+    assert step(done, theirs, 1e6) == Step(done)
+
+
 @pytest.mark.parametrize(
     "candidate",
     [
