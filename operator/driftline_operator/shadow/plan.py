@@ -83,7 +83,12 @@ def plan_shadows(
     """All shadows of a namespace, oldest first. `told`, by UID; `loaded`: references, by monitor."""
     if not state.alive:
         return []
-    busy: dict[str, str] = {}
+    # A rollout comes to its end before any other shadow of the monitor, be it older, is gone on with.
+    busy = {
+        each.spec.monitor_ref.name: each.name
+        for each in shadows
+        if each.spec is not None and told[each.uid].course.rolls()
+    }
     made = []
     for observed in sorted(shadows, key=lambda each: each.age_order):
         each = told[observed.uid]
@@ -109,7 +114,7 @@ class _Planning(NamedTuple):
         try:
             monitor = self._monitor(spec, busy)
             # A rollout goes on to its end, or back, whatever would forbid a candidate now.
-            rolls = course.rollout is not None and course.ended is None
+            rolls = course.rolls()
             if not rolls:
                 self._check_fit(spec, monitor)
             found = wanted(self.observed, spec, monitor, self.state, runs=not rolls)
@@ -161,7 +166,7 @@ class _Planning(NamedTuple):
             raise Refused(Refusal.MONITOR_NOT_FOUND, f"there is no ModelMonitor {name} in this namespace")
         if observed.monitor is None:
             raise Refused(Refusal.MONITOR_INVALID, f"ModelMonitor {name}: {observed.problem}")
-        if name in busy and self.told.course.ended is None:
+        if name in busy and not self.told.course.rolls() and self.told.course.ended is None:
             why = f"ShadowDeployment {busy[name]} is under way with this monitor: one at a time"
             raise Refused(Refusal.SECOND_SHADOW, why)
         return observed.monitor

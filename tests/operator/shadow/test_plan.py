@@ -310,6 +310,23 @@ def test_one_shadow_a_monitor_at_a_time() -> None:
     assert (second.observed.name, reason(second)) == ("younger", "SecondShadow")
 
 
+def test_a_rollout_comes_to_its_end_whatever_an_older_shadow_does() -> None:
+    pair = [observe_shadow(shadow("v3", 1)), observe_shadow(shadow("v4", 2))]
+    live, v3 = workload(), Course(uid="uid-v3", generation=1)
+    before = msgspec.json.decode(msgspec.json.encode(live["spec"]["template"]))
+    live["spec"]["template"]["metadata"]["annotations"] = {names.PROMOTED_ANNOTATION: "uid-v4/1"}
+    live["status"] = {"conditions": [{"type": "Progressing", "status": "False"}], "observedGeneration": 1}
+    rollout = Rollout(state=Promotion.ROLLING_OUT, since=NOW.timestamp(), before=before)
+    v4 = Course(uid="uid-v4", generation=1, began=0.0, verdict="Promotable", rollout=rollout)
+    told = {"uid-v3": Told(v3), "uid-v4": Told(v4)}
+    older, rolling = plan_shadows(pair, told, state(live), LOADED, Facts(), NOW)
+    assert (reason(older), older.course) == ("SecondShadow", v3)
+    assert reason(rolling, "Promoted") == "RollingBack"
+    told["uid-v4"] = Told(rolling.course)
+    _, back = plan_shadows(pair, told, state(live), LOADED, Facts(), NOW)
+    assert back.patch[1]["value"] == before
+
+
 def test_a_candidate_that_is_selected_later_is_taken_away() -> None:
     own = [{"uid": "uid-v4"}]
     running = workload(name=names.candidate("v4"), shadow="x")
