@@ -40,7 +40,8 @@ class Refusal(StrEnum):
     NOT_ALLOWED = "NotAllowed"
     """This installation runs no candidates."""
     API_REFUSED = "ApiRefused"
-    """The API server refused the candidate: a quota, a policy, a form that is none."""
+    """The API server refused the candidate, the shadow's ConfigMap or the model's version: a quota, a policy,
+    a form that is none."""
 
 
 class Health(StrEnum):
