@@ -33,7 +33,7 @@ from driftline_operator.shadow.book import ShadowBook, days_of, judged
 from driftline_operator.shadow.course import Course
 from driftline_operator.shadow.findings import Asked, refused
 from driftline_operator.shadow.keeping import kept, key_of_token, restored
-from driftline_operator.shadow.observed import ObservedShadow, observe_shadow
+from driftline_operator.shadow.observed import ObservedShadow, as_promoted, observe_shadow
 from driftline_operator.shadow.plan import Facts, ShadowPlan, Told, plan_shadows
 from driftline_operator.shadow.reasons import Refusal
 from driftline_operator.shadow.status import events_of, said, status, taken_back, worth
@@ -92,7 +92,8 @@ class Shadows:
         told = {uid: self._told(each) for uid, each in known.items()}
         facts = Facts(allowed=self._allowed, guarded=bool(shadows) and await self._is_guarded())
         mirrors = {}
-        for made in plan_shadows(shadows, told, state, loaded, facts, self._now()):
+        settled = [each.observed for each in known.values()]
+        for made in plan_shadows(settled, told, state, loaded, facts, self._now()):
             done = await self._applied(known[made.observed.uid], made)
             if done and made.mirror is not None:
                 mirrors[made.mirror[0]] = made.mirror[1]
@@ -125,9 +126,9 @@ class Shadows:
         known = self._running.get(observed.key)
         if known is None or known.observed.uid != observed.uid:
             known = await self._load(observed)
-        elif known.course.generation != observed.generation:
+        elif known.course.generation != observed.generation and not known.course.rolls():
             known = Running(observed, Course(uid=observed.uid, generation=observed.generation))
-        known.observed = observed
+        known.observed = as_promoted(observed, known.course)
         self._running[observed.key] = known
         return known
 
@@ -146,7 +147,7 @@ class Shadows:
             found = None
         key = self._key(observed)
         course, data = restored(observed, found, key or None)
-        known = Running(observed, course, signed=None if found is None else key)
+        known = Running(as_promoted(observed, course), course, signed=None if found is None else key)
         if course.anew:
             known.signed = b""
             why = "kept nothing, or what isn't signed with the namespace's token"

@@ -1,7 +1,7 @@
 """How far a shadow has come: what must outlive the controller. Pure; times are unix seconds, and given.
 
 Waiting for a candidate -> warming up: copies are sent, and don't count -> comparing, since `began` -> ended,
-for one reason. Another generation of the spec begins anew. Every step is kept (`encode`) before anything is
+for one reason. Another generation of the spec begins anew, once a promotion under way has ended. Every step is kept (`encode`) before anything is
 done about it.
 """
 
@@ -29,6 +29,8 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True):
     since: float
     before: dict[str, Any]
     """The live pod template as it was: what a rollback brings back."""
+    spec: dict[str, Any]
+    """The shadow's, as the API server had it when this began: of the generation that was compared."""
     made: str = ""
     """Fingerprint of the template that it was given, once that was seen."""
     message: str = ""

@@ -99,7 +99,9 @@ def _asked(
     if refused is not None:
         return Step(refusing(course, "" if by_itself else observed.asked, refused), refused=refused)
     before = msgspec.json.decode(msgspec.json.encode(live["spec"]["template"]))
-    rollout = Rollout(state=Promotion.ROLLING_OUT, since=now, before=before, message=_name(live))
+    rollout = Rollout(
+        state=Promotion.ROLLING_OUT, since=now, before=before, spec=observed.body["spec"], message=_name(live)
+    )
     return Step(msgspec.structs.replace(course, rollout=rollout, ended=None))
 
 

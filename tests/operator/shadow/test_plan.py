@@ -205,7 +205,7 @@ def test_a_rollout_is_watched_whatever_would_forbid_a_candidate_now(facts: Facts
     live = workload()
     before = msgspec.json.decode(msgspec.json.encode(live["spec"]["template"]))
     live["spec"]["template"]["metadata"]["annotations"] = {names.PROMOTED_ANNOTATION: "uid-v4/1"}
-    rollout = Rollout(state=Promotion.ROLLING_OUT, since=NOW.timestamp() - 601, before=before)
+    rollout = Rollout(state=Promotion.ROLLING_OUT, since=NOW.timestamp() - 601, before=before, spec={})
     course = Course(uid="uid-v4", generation=1, began=0.0, verdict="Promotable", rollout=rollout)
     given = state(live, TAKEN, services=(service("wide", {"track": "next"}),))
     made = planned(LABELLED, given, Told(course), facts)
@@ -316,7 +316,7 @@ def test_a_rollout_comes_to_its_end_whatever_an_older_shadow_does() -> None:
     before = msgspec.json.decode(msgspec.json.encode(live["spec"]["template"]))
     live["spec"]["template"]["metadata"]["annotations"] = {names.PROMOTED_ANNOTATION: "uid-v4/1"}
     live["status"] = {"conditions": [{"type": "Progressing", "status": "False"}], "observedGeneration": 1}
-    rollout = Rollout(state=Promotion.ROLLING_OUT, since=NOW.timestamp(), before=before)
+    rollout = Rollout(state=Promotion.ROLLING_OUT, since=NOW.timestamp(), before=before, spec={})
     v4 = Course(uid="uid-v4", generation=1, began=0.0, verdict="Promotable", rollout=rollout)
     told = {"uid-v3": Told(v3), "uid-v4": Told(v4)}
     older, rolling = plan_shadows(pair, told, state(live), LOADED, Facts(), NOW)

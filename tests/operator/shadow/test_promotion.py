@@ -32,7 +32,7 @@ def course(**fields: Any) -> Course:
 
 def rolling(state: Promotion = Promotion.ROLLING_OUT, since: float = 100.0) -> Course:
     before = msgspec.json.decode(msgspec.json.encode(workload()["spec"]["template"]))
-    return course(rollout=Rollout(state=state, since=since, before=before))
+    return course(rollout=Rollout(state=state, since=since, before=before, spec=shadow()["spec"]))
 
 
 def step(
