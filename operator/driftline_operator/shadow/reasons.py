@@ -23,6 +23,8 @@ class Refusal(StrEnum):
     """No Deployment, StatefulSet or DaemonSet has pods of the monitor."""
     SEVERAL_WORKLOADS = "SeveralWorkloads"
     PATCH_INVALID = "PatchInvalid"
+    HOST_NETWORK = "HostNetwork"
+    """Its pods would be in their node's network, where they answer, and reach, whom live pods do."""
     PORT_NOT_FOUND = "PortNotFound"
     """No container of the candidate declares the monitor's port."""
     SELECTED_BY_SERVICE = "SelectedByService"

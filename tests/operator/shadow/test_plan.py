@@ -162,6 +162,13 @@ def selecting(*services: Json) -> NamespaceState:
     return state(services=services)
 
 
+def test_a_candidate_of_live_pods_in_the_hosts_network_can_leave_it() -> None:
+    patch = {"image": "census:4", "template": {"spec": {"hostNetwork": False}}}
+    made = planned(shadow(candidate={"patch": patch}), state(ON_HOST))
+    assert reason(made) == "Starting"
+    assert made.objects[0].body["spec"]["template"]["spec"]["hostNetwork"] is False
+
+
 LABELLED = shadow(candidate={"patch": {"template": {"metadata": {"labels": {"track": "next"}}}}})
 TAKEN = workload(name=names.candidate("v4"), other="x")
 
@@ -170,6 +177,9 @@ ALIAS: Json = {
     "metadata": {"name": "v4"},
     "spec": {"type": "ExternalName", "externalName": "example.com", "ports": [{"port": 80}]},
 }
+
+ON_HOST = workload()
+ON_HOST["spec"]["template"]["spec"] = {**ON_HOST["spec"]["template"]["spec"], "hostNetwork": True}
 
 REFUSED: dict[str, Callable[[], ShadowPlan]] = {
     "InvalidSpec": lambda: planned(shadow(traffic={"paths": ["/v1/*/predict"]})),
@@ -188,6 +198,10 @@ REFUSED: dict[str, Callable[[], ShadowPlan]] = {
     ),
     "PortNotFound": lambda: planned(
         shadow(candidate={"template": {"spec": {"containers": [{"name": "m", "image": "i"}]}}})
+    ),
+    "HostNetwork of the live pods": lambda: planned(shadow(), state(ON_HOST)),
+    "HostNetwork of its own": lambda: planned(
+        shadow(candidate={"template": {**TEMPLATE, "spec": {**TEMPLATE["spec"], "hostNetwork": True}}})
     ),
     "SelectedByService": lambda: planned(LABELLED, selecting(service("live", {"track": "next"}))),
     "SelectedByWorkload": lambda: planned(LABELLED, state(workload(), workload(name="b", track="next"))),
