@@ -21,6 +21,7 @@ from driftline_operator.cluster.resources import DEPLOYMENTS, SERVICES
 from driftline_operator.conditions import Finding, ReferenceReason
 from driftline_operator.controller.observed import NamespaceState
 from driftline_operator.controller.plan.objects import Desired
+from driftline_operator.controller.plan.pods import sidecars
 from driftline_operator.controller.references import Loaded
 from driftline_operator.shadow import findings
 from driftline_operator.shadow.candidate import Refused, Wanted, owned, wanted
@@ -233,7 +234,9 @@ class _Planning(NamedTuple):
         if not course.is_mirroring() or began is None or course.plan is None:
             return None
         budget = spec.traffic.budget
-        shared = None if budget is None else budget / max(1, self.told.asked.pods or 0)
+        # Counted here, not by the last round: at the beginning, or after a takeover, none has come.
+        pods = sidecars(self.state, monitor.metadata.name)
+        shared = None if budget is None else budget / max(1, pods)
         injection = monitor.spec.injection
         swapped = injection.mode == "PortSwap" and injection.app is not None
         port = injection.app.port if swapped and injection.app is not None else found.port

@@ -380,8 +380,31 @@ def running(body: Json, live: Json | None = None, **status: Any) -> NamespaceSta
     return state(live, deployment, services=(service,), pods=(own,))
 
 
+def live_pod(number: int, phase: str = "Running", **metadata: Any) -> Json:
+    """With a sidecar that serves the monitor."""
+    annotations = {names.MONITORS_ANNOTATION: "other,census"}
+    own = {"name": f"census-{number}", "labels": {"app": "census"}, "annotations": annotations, **metadata}
+    made = pod(APP, metadata=own, initContainers=[{"name": names.PROXY_CONTAINER}])
+    return {**made, "status": {"phase": phase}}
+
+
+LIVE_PODS = (live_pod(1), live_pod(2), live_pod(3), live_pod(4, "Pending"))
+ENDED, LEAVING = live_pod(5, "Failed"), live_pod(6, deletionTimestamp="2026-11-27T12:00:00Z")
+
+
+@pytest.mark.parametrize("asked", [Asked(), Asked(1, 1, 1)])
+def test_a_budget_is_divided_before_any_round(asked: Asked) -> None:
+    """At the beginning, and after a takeover, no pod has been asked; nor has one that was just added."""
+    made = planned(shadow(traffic={"budget": 10}), state(pods=LIVE_PODS), comparing()._replace(asked=asked))
+    assert made.mirror is not None
+    assert decode_mirror(made.mirror[1].encode()).traffic.budget == 2.5
+    alone = planned(shadow(traffic={"budget": 10}), told=comparing())
+    assert alone.mirror is not None
+    assert decode_mirror(alone.mirror[1].encode()).traffic.budget == 10, "of one to come"
+
+
 def test_what_the_mirrors_are_told() -> None:
-    made = planned(shadow(traffic={"budget": 50}), told=comparing())
+    made = planned(shadow(traffic={"budget": 50}), state(pods=(*LIVE_PODS, ENDED, LEAVING)), comparing())
     assert made.mirror is not None
     name, text = made.mirror
     config = decode_mirror(text.encode())
