@@ -27,7 +27,7 @@ from driftline_operator.shadow import findings
 from driftline_operator.shadow.candidate import Refused, Wanted, owned, wanted
 from driftline_operator.shadow.course import Course, Seen, advanced, fingerprint, refusing
 from driftline_operator.shadow.findings import Asked
-from driftline_operator.shadow.health import Found, health
+from driftline_operator.shadow.health import Found, health, health_of_service
 from driftline_operator.shadow.observed import ObservedShadow
 from driftline_operator.shadow.promotion import patch_text, promoted
 from driftline_operator.shadow.reasons import Ending, Health, Promotion, Refusal
@@ -205,11 +205,12 @@ class _Planning(NamedTuple):
         return "" if given in (None, monitor.spec.model.version) else str(given)
 
     def _health(self, spec: ShadowSpec, mark: str) -> Found:
-        if spec.candidate.service is not None:
-            return Found(ready=True, reason=Health.READY, message=f"Service {spec.candidate.service.name}")
-        name = names.candidate(self.observed.name)
-        deployment = self.state.workloads.get(("Deployment", name))
+        given = spec.candidate.service
+        name = names.candidate(self.observed.name) if given is None else given.name
         service = next((each for each in self.state.services if each["metadata"]["name"] == name), None)
+        if given is not None and service is not None:
+            return health_of_service(service, self.state.pods)
+        deployment = self.state.workloads.get(("Deployment", name))
         return health(
             deployment,
             service,
