@@ -100,7 +100,7 @@ class Shadows:
         return mirrors
 
     async def _applied(self, known: Running, made: ShadowPlan) -> bool:
-        """Apply it, or say that a write was refused: for good, maybe, and the others are not held up by it."""
+        """Apply it, or say that a write was refused, which may be for good: others are not held up by it."""
         try:
             await self._apply(known, made)
         except ApiError as error:

@@ -1,8 +1,8 @@
 """How far a shadow has come: what must outlive the controller. Pure; times are unix seconds, and given.
 
 Waiting for a candidate -> warming up: copies are sent, and don't count -> comparing, since `began` -> ended,
-for one reason. Another generation of the spec begins anew, once a promotion under way has ended. Every step is kept (`encode`) before anything is
-done about it.
+for one reason. Another generation of the spec begins anew, once a promotion under way has ended. Every step
+is kept (`encode`) before anything is done about it.
 """
 
 from __future__ import annotations

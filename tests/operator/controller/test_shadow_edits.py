@@ -61,14 +61,9 @@ async def test_what_is_stuck_is_taken_back_before_another_generation_begins(edit
 async def test_what_was_asked_for_is_applied_and_not_what_was_edited_since() -> None:
     given = shadow(candidate={"patch": {"image": "census:5"}})["spec"]
     shadows, applier, _ = rolled(given)
-    templates: list[Json] = []
-
-    async def patch(_: Any, __: str, ___: str, body: Any, **____: Any) -> None:
-        templates.append(body[1]["value"])
-
-    applier.patch = patch  # type: ignore[method-assign]
     await shadows.settle(state(), LOADED)
-    (made,) = templates
+    ((_, replaced),) = applier.patches
+    made = replaced["value"]
     assert made["metadata"]["annotations"][names.PROMOTED_ANNOTATION] == "uid-v4/1"
     assert made["spec"]["containers"][0]["image"] == "census:4"
 

@@ -32,6 +32,7 @@ class Refusing(Kept):
         self.kind, self.name = kind, name
         self.statuses: dict[str, Json] = {}
         self.patched: list[str] = []
+        self.patches: list[Any] = []
 
     def _take(self, kind: str, name: str) -> None:
         if (kind, name) == (self.kind, self.name):
@@ -44,9 +45,10 @@ class Refusing(Kept):
     async def remove(self, *_: Any) -> None:
         pass
 
-    async def patch(self, resource: Any, _: str, name: str, *__: Any, **___: Any) -> None:
+    async def patch(self, resource: Any, _: str, name: str, patch: Any, **__: Any) -> None:
         self._take(resource.kind, name)
         self.patched.append(name)
+        self.patches.append(patch)
 
     async def status(self, _: Any, body: Any) -> Any:
         self.statuses[body["metadata"]["name"]] = body["status"]

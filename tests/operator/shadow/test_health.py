@@ -64,7 +64,7 @@ def behind(status: str = "True", app: str = "v4", **metadata: Any) -> Json:
     conditions = [{"type": "Initialized", "status": "True"}, {"type": "Ready", "status": status}]
     told = {"phase": "Running", "conditions": conditions}
     named = {"name": f"{app}-1", "namespace": "ml", "uid": f"uid-{app}", "labels": {"app": app}}
-    return trim_pod({"metadata": {**named, **metadata}, "spec": {}, "status": told})
+    return dict(trim_pod({"metadata": {**named, **metadata}, "spec": {}, "status": told}))
 
 
 @pytest.mark.parametrize(
