@@ -21,6 +21,7 @@ from driftline_operator.controller.tokens import Tokens
 from driftline_operator.fleet.intake import PushedPairs, Taken
 from driftline_operator.fleet.pull import Missed, Puller
 from driftline_operator.shadow.book import GONE_SECONDS, MOST_LIVES
+from driftline_operator.shadow.hearing import HEARD_SECONDS
 
 _GARBLED = (Missed.UNREADABLE, Missed.TOO_LARGE, Missed.TOO_MANY)
 
@@ -60,6 +61,7 @@ class ShadowRounds:
             if known.course.is_mirroring():
                 plan = planned.get((known.observed.namespace, spec.monitor_ref.name))
                 await self._ask(known, spec.monitor_ref.name, () if plan is None else plan.survey.watched)
+                known.live = 0 if plan is None else plan.survey.expected
                 if known.book is not None:
                     known.book.pods(self._live.alive(known.observed.namespace), self._now().timestamp())
                 self._shadows.judge(known)
@@ -76,13 +78,17 @@ class ShadowRounds:
         known.pods, known.answered, known.missed = len(pods), answered, dict(missed)
         known.cursors = {pod.uid: known.cursors.get(pod.uid, "") for pod in pods}
         known.mirroring &= known.cursors.keys()
+        lately = now - HEARD_SECONDS
+        known.heard = {
+            uid: at for uid, at in known.heard.items() if uid in known.cursors and at >= lately
+        }
         known.warming &= known.cursors.keys()
         known.refusals = {uid: name for uid, name in known.refusals.items() if uid in known.cursors}
 
     async def _ask_pod(self, known: Running, monitor: str, pod: Watched) -> str:
         """Why its pairs couldn't be had; empty: they are taken, one pod's before another's are read."""
         token = self._tokens.of(known.observed.namespace)
-        whole = f"{known.observed.namespace}/{monitor}"
+        whole, asked_at = f"{known.observed.namespace}/{monitor}", self._now().timestamp()
         answer = await self._puller.pairs(pod.ip, whole, known.cursors.get(pod.uid, ""), token)
         if isinstance(answer, Missed):
             if answer in _GARBLED:
@@ -90,7 +96,7 @@ class ShadowRounds:
             return answer.value
         if not self._take(known, pod.uid, pod.name, answer.parts):
             return "refused_parts"  # asked for again in the next round
-        known.cursors[pod.uid] = answer.cursor
+        known.cursors[pod.uid], known.heard[pod.uid] = answer.cursor, asked_at
         return ""
 
     def accept(self, push: PushedPairs) -> Taken:
