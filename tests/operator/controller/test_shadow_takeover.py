@@ -17,7 +17,6 @@ from driftline_operator.controller.shadow_rounds import ShadowRounds
 from driftline_operator.controller.shadows import Shadows
 from driftline_operator.fleet.pull import Missed
 from driftline_operator.shadow.book import Labels, ShadowBook
-from driftline_operator.shadow.course import Course
 from driftline_operator.shadow.observed import observe_shadow
 from driftline_operator.shadow.plan import ShadowPlan
 from driftline_operator.shadow.reasons import Ending
@@ -28,7 +27,7 @@ from tests.operator.shadow.test_plan import comparing, planned, reason, running,
 from tests.support.shadow_fleet import part
 
 DAILY = {"agreement": 0.9, "errorRate": 0.05, "minTime": "24h"}
-HURRIED = {"errorRate": 0.05, "minTime": "2s", "allowUnderADay": True}
+HURRIED = {"agreement": 0.9, "errorRate": 0.05, "minTime": "2s", "allowUnderADay": True}
 LABELLED = {**HURRIED, "performance": {"accuracy": 0.02}}
 PODS = ("b", "c", "d", "e")
 
@@ -152,7 +151,6 @@ async def test_what_labels_said_stands_after_the_end(loss: float, verdict: str) 
     assert before is not None
     assert before.verdict == verdict
     ended = Ending.REJECTED if loss else Ending.DURATION_OVER
-    story.body["spec"]["duration"] = "1s"
     course = story.look().course
     await story.shadows._step(story.known, msgspec.structs.replace(course, ended=ended))
     await story.take_over()
@@ -220,7 +218,3 @@ async def test_live_pods_that_cant_be_asked_are_silent_too() -> None:
     assert message == (
         "4 of 4 live pods mirror; 5 more can't be asked: their sidecars don't run, or they have none"
     )
-
-
-def test_a_course_without_a_verdict_has_nothing_to_recall() -> None:
-    assert Course(uid="u", generation=1).said is None
