@@ -23,7 +23,7 @@ from driftline_operator.cluster.resources import (
     SHADOW_DEPLOYMENTS,
     WORKLOADS,
 )
-from driftline_operator.controller.apply import Applier
+from driftline_operator.controller.apply import Applier, NotLeading
 from driftline_operator.controller.observed import NamespaceState
 from driftline_operator.controller.plan import status as statuses
 from driftline_operator.controller.references import Loaded
@@ -109,7 +109,7 @@ class Shadows:
     def _told(self, known: Running) -> Told:
         garbled = tuple(sorted(known.refusals.values()))
         mirroring, warming = len(known.hearing().at), len(known.warming)
-        asked = Asked(known.pods, known.answered, mirroring, warming, garbled, live=known.live)
+        asked = Asked(known.pods, known.answered, mirroring, warming, garbled, known.full, known.live)
         return Told(known.course, known.judgement, known.refused, asked, known.recalled is not None)
 
     async def _known(self, observed: ObservedShadow) -> Running:
@@ -149,6 +149,7 @@ class Shadows:
         try:
             if data:
                 known.book.restore(data)
+                known.pairs = data
         except DataError as error:
             _log.error("%s/%s: its pairs begin anew: %s", *observed.key, error)
         self._recall(known)
@@ -197,7 +198,7 @@ class Shadows:
         if made.course != known.course:
             await self._step(known, made.course)
         elif known.signed is not None and known.signed != self._key(known.observed):
-            await self._keep(known, known.course)  # the token is another one
+            await self._keep(known)  # the token is another one
         for each in made.removed:
             await self._applier.remove(each.resource, each.namespace, each.body["metadata"]["name"])
         refused = ""
@@ -244,12 +245,17 @@ class Shadows:
             days = days_of(course.elapsed(now), spec)
             known.book.fold(days, period_days(spec.gate), now, over=over)
         await self._keep(known, course)
-        known.course = course
 
-    async def _keep(self, known: Running, course: Course) -> None:
-        pairs = b"" if known.book is None else known.book.encode()
+    async def _keep(self, known: Running, course: Course | None = None) -> None:
+        """Keep the course, from now on `course` if there is one, the pairs and what they say."""
+        async with known.writing:
+            known.compare()
+            await self._write(known, course or known.course)
+            known.course = course or known.course
+
+    async def _write(self, known: Running, course: Course) -> None:
+        self._encode(known, over=not course.is_mirroring())
         changes = 0 if known.book is None else known.book.changes
-        known.compare()
         texts = {
             names.PATCH_KEY: known.text,
             names.DISAGREEMENTS_KEY: ""
@@ -258,16 +264,39 @@ class Shadows:
             names.COMPARISON_KEY: "" if known.comparison is None else document(known.comparison),
         }
         key = self._key(known.observed)
-        await self._applier.ensure(kept(known.observed, course, pairs, texts, key or None))
+        await self._applier.ensure(kept(known.observed, course, known.pairs, texts, key or None))
         known.signed = key
         known.saved = changes, self._now().timestamp()
+
+    def _encode(self, known: Running, *, over: bool) -> None:
+        """What doesn't fit changes nothing of what is kept: sums without their keys would count twice."""
+        pairs = b"" if known.book is None else known.book.encode(over=over)
+        if pairs is not None:
+            known.pairs = pairs
+        elif not known.full:
+            _log.error("shadow %s/%s: its pairs fit their ConfigMap no longer", *known.observed.key)
+        known.full = pairs is None
 
     async def keep(self, known: Running) -> None:
         """Keep the pairs, if need be."""
         changes, at = known.saved
         due = self._now().timestamp() - at >= KEEP_SECONDS
         if known.book is not None and known.book.changes != changes and due:
-            await self._keep(known, known.course)
+            await self._keep(known)
+
+    async def kept(self, known: Running) -> bool:
+        """Keep the pairs that have come by now; whether they are. Many that ask at once share one write."""
+        news = 0 if known.book is None else known.book.changes
+        try:
+            async with known.writing:
+                if known.saved[0] < news and self._running.get(known.observed.key) is known:
+                    await self._write(known, known.course)
+        except (ApiError, NotLeading) as error:
+            _log.warning(
+                "shadow %s/%s: pairs of a leaving pod are not kept yet: %s", *known.observed.key, error
+            )
+            return False
+        return not known.full
 
     async def _say(self, known: Running, made: ShadowPlan) -> None:
         """Write the status where it changed, and Events on transitions."""

@@ -70,6 +70,8 @@ class Mirroring(StrEnum):
     """They answer, and none has read its configuration yet."""
     NO_CANDIDATE = "NoCandidate"
     WARMING_UP = "WarmingUp"
+    NOT_KEPT = "NotKept"
+    """The pairs fit their ConfigMap no longer."""
     NO_PLAN = "NoPlan"
     """The monitor's reference isn't there yet: it says how answers are compared."""
     ENDED = "Ended"
