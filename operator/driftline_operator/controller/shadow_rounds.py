@@ -79,9 +79,7 @@ class ShadowRounds:
         known.cursors = {pod.uid: known.cursors.get(pod.uid, "") for pod in pods}
         known.mirroring &= known.cursors.keys()
         lately = now - HEARD_SECONDS
-        known.heard = {
-            uid: at for uid, at in known.heard.items() if uid in known.cursors and at >= lately
-        }
+        known.heard = {uid: at for uid, at in known.heard.items() if uid in known.cursors and at >= lately}
         known.warming &= known.cursors.keys()
         known.refusals = {uid: name for uid, name in known.refusals.items() if uid in known.cursors}
 

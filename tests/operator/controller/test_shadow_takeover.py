@@ -83,7 +83,8 @@ class Story:
         """Its course becomes what was planned."""
         body = self.body
         if promote:
-            body = {**body, "metadata": {**body["metadata"], "annotations": {"driftline.io/promote": promote}}}
+            asked = {"annotations": {"driftline.io/promote": promote}}
+            body = {**body, "metadata": {**body["metadata"], **asked}}
         made = planned(body, running(self.body), self.shadows._told(self.known))
         self.known.course = made.course
         return made
@@ -197,7 +198,7 @@ async def test_a_pod_that_misses_a_round_still_counts() -> None:
     story = Story(60, HURRIED)
     await story.all_tell().turn()
     assert story.look().course.verdict == "Promotable"
-    missing = {pod: Missed.REFUSED for pod in PODS}
+    missing = dict.fromkeys(PODS, Missed.REFUSED)
     await story.rounds(**missing).turn()
     assert story.look().course.verdict == "Promotable"
     story.known.heard = dict.fromkeys(PODS, NOW.timestamp() - 301)
