@@ -139,7 +139,7 @@ def advanced(course: Course, spec: ShadowSpec, seen: Seen, now: float) -> Course
     if course.began is None:
         return _starting(course, spec, seen, now)
     verdict = "" if seen.judgement is None else seen.judgement.verdict
-    if verdict != course.verdict and not seen.recalled:
+    if verdict != course.verdict:
         course = msgspec.structs.replace(course, verdict=verdict, verdict_since=now)
     ending = _ending(course, spec, seen, now)
     if ending is None:
