@@ -206,8 +206,8 @@ PATHS = ("equal", "hanging", "without", "control", "neighbour")
 def test_the_live_traffic_is_as_fast_with_a_shadow_as_without(
     cluster: Cluster, driftline: str, namespace: str
 ) -> None:
-    """Five paths of one model in turns of two seconds: an equal candidate, one that hangs, none, twice, and none
-    while a client asks the equal candidate as often as the mirror would.
+    """Five paths of one model in turns of two seconds: an equal candidate, one that hangs, none, twice, and
+    none while a client asks the equal candidate as often as the mirror would.
 
     Those without tell the machine's own noise: on a node with two cores, where candidates and clients run
     too, the p99 of two equal paths differs, and no ratio can be known better than that. The last tells what a

@@ -3,8 +3,8 @@
     python blocks.py RATE SECONDS ROUNDS URL[,BESIDE]...
 
 With BESIDE another client asks that URL as often meanwhile: what a neighbour on the same cores costs. Which
-comes first in a round is chance; between blocks there is a pause. Over one connection a block, at moments fixed
-beforehand: a late answer makes the next one later, as for a client that waits.
+comes first in a round is chance; between blocks there is a pause. Over one connection a block, at moments
+fixed beforehand: a late answer makes the next one later, as for a client that waits.
 Prints one JSON line: `blocks`, per round and URL the seconds of each request; `failed`, requests per URL.
 """
 

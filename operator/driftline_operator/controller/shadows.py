@@ -32,10 +32,11 @@ from driftline_operator.controller.tokens import Tokens
 from driftline_operator.controller.watched import ShadowSource
 from driftline_operator.shadow.book import ShadowBook, days_of, judged, recalled
 from driftline_operator.shadow.course import Course
-from driftline_operator.shadow.findings import Asked
+from driftline_operator.shadow.findings import Asked, refused
 from driftline_operator.shadow.keeping import kept, key_of_token, restored
-from driftline_operator.shadow.observed import ObservedShadow, observe_shadow
+from driftline_operator.shadow.observed import ObservedShadow, as_promoted, observe_shadow
 from driftline_operator.shadow.plan import Facts, ShadowPlan, Told, plan_shadows
+from driftline_operator.shadow.reasons import Refusal
 from driftline_operator.shadow.status import events_of, said, status, taken_back, worth
 
 _log = logging.getLogger(__name__)
@@ -94,11 +95,24 @@ class Shadows:
         told = {uid: self._told(each) for uid, each in known.items()}
         facts = Facts(allowed=self._allowed, guarded=bool(shadows) and await self._is_guarded())
         mirrors = {}
-        for made in plan_shadows(shadows, told, state, loaded, facts, self._now()):
-            await self._apply(known[made.observed.uid], made)
-            if made.mirror is not None:
+        settled = [each.observed for each in known.values()]
+        for made in plan_shadows(settled, told, state, loaded, facts, self._now()):
+            done = await self._applied(known[made.observed.uid], made)
+            if done and made.mirror is not None:
                 mirrors[made.mirror[0]] = made.mirror[1]
         return mirrors
+
+    async def _applied(self, known: Running, made: ShadowPlan) -> bool:
+        """Apply it, or say that a write was refused, which may be for good: others are not held up by it."""
+        try:
+            await self._apply(known, made)
+        except ApiError as error:
+            if error.status not in _REFUSALS:
+                raise
+            said = refused(known.course, Refusal.API_REFUSED, str(error)[:500], known.judgement)
+            await self._say(known, made._replace(findings=said))
+            return False
+        return True
 
     def _drop(self, namespace: str, present: Sequence[ObservedShadow]) -> None:
         alive = {each.uid for each in present}
@@ -116,9 +130,9 @@ class Shadows:
         known = self._running.get(observed.key)
         if known is None or known.observed.uid != observed.uid:
             known = await self._load(observed)
-        elif known.course.generation != observed.generation:
+        elif known.course.generation != observed.generation and not known.course.rolls():
             known = Running(observed, Course(uid=observed.uid, generation=observed.generation))
-        known.observed = observed
+        known.observed = as_promoted(observed, known.course)
         self._running[observed.key] = known
         return known
 
@@ -137,7 +151,7 @@ class Shadows:
             found = None
         key = self._key(observed)
         course, data = restored(observed, found, key or None)
-        known = Running(observed, course, signed=None if found is None else key)
+        known = Running(as_promoted(observed, course), course, signed=None if found is None else key)
         if course.anew:
             known.signed = b""
             why = "kept nothing, or what isn't signed with the namespace's token"
@@ -201,15 +215,15 @@ class Shadows:
             await self._keep(known)  # the token is another one
         for each in made.removed:
             await self._applier.remove(each.resource, each.namespace, each.body["metadata"]["name"])
-        refused = ""
+        complaint = ""
         try:
             for each in made.objects:
                 await self._applier.ensure(each)
         except ApiError as error:
             if error.status not in _REFUSALS:
                 raise
-            refused = error.message[:500]
-        known.refused = refused
+            complaint = error.message[:500]
+        known.refused = complaint
         await self._promote(made)
         await self._say(known, made)
 
@@ -278,11 +292,17 @@ class Shadows:
         known.full = pairs is None
 
     async def keep(self, known: Running) -> None:
-        """Keep the pairs, if need be."""
+        """Keep the pairs, if need be. Refused, it is tried again in the next round."""
         changes, at = known.saved
         due = self._now().timestamp() - at >= KEEP_SECONDS
-        if known.book is not None and known.book.changes != changes and due:
+        if known.book is None or known.book.changes == changes or not due:
+            return
+        try:
             await self._keep(known)
+        except ApiError as error:
+            if error.status not in _REFUSALS:
+                raise
+            _log.error("shadow %s/%s: its pairs are not kept: %s", *known.observed.key, error)
 
     async def kept(self, known: Running) -> bool:
         """Keep the pairs that have come by now; whether they are. Many that ask at once share one write."""
@@ -328,4 +348,9 @@ class Shadows:
         for each in changed:
             _log.info("shadow %s/%s: %s is %s: %s: %s", *known.observed.key, *each)
             event = statuses.event(known.observed, each, self._identity, now)
-            await self._applier.create(EVENTS, known.observed.namespace, event)
+            try:
+                await self._applier.create(EVENTS, known.observed.namespace, event)
+            except ApiError as error:
+                if error.status not in _REFUSALS:
+                    raise
+                _log.warning("shadow %s/%s: no Event of it: %s", *known.observed.key, error)

@@ -39,7 +39,7 @@ NOW = dt.datetime(2026, 11, 27, 12, tzinfo=dt.UTC)
 BEGAN = NOW.timestamp() - 60
 CONFIG = MirrorConfig(shadow=ShadowId(uid="uid-v4", name="v4"), began=BEGAN, url="http://x:1", plan=CLASSES)
 GATE = {"agreement": 0.9, "errorRate": 0.05, "minTime": "2s", "allowUnderADay": True}
-ROLLING_OUT = Rollout(state=Promotion.ROLLING_OUT, since=NOW.timestamp(), before={})
+ROLLING_OUT = Rollout(state=Promotion.ROLLING_OUT, since=NOW.timestamp(), before={}, spec={})
 
 
 class Kept:
