@@ -14,14 +14,16 @@ from typing import Final, NamedTuple
 import msgspec
 from driftline.errors import DataError
 from driftline.shadow.codec import Part, decode_part, encode_part
-from driftline.shadow.gate import Judgement, judge, read_days, whole_days
+from driftline.shadow.gate import DAY, GRACE_SECONDS, Judgement, judge, read_days, whole_days
 from driftline.shadow.ledger import Ledger
 from driftline.shadow.measures import Snapshot
 from driftline.shadow.performance import Performance
 from driftline.shadow.plan import ComparisonPlan
 from driftline.spec.shadow import ShadowSpec
 
+from driftline_operator.shadow.course import Said
 from driftline_operator.shadow.folded import Folded, Group
+from driftline_operator.shadow.hearing import Heard
 
 MOST_BYTES: Final = 620_000
 """A ConfigMap holds 1 MiB: base64 takes a third more, the rest of it 220 kB (112 KiB of texts for people)."""
@@ -202,13 +204,25 @@ def judged(
     spec: ShadowSpec,
     elapsed: float,
     labels: Labels = Labels(),  # noqa: B008
-    heard: float = 1.0,
+    heard: Heard | None = None,
 ) -> Judgement:
-    """What the gate says after so many seconds. `heard`: share of the live pods that mirror."""
+    """What the gate says after so many seconds. `heard`: None: all live pods were, after what is read."""
     read = read_days(spec.gate, days_of(elapsed, spec), book.days)
     now = replace(book.snapshot(), performance=labels.every)
     whole = replace(book.snapshot(before=read), performance=labels.days or Performance()) if read else None
-    return judge(spec.gate, spec.min_pairs, elapsed, now, whole, repeats=spec.aa.share > 0, heard=heard)
+    share = 1.0 if heard is None else heard.share(_end_of(read, spec))
+    return judge(spec.gate, spec.min_pairs, elapsed, now, whole, repeats=spec.aa.share > 0, heard=share)
+
+
+def recalled(book: ShadowBook, spec: ShadowSpec, elapsed: float, said: Said) -> Judgement:
+    """What was said last, about the pairs that there are: labels, and who was heard, are not kept."""
+    found = judged(book, spec, elapsed)
+    return replace(found, verdict=said.verdict, reason=said.reason, rules=said.rules)
+
+
+def _end_of(read: int, spec: ShadowSpec) -> float:
+    """Seconds after which a pod has told all of so many days; 0 where none is read."""
+    return read * DAY + spec.traffic.timeout + GRACE_SECONDS if read else 0.0
 
 
 def days_of(elapsed: float, spec: ShadowSpec) -> int:

@@ -17,6 +17,7 @@ from driftline.shadow.runtime import MirrorConfig, ShadowId
 from driftline.spec.shadow import ShadowSpec
 from driftline_operator.shadow import book as books
 from driftline_operator.shadow.book import GONE_SECONDS, ShadowBook, days_of, judged
+from driftline_operator.shadow.hearing import Heard
 from driftline_operator.shadow.observed import observe_shadow
 
 from tests.operator.shadow.test_plan import shadow
@@ -212,10 +213,22 @@ def test_live_pods_that_mirror_nothing_forbid_a_promotion_and_no_rejection() -> 
     made = book()
     made.take(part(CONFIG, "a", 5_000))
     spec = spec_of(minTime="1s", allowUnderADay=True)
-    assert judged(made, spec, 60.0, heard=0.95).verdict == "Promotable"
-    assert judged(made, spec, 60.0, heard=0.5).reason is Reason.SILENT_PODS
+    assert judged(made, spec, 60.0, heard=Heard(10, dict.fromkeys("abcdefghi", 50.0))).verdict == "Promotable"
+    silent = Heard(2, {"a": 50.0})
+    for heard in (silent, Heard(0, {})):
+        assert judged(made, spec, 60.0, heard=heard).reason is Reason.SILENT_PODS
     made.take(part(CONFIG, "b", 100, failed=2_000))
-    assert judged(made, spec, 60.0, heard=0.5).verdict == "Rejected"
+    assert judged(made, spec, 60.0, heard=silent).verdict == "Rejected"
+
+
+def test_a_pod_is_heard_after_the_end_of_what_is_read() -> None:
+    """It may have counted what it had not told by then."""
+    made = book()
+    made.take(part(CONFIG, "a", 5_000))
+    spec = spec_of(minTime="24h")
+    end = DAY + spec.traffic.timeout + GRACE_SECONDS
+    assert judged(made, spec, end + 60, heard=Heard(1, {"a": end})).verdict == "Promotable"
+    assert judged(made, spec, end + 60, heard=Heard(1, {"a": end - 1})).reason is Reason.SILENT_PODS
 
 
 DAILY = 3_000
