@@ -12,6 +12,7 @@ from driftline.spec.shadow_status import ShadowStatus
 
 from driftline_operator.shadow.book import Labels, ShadowBook
 from driftline_operator.shadow.course import Course
+from driftline_operator.shadow.hearing import Heard
 from driftline_operator.shadow.observed import ObservedShadow
 
 
@@ -22,6 +23,8 @@ class Running(msgspec.Struct):
     course: Course
     book: ShadowBook | None = None
     judgement: Judgement | None = None
+    recalled: float | None = None
+    """Since when the judgement is one that another controller kept; None: it is of a round since."""
     back: str = ""
     """Why the status takes the judgement back; empty: it doesn't."""
     comparison: Comparison | None = None
@@ -31,9 +34,13 @@ class Running(msgspec.Struct):
     """By pod's UID."""
     pods: int | None = None
     """Live ones that can be asked; None: no round has come yet."""
+    live: int = 0
+    """All of them, with those that can't be asked."""
     answered: int = 0
     mirroring: set[str] = set()
     """Pods, by UID, that have told of a mirror of this shadow; of those that are there."""
+    heard: dict[str, float] = {}
+    """By pod's UID, when it last was asked and all that it told was taken, if that was lately."""
     warming: set[str] = set()
     """Those of one that warms the candidate up."""
     saved: tuple[int, float] = (0, 0.0)
@@ -63,6 +70,12 @@ class Running(msgspec.Struct):
     """What the API server said of its status the last time; empty: it took it."""
     said: tuple[Judgement | None, ShadowStatus] | None = None
     """The judgement and what the status says of it: made once, looked at each few seconds."""
+
+    def hearing(self) -> Heard:
+        """Which of the live pods have told all, and when."""
+        began = self.course.began or 0.0
+        at = {uid: at - began for uid, at in self.heard.items() if uid in self.mirroring}
+        return Heard(self.live, at)
 
     def compare(self) -> None:
         """Say of the last judgement's pairs what they say beside the rules."""

@@ -20,7 +20,8 @@ from driftline_operator.controller.shadows import Key, Shadows
 from driftline_operator.controller.tokens import Tokens
 from driftline_operator.fleet.intake import PushedPairs, Taken
 from driftline_operator.fleet.pull import Missed, Puller
-from driftline_operator.shadow.book import GONE_SECONDS, MOST_LIVES
+from driftline_operator.shadow.book import GONE_SECONDS, MOST_LIVES, days_of
+from driftline_operator.shadow.hearing import HEARD_SECONDS
 
 _GARBLED = (Missed.UNREADABLE, Missed.TOO_LARGE, Missed.TOO_MANY)
 
@@ -60,6 +61,7 @@ class ShadowRounds:
             if known.course.is_mirroring():
                 plan = planned.get((known.observed.namespace, spec.monitor_ref.name))
                 await self._ask(known, spec.monitor_ref.name, () if plan is None else plan.survey.watched)
+                known.live = 0 if plan is None else plan.survey.expected
                 if known.book is not None:
                     known.book.pods(self._live.alive(known.observed.namespace), self._now().timestamp())
                 self._shadows.judge(known)
@@ -76,21 +78,28 @@ class ShadowRounds:
         known.pods, known.answered, known.missed = len(pods), answered, dict(missed)
         known.cursors = {pod.uid: known.cursors.get(pod.uid, "") for pod in pods}
         known.mirroring &= known.cursors.keys()
+        lately = now - HEARD_SECONDS
+        known.heard = {uid: at for uid, at in known.heard.items() if uid in known.cursors and at >= lately}
         known.warming &= known.cursors.keys()
         known.refusals = {uid: name for uid, name in known.refusals.items() if uid in known.cursors}
 
     async def _ask_pod(self, known: Running, monitor: str, pod: Watched) -> str:
         """Why its pairs couldn't be had; empty: they are taken, one pod's before another's are read."""
         token = self._tokens.of(known.observed.namespace)
-        whole = f"{known.observed.namespace}/{monitor}"
-        answer = await self._puller.pairs(pod.ip, whole, known.cursors.get(pod.uid, ""), token)
+        whole, asked_at = f"{known.observed.namespace}/{monitor}", self._now().timestamp()
+        cursor = known.cursors.get(pod.uid, "")
+        answer = await self._puller.pairs(pod.ip, whole, cursor, token)
         if isinstance(answer, Missed):
             if answer in _GARBLED:
                 self._refuse(known, pod.uid, pod.name, [f"its answer is {answer.value}"])
             return answer.value
         if not self._take(known, pod.uid, pod.name, answer.parts):
             return "refused_parts"  # asked for again in the next round
-        known.cursors[pod.uid] = answer.cursor
+        if not answer.parts and answer.cursor != cursor:
+            return ""  # its analyzer is another one, which has not read what its forerunner left
+        known.cursors[pod.uid], known.heard[pod.uid] = answer.cursor, asked_at
+        if known.book is not None:
+            known.book.heard(pod.uid, _whole_days(known, asked_at))
         return ""
 
     async def accept(self, push: PushedPairs) -> Taken:
@@ -135,6 +144,12 @@ class ShadowRounds:
         if uid not in known.refusals:
             known.refusals[uid] = name
             _log.warning("shadow %s/%s: pod %s: %s", *known.observed.key, name, why[0][:500])
+
+
+def _whole_days(known: Running, asked_at: float) -> int:
+    """Of which a pod that was asked then had counted all."""
+    spec = known.observed.spec
+    return 0 if spec is None else days_of(known.course.elapsed(asked_at), spec)
 
 
 def _refused(known: Running, uid: str, encoded: Iterable[bytes], now: float) -> Iterator[str]:

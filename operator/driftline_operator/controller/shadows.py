@@ -10,6 +10,7 @@ from typing import Final
 from driftline.errors import DataError
 from driftline.shadow.comparison import listed as document
 from driftline.shadow.gate import period_days
+from driftline.shadow.rules import asks_for_labels
 from driftline.shadow.sample import listed as largest
 
 from driftline_operator import names
@@ -29,7 +30,7 @@ from driftline_operator.controller.references import Loaded
 from driftline_operator.controller.running import Running
 from driftline_operator.controller.tokens import Tokens
 from driftline_operator.controller.watched import ShadowSource
-from driftline_operator.shadow.book import ShadowBook, days_of, judged
+from driftline_operator.shadow.book import ShadowBook, days_of, judged, recalled
 from driftline_operator.shadow.course import Course
 from driftline_operator.shadow.findings import Asked, refused
 from driftline_operator.shadow.keeping import kept, key_of_token, restored
@@ -43,6 +44,8 @@ _log = logging.getLogger(__name__)
 KEEP_SECONDS: Final = 60.0
 _REFUSALS: Final = (400, 403, 422)
 _GUARDED_SECONDS: Final = 60.0
+_TAKEOVER_SECONDS: Final = 120.0
+"""For which the live pods and the hub are waited for, after a takeover: some rounds."""
 
 Key = tuple[str, str]
 
@@ -119,10 +122,9 @@ class Shadows:
 
     def _told(self, known: Running) -> Told:
         garbled = tuple(sorted(known.refusals.values()))
-        asked = Asked(
-            known.pods, known.answered, len(known.mirroring), len(known.warming), garbled, known.full
-        )
-        return Told(known.course, known.judgement, known.refused, asked)
+        mirroring, warming = len(known.hearing().at), len(known.warming)
+        asked = Asked(known.pods, known.answered, mirroring, warming, garbled, known.full, known.live)
+        return Told(known.course, known.judgement, known.refused, asked, known.recalled is not None)
 
     async def _known(self, observed: ObservedShadow) -> Running:
         known = self._running.get(observed.key)
@@ -164,22 +166,31 @@ class Shadows:
                 known.pairs = data
         except DataError as error:
             _log.error("%s/%s: its pairs begin anew: %s", *observed.key, error)
-        known.mirroring = known.book.told  # or a pod that can't be asked just now would count as silent
-        self.judge(known)
-        known.compare()
+        self._recall(known)
         return known
 
+    def _recall(self, known: Running) -> None:
+        """What was said last stands until the pods were asked: they have told more since than was kept."""
+        spec, course, now = known.observed.spec, known.course, self._now().timestamp()
+        if course.is_mirroring():
+            known.recalled = now
+        if known.book is not None and spec is not None and course.said is not None:
+            known.judgement = recalled(known.book, spec, course.elapsed(now), course.said)
+        known.compare()
+
     def judge(self, known: Running) -> None:
-        """What the gate says now; of one that isn't compared any more, what it said."""
-        spec, course = known.observed.spec, known.course
-        if known.book is None or spec is None:
+        """What the gate says after a round; of one that isn't compared any more, what it said."""
+        spec, course, now = known.observed.spec, known.course, self._now().timestamp()
+        if known.book is None or spec is None or not course.is_mirroring():
             return
-        if known.judgement is not None and not course.is_mirroring():
-            return
-        elapsed = course.elapsed(self._now().timestamp())
-        known.book.fold(days_of(elapsed, spec), period_days(spec.gate), self._now().timestamp())
-        heard = len(known.mirroring) / known.pods if known.pods else 1.0
-        known.judgement = judged(known.book, spec, elapsed, known.labels, heard)
+        if known.recalled is not None and now - known.recalled < _TAKEOVER_SECONDS:
+            unlabelled = asks_for_labels(spec.gate) and not known.labels.at
+            if unlabelled or known.hearing().share(0.0) < spec.gate.coverage:
+                return
+        elapsed = course.elapsed(now)
+        known.book.fold(days_of(elapsed, spec), period_days(spec.gate), now)
+        known.judgement = judged(known.book, spec, elapsed, known.labels, known.hearing())
+        known.recalled = None
 
     async def _is_guarded(self) -> bool:
         """Is the admission policy in force? Asked once a minute."""

@@ -14,14 +14,16 @@ from typing import Final, NamedTuple
 import msgspec
 from driftline.errors import DataError
 from driftline.shadow.codec import Part, decode_part, encode_part
-from driftline.shadow.gate import Judgement, judge, read_days, whole_days
+from driftline.shadow.gate import DAY, GRACE_SECONDS, Judgement, judge, read_days, whole_days
 from driftline.shadow.ledger import Ledger
 from driftline.shadow.measures import Snapshot
 from driftline.shadow.performance import Performance
 from driftline.shadow.plan import ComparisonPlan
 from driftline.spec.shadow import ShadowSpec
 
+from driftline_operator.shadow.course import Said
 from driftline_operator.shadow.folded import Folded, Group
+from driftline_operator.shadow.hearing import Heard
 
 MOST_BYTES: Final = 620_000
 """A ConfigMap holds 1 MiB: base64 takes a third more, the rest of it 220 kB (112 KiB of texts for people)."""
@@ -47,6 +49,7 @@ class ShadowBook:
         self._ledger = Ledger(*self._of)
         self._folded = Folded()
         self._gone: dict[str, float] = {}
+        self._whole: dict[str, int] = {}
         self._leaving: set[str] = set()
         self._days: frozenset[int] = frozenset()
         self.changes = 0
@@ -68,6 +71,10 @@ class ShadowBook:
         """The pods, by UID, whose parts are here as they told them."""
         return {part.pod for part in self._ledger.parts} - {""}
 
+    def heard(self, pod: str, days: int) -> None:
+        """That pod, by UID, told all that it had when so many days were whole: of those it tells no more."""
+        self._whole[pod] = max(days, self._whole.get(pod, 0))
+
     def leaves(self, pod: str) -> None:
         """That pod, by UID, has told its last: it may not be there to be asked again."""
         self._leaving.add(pod)
@@ -75,6 +82,7 @@ class ShadowBook:
     def pods(self, alive: Iterable[str], now: float) -> None:
         """These pods, by UID, are there; what others still held is lost once they have been gone for long."""
         present = set(alive)
+        self._whole = {pod: days for pod, days in self._whole.items() if pod in present}
         self._folded.pods(present, now)
         self._leaving &= self.told
         for pod in self.told:
@@ -84,17 +92,16 @@ class ShadowBook:
                 self._ledger.end(pod)
 
     def fold(self, days: int, period: int, now: float, *, over: bool = False) -> None:
-        """Add up what can't change any more: `days` whole ones, and pods that have gone for long.
+        """Add up what can't change any more: days that were whole when their pod was `heard`, and pods that
+        have gone for long.
 
-        `period`: days that are only ever judged together. `over`: all of it; no pod is asked again, so that
-        all has to fit.
+        `days`: whole ones. `period`: days that are only ever judged together. `over`: all of it; no pod is
+        asked again, so that all has to fit.
         """
         kept: list[Part] = []
         final: list[Part] = []
         for part in self._ledger.parts:
-            gone = now - self._gone.get(part.pod, now) >= GONE_SECONDS
-            done = over or part.pod == "" or gone or (part.day < days and not part.account.waiting)
-            (final if done else kept).append(part)
+            (final if over or self._is_final(part, now) else kept).append(part)
         if all(part.pod == "" and part.day == _bucket(part, days, period) for part in final):
             return
         self._folded.add(part.key for part in final if part.pod)
@@ -102,6 +109,12 @@ class ShadowBook:
         self._replace([*kept, *self._sums(final, days, period)])
         for pod in [pod for pod in self._gone if all(part.pod != pod for part in kept)]:
             del self._gone[pod]
+
+    def _is_final(self, part: Part, now: float) -> bool:
+        """A day's end alone makes nothing final: the pod may have counted what it couldn't tell yet."""
+        gone = now - self._gone.get(part.pod, now) >= GONE_SECONDS
+        told = part.day < self._whole.get(part.pod, 0) and not part.account.waiting
+        return part.pod == "" or gone or told
 
     def _sums(self, parts: Iterable[Part], days: int, period: int) -> list[Part]:
         by_day: dict[int, Part] = {}
@@ -119,8 +132,9 @@ class ShadowBook:
 
     @property
     def days(self) -> frozenset[int]:
-        """Those of which anything was mirrored."""
-        return self._days | self._ledger.days
+        """Those of which anything was mirrored. A sum isn't asked: its day is the first of a period."""
+        told = (part.day for part in self._ledger.parts if part.pod and part.account.mirrored)
+        return self._days.union(told)
 
     def snapshot(self, before: int | None = None) -> Snapshot:
         """All pairs; `before`: of the days below it."""
@@ -190,13 +204,25 @@ def judged(
     spec: ShadowSpec,
     elapsed: float,
     labels: Labels = Labels(),  # noqa: B008
-    heard: float = 1.0,
+    heard: Heard | None = None,
 ) -> Judgement:
-    """What the gate says after so many seconds. `heard`: share of the live pods that mirror."""
+    """What the gate says after so many seconds. `heard`: None: all live pods were, after what is read."""
     read = read_days(spec.gate, days_of(elapsed, spec), book.days)
     now = replace(book.snapshot(), performance=labels.every)
     whole = replace(book.snapshot(before=read), performance=labels.days or Performance()) if read else None
-    return judge(spec.gate, spec.min_pairs, elapsed, now, whole, repeats=spec.aa.share > 0, heard=heard)
+    share = 1.0 if heard is None else heard.share(_end_of(read, spec))
+    return judge(spec.gate, spec.min_pairs, elapsed, now, whole, repeats=spec.aa.share > 0, heard=share)
+
+
+def recalled(book: ShadowBook, spec: ShadowSpec, elapsed: float, said: Said) -> Judgement:
+    """What was said last, about the pairs that there are: labels, and who was heard, are not kept."""
+    found = judged(book, spec, elapsed)
+    return replace(found, verdict=said.verdict, reason=said.reason, rules=said.rules)
+
+
+def _end_of(read: int, spec: ShadowSpec) -> float:
+    """Seconds after which a pod has told all of so many days; 0 where none is read."""
+    return read * DAY + spec.traffic.timeout + GRACE_SECONDS if read else 0.0
 
 
 def days_of(elapsed: float, spec: ShadowSpec) -> int:

@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 import msgspec
-from driftline.shadow.gate import GRACE_SECONDS, Judgement, is_hurried
+from driftline.shadow.gate import GRACE_SECONDS, Judgement, RuleResult, Verdict, is_hurried
 from driftline.shadow.plan import ComparisonPlan
+from driftline.shadow.rules import Reason
 from driftline.spec.shadow import ShadowSpec
 
 from driftline_operator.shadow.reasons import Ending, Promotion
@@ -44,6 +45,14 @@ class Declined(msgspec.Struct, frozen=True):
     reason: Promotion
 
 
+class Said(msgspec.Struct, frozen=True):
+    """A judgement without its pairs: what can't be judged again when labels, and who was heard, are gone."""
+
+    verdict: Verdict
+    reason: Reason
+    rules: tuple[RuleResult, ...]
+
+
 class Course(msgspec.Struct, frozen=True, kw_only=True):
     """Of one generation of one shadow."""
 
@@ -61,6 +70,8 @@ class Course(msgspec.Struct, frozen=True, kw_only=True):
     ended_at: float = 0.0
     verdict: str = ""
     verdict_since: float = 0.0
+    said: Said | None = None
+    """The judgement at the last step."""
     rollout: Rollout | None = None
     anew: bool = False
     """What was kept before was not to be believed."""
@@ -118,6 +129,8 @@ class Seen(NamedTuple):
     judgement: Judgement | None
     warms: bool = False
     """Does a live pod send the candidate copies that don't count?"""
+    recalled: bool = False
+    """Is the judgement one that was kept? The pods have told more since: it decides nothing."""
 
 
 def fingerprint(template: Mapping[str, Any]) -> str:
@@ -143,6 +156,14 @@ def advanced(course: Course, spec: ShadowSpec, seen: Seen, now: float) -> Course
     return msgspec.structs.replace(course, verdict="Inconclusive", verdict_since=now)
 
 
+def remembering(course: Course, before: Course, judgement: Judgement | None) -> Course:
+    """With the judgement that a step rests on, for whoever takes over. `before`: the step."""
+    if judgement is None or course == before or not before.is_mirroring():
+        return course
+    said = Said(judgement.verdict, judgement.reason, judgement.rules)
+    return msgspec.structs.replace(course, said=said)
+
+
 def _starting(course: Course, spec: ShadowSpec, seen: Seen, now: float) -> Course:
     """Begin, or warm up before. Readiness that is lost, another live workload or reading start it over."""
     if not seen.ready or seen.plan is None or not seen.live:
@@ -165,6 +186,8 @@ def _ending(course: Course, spec: ShadowSpec, seen: Seen, now: float) -> Ending 
         return Ending.LIVE_CHANGED
     if course.plan is not None and seen.reading != course.plan.reading:
         return Ending.MONITOR_CHANGED
+    if seen.recalled:
+        return None
     if course.verdict == "Rejected":
         return Ending.REJECTED
     return Ending.DURATION_OVER if course.elapsed(now) >= spec.duration + _last_look(spec) else None

@@ -50,13 +50,15 @@ class Asked(NamedTuple):
     """Those that can be asked; None: no round has come yet."""
     answered: int = 0
     mirroring: int = 0
-    """Those that have begun a mirror of this shadow: one tells its account from then on."""
+    """Those that have begun a mirror of this shadow, and told all of it lately."""
     warming: int = 0
     """Those that send the candidate copies that don't count."""
     refused: tuple[str, ...] = ()
     """Names of those that told what can't be true."""
     full: bool = False
     """Whether what they told fits its ConfigMap no longer."""
+    live: int = 0
+    """All of them, with those that can't be asked."""
 
 
 def found_of(
@@ -135,7 +137,12 @@ def _hindrance(
     if asked.full:
         return Mirroring.NOT_KEPT, _NOT_KEPT
     reason, message = _hindrance_of(asked)
-    return reason, message + _refusals(asked.refused)
+    return reason, message + _unasked(asked) + _refusals(asked.refused)
+
+
+def _unasked(asked: Asked) -> str:
+    more = asked.live - (asked.pods or 0)
+    return f"; {more} more can't be asked: their sidecars don't run, or they have none" if more > 0 else ""
 
 
 def _refusals(pods: tuple[str, ...]) -> str:

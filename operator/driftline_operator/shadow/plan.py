@@ -25,11 +25,11 @@ from driftline_operator.controller.plan.pods import sidecars
 from driftline_operator.controller.references import Loaded
 from driftline_operator.shadow import findings
 from driftline_operator.shadow.candidate import Refused, Wanted, owned, wanted
-from driftline_operator.shadow.course import Course, Seen, advanced, fingerprint, refusing
+from driftline_operator.shadow.course import Course, Seen, advanced, fingerprint, refusing, remembering
 from driftline_operator.shadow.findings import Asked
 from driftline_operator.shadow.health import Found, health, health_of_service
 from driftline_operator.shadow.observed import ObservedShadow
-from driftline_operator.shadow.promotion import patch_text, promoted
+from driftline_operator.shadow.promotion import Step, patch_text, promoted
 from driftline_operator.shadow.reasons import Ending, Health, Promotion, Refusal
 
 
@@ -50,6 +50,8 @@ class Told(NamedTuple):
     refused: str = ""
     """What the API server said of the candidate the last time; empty: it took it."""
     asked: Asked = Asked()
+    recalled: bool = False
+    """Is the judgement one that was kept, and no pod was asked since?"""
 
 
 class ShadowPlan(NamedTuple):
@@ -134,11 +136,14 @@ class _Planning(NamedTuple):
             plan=fixed or self._comparison(spec, monitor),
             judgement=self.told.judgement,
             warms=self.told.asked.warming > 0,
+            recalled=self.told.recalled,
         )
         course = advanced(course, spec, seen, self.now)
-        step = promoted(self.observed, spec, course, found, self.state.services, self.now)
+        step = Step(course)
+        if not (self.told.recalled and course.is_mirroring()):
+            step = promoted(self.observed, spec, course, found, self.state.services, self.now)
         version = self._version(spec, monitor, step.course)
-        course = course if version else step.course
+        course = remembering(course if version else step.course, self.told.course, self.told.judgement)
         runs = course.runs_candidate(spec)
         objects = found.objects if runs else ()
         if not runs and found.objects:

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 from driftline.shadow.account import Account
 from driftline.shadow.codec import WARMING, encode_part
+from driftline.shadow.gate import DAY
 from driftline.shadow.runtime import MirrorConfig, ShadowId
 from driftline_operator import names
 from driftline_operator.cluster.api import ApiError
@@ -80,6 +81,7 @@ def known(shadows: Shadows) -> Running:
     course = Course(uid="uid-v4", generation=1, began=BEGAN, plan=CLASSES, verdict="Promotable")
     book = ShadowBook("uid-v4", 1, CLASSES)
     made = Running(observe_shadow(shadow(gate=GATE, minPairs=100)), course, book)
+    made.live, made.heard = 1, {"a": NOW.timestamp()}
     made.take(part(CONFIG, "a", 400, waiting=3))
     shadows.judge(made)
     assert made.judgement is not None
@@ -133,16 +135,6 @@ async def test_the_last_verdict_stands(shadows: Shadows, known: Running, change:
     known.take(part(CONFIG, "a", 400, failed=5000, sequence=2))
     shadows.judge(known)
     assert known.judgement == before
-    # Another controller, which has only what was kept, says the same.
-    assert known.book is not None
-    book = ShadowBook("uid-v4", 1, CLASSES)
-    book.restore(known.pairs)
-    after = Running(known.observed, ended, book)
-    shadows.judge(after)
-    assert after.judgement is not None
-    assert before is not None
-    assert (after.judgement.verdict, after.judgement.rules) == (before.verdict, before.rules)
-    assert after.judgement.snapshot.account == before.snapshot.account
 
 
 async def test_pairs_that_dont_fit_leave_what_is_kept_as_it_is_and_are_said(
@@ -152,8 +144,8 @@ async def test_pairs_that_dont_fit_leave_what_is_kept_as_it_is_and_are_said(
     await shadows._keep(known, known.course)
     before = known.pairs
     assert known.book is not None
-    known.book.fold(1, 1, NOW.timestamp())
     known.take(part(CONFIG, "b", 400))
+    known.book.heard("b", 1)
     known.book.fold(1, 1, NOW.timestamp())
     monkeypatch.setattr(books, "MOST_BYTES", 300)
     await shadows._keep(known, known.course)
@@ -243,7 +235,7 @@ def rounds_of(shadows: Shadows, known: Running, pods: Pods, *watched: str) -> Sh
     shadows._running[known.observed.key] = known
     spec = known.observed.spec
     assert spec is not None
-    survey = Survey(watched=tuple(Watched(f"pod-{uid}", uid, uid, 0.0) for uid in watched))
+    survey = Survey(len(watched), watched=tuple(Watched(f"pod-{uid}", uid, uid, 0.0) for uid in watched))
     plan = cast(Any, type("Plan", (), {"survey": survey}))
     live = LivePods(
         lambda: {(known.observed.namespace, spec.monitor_ref.name): plan}, lambda _: {*watched, "a"}
@@ -260,6 +252,10 @@ def shadow_of(course: Course) -> MirrorConfig:
 
 def told(pod: str, paired: int, **more: Any) -> bytes:
     return encode_part(part(CONFIG, pod, paired, **more))
+
+
+def began_at(began: float) -> MirrorConfig:
+    return msgspec.structs.replace(CONFIG, began=began)
 
 
 def untrue(pod: str) -> bytes:
@@ -301,6 +297,32 @@ async def test_a_pod_tells_of_itself_up_to_today_and_of_so_many_lives(
     await rounds_of(shadows, known, pods, "b", "c").turn()
     assert paired(known) == 400 + 6 + 3
     assert known.refused_parts == 2 + 2
+
+
+async def test_a_day_is_added_up_once_its_pod_has_told_all_of_it(shadows: Shadows, known: Running) -> None:
+    """Its day had ended before a controller came back that had the pairs of its noon."""
+    began = NOW.timestamp() - 1.5 * DAY
+    known.course, config = msgspec.structs.replace(known.course, began=began), began_at(began)
+
+    def all_of(pod: str, paired: int, **more: Any) -> bytes:
+        return encode_part(part(config, pod, paired, sequence=9, **more))
+
+    known.book = ShadowBook("uid-v4", 1, CLASSES)
+    for pod in "bcd":
+        known.take(part(config, pod, 10))
+    shadows.judge(known)
+    pods = Pods(b=[all_of("b", 15)], c=[all_of("c", 15), untrue("c")], d=Missed.REFUSED)
+    rounds = rounds_of(shadows, known, pods, "b", "c", "d")
+    await rounds.turn()
+    assert (paired(known), known.book.told) == (15 + 15 + 10, {"c", "d"})
+    pods.told |= {"c": [], "d": [all_of("d", 15)]}  # of c another analyzer answers, which knows nothing yet
+    await rounds.turn()
+    await rounds.turn()
+    assert (paired(known), known.book.told) == (3 * 15, {"c"})
+    pods.told["c"] = [all_of("c", 20, boot="boot-0")]
+    await rounds.turn()
+    assert (paired(known), known.book.told) == (3 * 15 + 20, set())
+    assert known.refused_parts == 1
 
 
 @pytest.mark.parametrize("change", [{"generation": 2}, {"began": BEGAN + 30}], ids=["edited", "anew"])

@@ -17,6 +17,7 @@ from driftline.shadow.runtime import MirrorConfig, ShadowId
 from driftline.spec.shadow import ShadowSpec
 from driftline_operator.shadow import book as books
 from driftline_operator.shadow.book import GONE_SECONDS, ShadowBook, days_of, judged
+from driftline_operator.shadow.hearing import Heard
 from driftline_operator.shadow.observed import observe_shadow
 
 from tests.operator.shadow.test_plan import shadow
@@ -28,6 +29,13 @@ CONFIG = MirrorConfig(shadow=ShadowId(uid="u", name="v4"), began=0.0, url="http:
 
 def book() -> ShadowBook:
     return ShadowBook("u", 1, CLASSES)
+
+
+def add_up(made: ShadowBook, days: int, period: int) -> None:
+    """After a round in which all pods answered."""
+    for pod in made.told:
+        made.heard(pod, days)
+    made.fold(days, period, 0.0)
 
 
 def kept(made: ShadowBook, *, over: bool = False) -> bytes:
@@ -72,7 +80,7 @@ def test_parts_of_another_shadow_or_generation_are_not_taken() -> None:
 def test_adding_up_changes_no_sum_and_takes_nothing_twice() -> None:
     made, before = filled(), filled().snapshot()
     made.pods(["a", "b", "c"], 0.0)
-    made.fold(2, 1, 0.0)
+    add_up(made, 2, 1)
     assert made.snapshot().account == before.account
     assert same(made.snapshot().tally, before.tally)
     assert made.snapshot(before=2).account == filled().snapshot(before=2).account
@@ -106,7 +114,7 @@ def test_a_pod_that_comes_back_in_time_is_not_ended() -> None:
 @pytest.mark.parametrize("whole", [0, 2])
 def test_another_controller_goes_on_from_what_was_kept(whole: int) -> None:
     made = filled()
-    made.fold(whole, 1, 0.0)
+    add_up(made, whole, 1)
     other = book()
     other.restore(kept(made))
     assert other.snapshot().account == made.snapshot().account
@@ -117,7 +125,7 @@ def test_another_controller_goes_on_from_what_was_kept(whole: int) -> None:
 
 def test_what_doesnt_fit_is_of_pods_that_live(monkeypatch: pytest.MonkeyPatch) -> None:
     made = filled()
-    made.fold(2, 1, 0.0)
+    add_up(made, 2, 1)
     monkeypatch.setattr(books, "MOST_BYTES", len(kept(made)) - 1)
     other = book()
     other.restore(kept(made))
@@ -145,7 +153,7 @@ def test_sums_are_kept_however_many_pods_they_are_of() -> None:
     made = book()
     for day in range(10):
         made.take(part(CONFIG, "a", PER_DAY, day=day))
-    made.fold(10, 7, 0.0)
+    add_up(made, 10, 7)
     made._folded.add((f"pod-{n}", f"boot-{n}", n % 10) for n in range(PODS))
     other = book()
     other.restore(kept(made))
@@ -156,7 +164,7 @@ def test_sums_are_kept_however_many_pods_they_are_of() -> None:
 
 def test_what_cant_be_kept_whole_is_not_kept_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
     made = filled()
-    made.fold(3, 1, 0.0)
+    add_up(made, 3, 1)
     monkeypatch.setattr(books, "MOST_BYTES", 300)
     assert made.encode() is None
 
@@ -192,7 +200,7 @@ def test_time_in_which_nothing_was_mirrored_is_no_evidence() -> None:
     assert [read_days(week, days, working) for days in (7, 14)] == [0, 14]
     made = book()
     made.take(part(CONFIG, "a", 5_000))
-    made.fold(7, 7, 0.0)
+    add_up(made, 7, 7)
     other = book()
     other.restore(kept(made))
     late = 7 * DAY + GRACE_SECONDS + 60
@@ -205,10 +213,22 @@ def test_live_pods_that_mirror_nothing_forbid_a_promotion_and_no_rejection() -> 
     made = book()
     made.take(part(CONFIG, "a", 5_000))
     spec = spec_of(minTime="1s", allowUnderADay=True)
-    assert judged(made, spec, 60.0, heard=0.95).verdict == "Promotable"
-    assert judged(made, spec, 60.0, heard=0.5).reason is Reason.SILENT_PODS
+    assert judged(made, spec, 60.0, heard=Heard(10, dict.fromkeys("abcdefghi", 50.0))).verdict == "Promotable"
+    silent = Heard(2, {"a": 50.0})
+    for heard in (silent, Heard(0, {})):
+        assert judged(made, spec, 60.0, heard=heard).reason is Reason.SILENT_PODS
     made.take(part(CONFIG, "b", 100, failed=2_000))
-    assert judged(made, spec, 60.0, heard=0.5).verdict == "Rejected"
+    assert judged(made, spec, 60.0, heard=silent).verdict == "Rejected"
+
+
+def test_a_pod_is_heard_after_the_end_of_what_is_read() -> None:
+    """It may have counted what it had not told by then."""
+    made = book()
+    made.take(part(CONFIG, "a", 5_000))
+    spec = spec_of(minTime="24h")
+    end = DAY + spec.traffic.timeout + GRACE_SECONDS
+    assert judged(made, spec, end + 60, heard=Heard(1, {"a": end})).verdict == "Promotable"
+    assert judged(made, spec, end + 60, heard=Heard(1, {"a": end - 1})).reason is Reason.SILENT_PODS
 
 
 DAILY = 3_000
@@ -222,7 +242,7 @@ def days(disagree: Sequence[float], now: float, spec: ShadowSpec) -> Judgement:
         tally = with_errors(classes(rng, DAILY, share), DAILY)
         account = Account(eligible=DAILY, mirrored=DAILY, paired=DAILY)
         made.take(Part("u", 1, 0.0, "pod", "b" * 16, day, 1, account, tally))
-        made.fold(days_of((day + 1) * DAY + GRACE_SECONDS + 60, spec), period_days(spec.gate), 0.0)
+        add_up(made, days_of((day + 1) * DAY + GRACE_SECONDS + 60, spec), period_days(spec.gate))
     return judged(made, spec, now)
 
 
