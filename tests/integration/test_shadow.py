@@ -268,6 +268,13 @@ async def test_from_a_candidate_to_its_verdict_over_a_failover(
         os.kill(running.pids[0], signal.SIGKILL)
         sidecars[0].parts = [part(config, uids[0], 400, failed=2, dropped=3, sequence=2)]
 
+        # Of the second pod nobody knows what it has seen meanwhile: what was said last stands.
+        asked = sidecars[0].asked
+        await eventually(lambda: _later(sidecars[0], asked + 3))
+        assert await counted(360, 350)
+        sidecars[1].parts = [part(config, uids[1], 0, boot="boot-2")]
+        await sidecars[1].start()
+
         # The first pod's later part takes the earlier one's place, the second's is what the other had kept.
         found = await eventually(lambda: counted(405 + 154, 400 + 150), 30)
         await says(api, namespace, "Promotable", "True", "AllRulesHold", 30)
