@@ -25,7 +25,7 @@ from driftline.spec.gate import Gate, LatencyRatio, PerformanceDifference
 from driftline.spec.shadow_status import ShadowStatus
 
 from tests.support import shadows
-from tests.support.shadows import CLASSES, snapshot
+from tests.support.shadows import CLASSES, LASTING, snapshot
 
 RNG = np.random.default_rng(17)
 GATE = Gate(agreement=0.98, error_rate=0.01)
@@ -188,8 +188,9 @@ def test_failures_of_both_sides_are_not_the_candidate_s() -> None:
 def test_a_candidate_that_hangs_is_rejected_though_nothing_is_paired() -> None:
     """Every mirrored request times out, then the breaker holds the rest back."""
     account = Account(
-        eligible=2_000, mirrored=60, failed={Failure.TIMEOUT: 60}, dropped={Drop.BREAKER_OPEN: 1_940}
-    )
+        eligible=2_000, mirrored=60, failed={Failure.TIMEOUT: 60}, dropped={Drop.BREAKER_OPEN: 1_940},
+        **LASTING,
+    )  # fmt: skip
     tally = shadows.with_errors(Tally.empty(CLASSES), 0, candidate_only=60)
     found = judged(GATE, Snapshot(account, tally), 900)
     assert verdict(found) == ("Rejected", Reason.RULE_BROKEN)
@@ -241,10 +242,58 @@ def test_a_slow_candidate_does_not_hide_behind_its_queue() -> None:
 def test_a_candidate_that_crashes_does_not_hide_behind_its_restarts() -> None:
     """It answers nothing, and is hardly ever ready to be asked."""
     account = Account(
-        eligible=2_000, mirrored=40, failed={Failure.RESET: 40}, dropped={Drop.NOT_READY: 1_960}
-    )
+        eligible=2_000, mirrored=40, failed={Failure.RESET: 40}, dropped={Drop.NOT_READY: 1_960},
+        **LASTING,
+    )  # fmt: skip
     tally = shadows.with_errors(Tally.empty(CLASSES), 0, candidate_only=40)
     assert verdict(judged(GATE, Snapshot(account, tally), 900)) == ("Rejected", Reason.RULE_BROKEN)
+
+
+def outage(failed: int, spared: int, seconds: float, fine: int = 0) -> Snapshot:
+    """A candidate that refuses so many requests, and is then spared others."""
+    account = Account(
+        eligible=fine + failed + spared, mirrored=fine + failed, paired=fine, failed={Failure.REFUSED: failed},
+        dropped={Drop.BREAKER_OPEN: spared}, first=0.0, last=seconds,
+    )  # fmt: skip
+    pairs = shadows.classes(RNG, fine, 0.0) if fine else Tally.empty(CLASSES)
+    return Snapshot(account, shadows.with_errors(pairs, fine, candidate_only=failed))
+
+
+SECONDS = {"min_time": Duration(5), "allow_under_a_day": True}
+
+
+@pytest.mark.parametrize(
+    ("gate", "seen", "rejected"),
+    [
+        (GATE, outage(11, 0, 2.0), False),
+        (GATE, outage(40, 5_000, 599.0), False),
+        (GATE, outage(40, 959, 600.0), False),
+        (GATE, outage(40, 960, 600.0), True),
+        (Gate(agreement=0.98, **SECONDS), outage(40, 5_000, 4.9), False),
+        (Gate(agreement=0.98, **SECONDS), outage(40, 959, 5.0), False),
+        (Gate(agreement=0.98, **SECONDS), outage(40, 960, 5.0), True),
+    ],
+)
+def test_one_event_rejects_nothing_before_a_period_is_whole(
+    gate: Gate, seen: Snapshot, rejected: bool
+) -> None:
+    """A model that is being loaded refuses whatever comes in some seconds: many failures, and one cause."""
+    found = judged(gate, seen, 900)
+    assert rule(found, "errorRate").verdict == "Reject"
+    assert verdict(found) == (
+        ("Rejected", Reason.RULE_BROKEN) if rejected else ("Inconclusive", Reason.LOW_COVERAGE)
+    )
+
+
+def test_it_says_that_it_is_too_early_for_what_is_one_event() -> None:
+    assert verdict(judged(GATE, outage(40, 0, 9_000.0, fine=500), 900)) == ("Inconclusive", Reason.TOO_EARLY)
+    gate = Gate(agreement=0.98, **SECONDS)
+    found = judged(gate, outage(200, 0, 4.0, fine=2_000), 900)
+    assert verdict(found) == ("Inconclusive", Reason.TOO_EARLY)
+
+
+def test_what_a_whole_period_breaks_needs_no_more() -> None:
+    assert judged(GATE, outage(40, 0, 2.0), WEEK).verdict == "Rejected"
 
 
 def test_the_breaker_never_speaks_for_the_candidate() -> None:

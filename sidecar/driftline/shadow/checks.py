@@ -41,6 +41,8 @@ def _of_one_piece(account: Account, tally: Tally) -> Iterator[str]:
         yield f"{account.paired} pairs, and {tally.all.requests} that were compared"
     if not account.paired <= _total(tally.errors) <= account.mirrored:
         yield f"{_total(tally.errors)} outcomes of {account.mirrored} mirrored requests"
+    if not ((account.first is None) == (account.last is None) and account.span >= 0):
+        yield f"the first of them came at {account.first}, the last at {account.last}"
     at_most = {
         "live_latency": _total(tally.live_latency),
         "candidate_latency": _total(tally.candidate_latency),

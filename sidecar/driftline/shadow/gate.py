@@ -7,7 +7,8 @@ Disagreement has hours of the day and days of the week, so rules are read at the
 `minTime`: seven days, fourteen. Before, and between, only what is beyond three times its limit rejects: a
 candidate that fails outright need not run for a week. That errs only where some hour is three times worse
 than the whole may be. Each of the two readings gets half of the rejecting error. A gate of less than a
-day (`allowUnderADay`) is read at any time.
+day (`allowUnderADay`) is read at any time. Without a whole period a rejection waits for `minPairs` requests
+that were tried, over ten minutes (or `minTime`, if that is less).
 """
 
 from __future__ import annotations
@@ -29,6 +30,9 @@ ALPHA: Final = 0.05
 DAY: Final = 24 * 3600
 EARLY: Final = 3.0
 """Times the limit, beyond which a rule rejects before its period is whole."""
+EARLY_SECONDS: Final = 600.0
+"""From the first request to the last, below which what breaks a rule may be one event: a restart, a model
+that is being loaded. Its failures are many, and no sample."""
 GRACE_SECONDS: Final = 120.0
 """Beside the candidate's timeout: after which a day's last pairs have come."""
 
@@ -100,12 +104,12 @@ def judge(
 
     A day is 24 hours from the shadow's start on.
     """
-    if whole is not None and not whole.account.mirrored:
-        whole = None  # the candidate was not ready in them
-    limits = thresholds(gate)
     hurried = is_hurried(gate)
+    if hurried or (whole is not None and not whole.account.mirrored):
+        whole = None  # read at any time, or the candidate was not ready in them
+    limits = thresholds(gate)
     ready = hurried or whole is not None
-    seen = now if hurried or whole is None else whole
+    seen = now if whole is None else whole
     levels = Levels(ALPHA, ALPHA / len(limits) / (1 if hurried else 2))
 
     def read(snapshot: Snapshot, *, early: bool) -> tuple[RuleResult, ...]:
@@ -117,13 +121,15 @@ def judge(
     rules = read(seen, early=not ready)
     if (complaint := _complaint(now) or _complaint(seen)) is not None:
         return Judgement("Inconclusive", complaint, rules, seen)
-    if _rejects(gate, rules, seen):
+    lasted = _lasted(gate, min_pairs, now)
+    broken = _rejects(gate, rules, seen)
+    if broken and (lasted or whole is not None):
         return Judgement("Rejected", Reason.RULE_BROKEN, rules, seen)
-    if ready and not hurried:
+    if lasted and whole is not None:
         early = read(now, early=True)
         if _rejects(gate, early, now):
             return Judgement("Rejected", Reason.RULE_BROKEN, early, now)
-    too_early = not ready or elapsed < gate.min_time
+    too_early = broken or not ready or elapsed < gate.min_time
     unheard = Reason.SILENT_PODS if heard < gate.coverage else None
     obstacle = _obstacle(gate, min_pairs, seen, too_early=too_early) or unheard or _unclear(rules)
     if obstacle is not None:
@@ -168,6 +174,12 @@ def _complaint(seen: Snapshot) -> Reason | None:
 
 def _rejects(gate: Gate, rules: Sequence[RuleResult], seen: Snapshot) -> bool:
     return seen.account.attempted >= gate.coverage and any(rule.verdict == "Reject" for rule in rules)
+
+
+def _lasted(gate: Gate, min_pairs: int, now: Snapshot) -> bool:
+    """Is it more than one event that a rejection would rest on?"""
+    account = now.account
+    return account.tried >= min_pairs and account.span >= min(EARLY_SECONDS, gate.min_time)
 
 
 def _obstacle(gate: Gate, min_pairs: int, seen: Snapshot, *, too_early: bool) -> Reason | None:
