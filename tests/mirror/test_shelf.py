@@ -61,7 +61,6 @@ class TestBook:
         )  # fmt: skip
         assert apart == 0
 
-
     def test_it_knows_when_the_first_and_the_last_came_back(self) -> None:
         book = Book(CONFIG, "pod", "boot")
         for _ in range(4):

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 from driftline.quantity import Duration
-from driftline.shadow.aa import twice_classes
+from driftline.shadow.aa import twice_classes, twice_numbers
 from driftline.shadow.account import Account, Drop, Failure
 from driftline.shadow.gate import DAY, Judgement, RuleResult, judge
 from driftline.shadow.measures import Snapshot, measure
@@ -252,8 +252,8 @@ def test_a_candidate_that_crashes_does_not_hide_behind_its_restarts() -> None:
 def outage(failed: int, spared: int, seconds: float, fine: int = 0) -> Snapshot:
     """A candidate that refuses so many requests, and is then spared others."""
     account = Account(
-        eligible=fine + failed + spared, mirrored=fine + failed, paired=fine, failed={Failure.REFUSED: failed},
-        dropped={Drop.BREAKER_OPEN: spared}, first=0.0, last=seconds,
+        eligible=fine + failed + spared, mirrored=fine + failed, paired=fine,
+        failed={Failure.REFUSED: failed}, dropped={Drop.BREAKER_OPEN: spared}, first=0.0, last=seconds,
     )  # fmt: skip
     pairs = shadows.classes(RNG, fine, 0.0) if fine else Tally.empty(CLASSES)
     return Snapshot(account, shadows.with_errors(pairs, fine, candidate_only=failed))
@@ -375,6 +375,64 @@ def test_a_constant_beside_a_coin_is() -> None:
     assert rule(judged(Gate(systematic_difference=0.5), snapshot(good())), "systematicDifference").reason is (
         RuleReason.NO_REPEATS
     )
+
+
+def numbers_twice(shift: float, noise: float, clip: float | None) -> Snapshot:
+    """A regression beside one that answers so much more; some of its requests went twice."""
+    plan, n, k = ComparisonPlan(sort="number", clip=clip), 20_000, 2_000
+    base = RNG.normal(100, 10, n)
+
+    def answers(size: int) -> tuple[np.ndarray, np.ndarray]:
+        live, candidate = (base[:size] + noise * RNG.normal(size=size) for _ in range(2))
+        return live, candidate + shift
+
+    tally = Tally.empty(plan).with_rows(number_rows(plan, np.arange(n), *answers(n)))
+    twice = twice_numbers(np.arange(k), answers(k), answers(k), clip, plan.tolerance)
+    return snapshot(shadows.with_twice(shadows.with_errors(tally, n), twice))
+
+
+@pytest.mark.parametrize("clip", [100.0, 1e6, None])
+def test_noise_does_not_cover_a_difference_that_is_small_beside_the_clip(clip: float | None) -> None:
+    """No answer agrees, and neither side ever differs from itself."""
+    found = judged(GATE, numbers_twice(0.3, 0.0, clip))
+    assert rule(found, "agreement").reason is RuleReason.BEYOND_LIMIT
+    assert found.verdict == "Rejected"
+    values = judged(Gate(p95_delta=0.1), numbers_twice(0.3, 0.0, 100.0))
+    assert rule(values, "p95Delta").reason is RuleReason.BEYOND_LIMIT
+
+
+def test_noise_of_values_is_no_difference_whatever_the_clip() -> None:
+    gate = Gate(agreement=0.98, p95_delta=0.1)
+    for clip in (100.0, 1e3):
+        found = judged(gate, numbers_twice(0.0, 0.3, clip))
+        assert {rule(found, name).reason for name in ("agreement", "p95Delta")} == {RuleReason.NOISE}
+    shifted = judged(gate, numbers_twice(30.0, 3.0, 100.0))
+    assert rule(shifted, "p95Delta").reason is RuleReason.BEYOND_LIMIT, "values that are never alike"
+
+
+def scores_twice(shift: float, noise: float) -> Snapshot:
+    """Classes that are the same each time, beside scores that are not."""
+    n, k = 20_000, 2_000
+    base, codes = RNG.uniform(0.2, 0.5, n), RNG.integers(0, 2, n)
+
+    def scores(size: int) -> tuple[np.ndarray, np.ndarray]:
+        live, candidate = (base[:size] + noise * RNG.normal(size=size) for _ in range(2))
+        return live, candidate + shift
+
+    names = np.array(["no", "yes"])[codes].tolist()
+    tally = Tally.empty(CLASSES).with_rows(class_rows(CLASSES, np.arange(n), names, names, scores(n)))
+    same = codes[:k], codes[:k]
+    twice = twice_classes(np.arange(k), same, same, (scores(k), scores(k), 1.0))
+    return snapshot(shadows.with_twice(shadows.with_errors(tally, n), twice))
+
+
+def test_of_scores_it_is_their_noise_that_counts_and_not_the_classes() -> None:
+    gate = Gate(p95_delta=0.05)
+    for noise in (0.0, 0.05):
+        found = judged(gate, scores_twice(0.3, noise))
+        assert rule(found, "p95Delta").reason is RuleReason.BEYOND_LIMIT
+        assert found.verdict == "Rejected"
+    assert rule(judged(gate, scores_twice(0.0, 0.1)), "p95Delta").reason is RuleReason.NOISE
 
 
 def test_until_requests_went_twice_noise_is_not_held_against_anybody() -> None:

@@ -47,7 +47,9 @@ def _of_one_piece(account: Account, tally: Tally) -> Iterator[str]:
         "live_latency": _total(tally.live_latency),
         "candidate_latency": _total(tally.candidate_latency),
         "requests that went twice": max(
-            _total(v.counts) for v in (tally.twice.products, tally.twice.live, tally.twice.candidate)
+            _total(values.counts)
+            for values in (tally.twice.alike, tally.twice.deltas, tally.twice.live, tally.twice.candidate)
+            if values is not None
         ),
     }
     for name, count in at_most.items():

@@ -103,7 +103,7 @@ class PackedPart(msgspec.Struct, array_like=True, frozen=True):
     errors: PackedCells
     live_latency: PackedCells
     candidate_latency: PackedCells
-    twice: tuple[PackedValues, PackedValues, PackedValues]
+    twice: tuple[PackedValues, PackedValues | None, PackedValues, PackedValues]
     fields: Annotated[dict[Path, FieldTally], Meta(max_length=FIELDS)]
     other_fields: FieldTally
     sample: Annotated[list[Disagreement], Meta(max_length=KEPT)]
@@ -131,7 +131,12 @@ def encode_part(part: Part) -> bytes:
         pack_cells(t.errors.ravel()),
         pack_cells(t.live_latency),
         pack_cells(t.candidate_latency),
-        (_pack(t.twice.products), _pack(t.twice.live), _pack(t.twice.candidate)),
+        (
+            _pack(t.twice.alike),
+            None if t.twice.deltas is None else _pack(t.twice.deltas),
+            _pack(t.twice.live),
+            _pack(t.twice.candidate),
+        ),
         dict(t.fields.kept),
         t.fields.others,
         list(t.sample),
@@ -177,9 +182,11 @@ def _tally(wire: PackedPart) -> Tally:
         live_latency=_cells(wire.live_latency, CELLS),
         candidate_latency=_cells(wire.candidate_latency, CELLS),
         twice=Twice(
-            _values(wire.twice[0], none.twice.products),
-            _values(wire.twice[1], none.twice.live),
-            _values(wire.twice[2], none.twice.candidate),
+            _values(wire.twice[0], none.twice.alike),
+            _optional(wire.twice[1], none.twice.deltas),
+            _values(wire.twice[2], none.twice.live),
+            _values(wire.twice[3], none.twice.candidate),
+            none.twice.of_values,
         ),
         fields=Fields(wire.fields, wire.other_fields),
         sample=tuple(wire.sample),

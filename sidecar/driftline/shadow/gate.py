@@ -37,7 +37,7 @@ GRACE_SECONDS: Final = 120.0
 """Beside the candidate's timeout: after which a day's last pairs have come."""
 
 _NOISY: Final = frozenset({"agreement", "p95Delta"})
-"""Rules that a model's own noise can break."""
+"""Rules that a model's own noise can break. Until requests that went twice prove otherwise, it has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +113,11 @@ def judge(
     levels = Levels(ALPHA, ALPHA / len(limits) / (1 if hurried else 2))
 
     def read(snapshot: Snapshot, *, early: bool) -> tuple[RuleResult, ...]:
-        spared = repeats and _is_noise(snapshot, levels)
+        told = snapshot.tally.twice.unexplained(levels.rejecting)
+        spared = _NOISY - told if repeats else frozenset()
         return tuple(
-            _rule(name, limit, snapshot, levels, early=early, noise=spared) for name, limit in limits.items()
+            _rule(name, limit, snapshot, levels, early=early, noise=name in spared)
+            for name, limit in limits.items()
         )
 
     rules = read(seen, early=not ready)
@@ -143,7 +145,7 @@ def _rule(rule: str, limit: float, seen: Snapshot, levels: Levels, *, early: boo
         return RuleResult(rule, "Inconclusive", found.missing, limit, approximate=found.approximate)
     allowed = 1.0 - limit if rule == "agreement" else limit
     verdict, reason = _reading(found, allowed, early=early)
-    if verdict == "Reject" and noise and rule in _NOISY:
+    if verdict == "Reject" and noise:
         verdict, reason = "Inconclusive", RuleReason.NOISE
     bound = found.bound.complement if rule == "agreement" else found.bound
     return RuleResult(rule, verdict, reason, limit, *bound, approximate=found.approximate)
@@ -158,11 +160,6 @@ def _reading(found: Measured, allowed: float, *, early: bool) -> tuple[RuleVerdi
     if found.bound.upper <= allowed:
         return "Pass", RuleReason.WITHIN_LIMIT
     return "Inconclusive", RuleReason.NOT_CLEAR
-
-
-def _is_noise(seen: Snapshot, levels: Levels) -> bool:
-    """Requests that went twice show no systematic difference, or none has come yet."""
-    return seen.tally.twice.systematic(levels).lower <= 0
 
 
 def _complaint(seen: Snapshot) -> Reason | None:

@@ -42,7 +42,8 @@ class Reason(StrEnum):
     """The account doesn't add up: something was neither compared nor counted."""
     LOW_COVERAGE = "LowCoverage"
     TOO_EARLY = "TooEarly"
-    """`minTime`, in days of which something was mirrored, has not passed, or what broke a rule may be one event.
+    """`minTime`, in days of which something was mirrored, has not passed; or what breaks a rule may be one
+    event.
     """
     FEW_PAIRS = "FewPairs"
     SILENT_PODS = "SilentPods"

@@ -119,7 +119,7 @@ class Tally:
             errors=np.zeros((2, 2), np.int64),
             live_latency=np.zeros(CELLS, np.int64),
             candidate_latency=np.zeros(CELLS, np.int64),
-            twice=Twice.empty(None if plan.sort == "class" else plan.clip),
+            twice=Twice.empty(plan.clip, of_values=plan.sort == "number"),
         )
 
     def __add__(self, other: Tally) -> Tally:

@@ -101,8 +101,8 @@ class Book:
                 found.lost += 1
 
     def settle(self, day: int, results: Sequence[Result], now: float) -> None:
-        """Those that were taken to be sent and have come back, by `now` (unix seconds). One of which nothing is
-        said was mirrored, and is neither paired nor failed: the account no longer adds up.
+        """Those that were taken to be sent and have come back, by `now` (unix seconds). One of which nothing
+        is said was mirrored, and is neither paired nor failed: the account no longer adds up.
         """
         outcomes = [result for result in results if isinstance(result, Outcome)]
         tally = tally_of(self._plan, outcomes)
