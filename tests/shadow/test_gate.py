@@ -259,7 +259,7 @@ def outage(failed: int, spared: int, seconds: float, fine: int = 0) -> Snapshot:
     return Snapshot(account, shadows.with_errors(pairs, fine, candidate_only=failed))
 
 
-SECONDS = {"min_time": Duration(5), "allow_under_a_day": True}
+SECONDS = Gate(agreement=0.98, min_time=Duration(5), allow_under_a_day=True)
 
 
 @pytest.mark.parametrize(
@@ -269,9 +269,9 @@ SECONDS = {"min_time": Duration(5), "allow_under_a_day": True}
         (GATE, outage(40, 5_000, 599.0), False),
         (GATE, outage(40, 959, 600.0), False),
         (GATE, outage(40, 960, 600.0), True),
-        (Gate(agreement=0.98, **SECONDS), outage(40, 5_000, 4.9), False),
-        (Gate(agreement=0.98, **SECONDS), outage(40, 959, 5.0), False),
-        (Gate(agreement=0.98, **SECONDS), outage(40, 960, 5.0), True),
+        (SECONDS, outage(40, 5_000, 4.9), False),
+        (SECONDS, outage(40, 959, 5.0), False),
+        (SECONDS, outage(40, 960, 5.0), True),
     ],
 )
 def test_one_event_rejects_nothing_before_a_period_is_whole(
@@ -287,8 +287,7 @@ def test_one_event_rejects_nothing_before_a_period_is_whole(
 
 def test_it_says_that_it_is_too_early_for_what_is_one_event() -> None:
     assert verdict(judged(GATE, outage(40, 0, 9_000.0, fine=500), 900)) == ("Inconclusive", Reason.TOO_EARLY)
-    gate = Gate(agreement=0.98, **SECONDS)
-    found = judged(gate, outage(200, 0, 4.0, fine=2_000), 900)
+    found = judged(SECONDS, outage(200, 0, 4.0, fine=2_000), 900)
     assert verdict(found) == ("Inconclusive", Reason.TOO_EARLY)
 
 
@@ -467,6 +466,30 @@ def test_what_shifts_within_other_does_not_pass_unseen() -> None:
     found = judged(gate, snapshot(shadows.with_errors(Tally.empty(CLASSES).with_rows(rows), n)))
     assert rule(found, "outputDrift").reason is RuleReason.NOT_CLEAR
     assert found.verdict == "Inconclusive"
+
+
+def test_it_is_a_request_s_share_that_is_hidden_and_not_a_row_s() -> None:
+    """Some requests of very many rows don't hide that most requests are answered otherwise."""
+    few, long = 60, 1_000
+    sizes = [1] * 3_000 + [long] * few
+    same = ["no"] * (few * long)
+    rows = class_rows(CLASSES, shadows.requests(sizes), ["x"] * 3_000 + same, ["z"] * 3_000 + same)
+    tally = shadows.with_errors(Tally.empty(CLASSES).with_rows(rows), 3_060)
+    drift = rule(judged(Gate(output_drift=0.02), snapshot(tally)), "outputDrift")
+    assert drift.reason is RuleReason.NOT_CLEAR
+    assert drift.upper is not None
+    assert drift.upper > 0.98
+
+
+def test_what_is_hidden_is_bounded_and_not_guessed() -> None:
+    """One row in fifty is `other`: of a hundred pairs that may be more than three in fifty."""
+    n = 100
+    names = np.where(np.arange(n) % 50 == 0, "maybe", "no").tolist()
+    tally = Tally.empty(CLASSES).with_rows(class_rows(CLASSES, np.arange(n), names, names))
+    drift = rule(judged(Gate(output_drift=0.02), snapshot(tally)), "outputDrift")
+    assert drift.value == 0
+    assert drift.upper is not None
+    assert drift.upper > 0.06
 
 
 def labelled(pairs: int, live: float, candidate: float) -> Performance:

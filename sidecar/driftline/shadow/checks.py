@@ -62,6 +62,8 @@ def _outputs(tally: Tally) -> Iterator[str]:
     if tally.plan.sort == "body":
         if rows or shifts != {0}:
             yield "outputs of answers of free form"
+    elif tally.plan.sort == "class" and _total(tally.hidden.counts) != tally.all.requests:
+        yield f"{_total(tally.hidden.counts)} of {tally.all.requests} pairs may hide a class"
     elif not tally.all.requests <= rows <= MOST_COUNT or shifts != {tally.all.requests}:
         yield f"outputs of {rows} rows of {tally.all.requests} pairs"
 

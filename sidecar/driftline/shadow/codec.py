@@ -100,6 +100,7 @@ class PackedPart(msgspec.Struct, array_like=True, frozen=True):
     segments: list[tuple[str, int, PackedSlice]]
     confusion: PackedCells
     shifts: list[PackedValues]
+    hidden: PackedValues
     errors: PackedCells
     live_latency: PackedCells
     candidate_latency: PackedCells
@@ -128,6 +129,7 @@ def encode_part(part: Part) -> bytes:
         [(name, code, _pack_slice(of)) for (name, code), of in t.segments.items()],
         pack_cells(t.confusion.ravel()),
         [_pack(values) for values in t.shifts],
+        _pack(t.hidden),
         pack_cells(t.errors.ravel()),
         pack_cells(t.live_latency),
         pack_cells(t.candidate_latency),
@@ -178,6 +180,7 @@ def _tally(wire: PackedPart) -> Tally:
         segments={_place(wire.plan, name, code): _slice(of, none.all) for name, code, of in wire.segments},
         confusion=_cells(wire.confusion, n * n).reshape(n, n),
         shifts=tuple(_values(s, like) for s, like in zip(wire.shifts, none.shifts, strict=True)),
+        hidden=_values(wire.hidden, none.hidden),
         errors=_cells(wire.errors, 4).reshape(2, 2),
         live_latency=_cells(wire.live_latency, CELLS),
         candidate_latency=_cells(wire.candidate_latency, CELLS),

@@ -13,7 +13,6 @@ that were tried, over ten minutes (or `minTime`, if that is less).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -71,7 +70,7 @@ def is_hurried(gate: Gate) -> bool:
 
 def period_days(gate: Gate) -> int:
     """Days after which verdicts are read: a weekday more would weigh more than the others."""
-    return max(1, math.ceil(gate.min_time / DAY))
+    return max(1, int(gate.whole_time // DAY))
 
 
 def whole_days(elapsed: float, timeout: float) -> int:
