@@ -11,14 +11,17 @@ import pytest
 from driftline.quantity import Duration
 from driftline.shadow.aa import twice_classes, twice_numbers
 from driftline.shadow.account import Account, Drop, Failure
-from driftline.shadow.gate import DAY, Judgement, RuleResult, judge
+from driftline.shadow.gate import DAY, Judgement, RuleResult, judge, whole_days
 from driftline.shadow.measures import Snapshot, measure
+from driftline.shadow.outlook import segments
 from driftline.shadow.performance import Performance, of_classes, of_numbers
 from driftline.shadow.plan import ComparisonPlan
 from driftline.shadow.rows import class_rows, number_rows
 from driftline.shadow.rules import Reason, RuleReason, thresholds
+from driftline.shadow.sequences.binary import share_bound
 from driftline.shadow.sequences.blocks import Blocks
 from driftline.shadow.sequences.bound import Levels
+from driftline.shadow.sequences.bounded import size_bound
 from driftline.shadow.status import _ADVICE, shadow_status
 from driftline.shadow.tally import Tally
 from driftline.spec.gate import Gate, LatencyRatio, PerformanceDifference
@@ -456,6 +459,60 @@ def test_a_drift_of_outputs_that_are_not_told_apart_is_no_evidence() -> None:
         found = judged(gate, snapshot(shadows.with_errors(Tally.empty(plan).with_rows(rows), n)))
         assert verdict(found) == ("Inconclusive", Reason.NO_EVIDENCE)
         assert rule(found, "outputDrift").reason is RuleReason.NO_REFERENCE
+
+
+def test_of_many_outputs_each_rejects_at_its_share_of_the_error() -> None:
+    tally = good(5_000, 0.1)
+    bound = measure("outputDrift", snapshot(tally), Levels(0.05, 0.03)).bound
+    assert bound is not None
+    each = Levels(0.05, 0.03 / 3)
+    found = [size_bound(shift.points, shift.weights, shift.limit, each) for shift in tally.shifts]
+    assert len(found) == 3
+    assert bound.lower == max(one.lower for one in found) > 0
+    assert bound.upper == max(one.upper for one in found)
+
+
+def test_p95_delta_is_of_five_percent_and_not_of_ten() -> None:
+    n = 10_000
+    names, live = ["no"] * n, np.zeros(n)
+    scores = live, np.where(np.arange(n) < 0.07 * n, 0.5, 0.01)
+    tally = Tally.empty(CLASSES).with_rows(class_rows(CLASSES, np.arange(n), names, names, scores))
+    bound = measure("p95Delta", snapshot(tally), Levels()).bound
+    assert bound is not None
+    assert bound.value == pytest.approx(0.5, rel=0.13)
+    assert bound.lower > 0.4
+
+
+def test_the_auc_s_two_sides_have_the_errors_that_they_are_said_to() -> None:
+    """Each is where the normal mixture of its side (Robbins 1970) has a capital of 1 / (2 alpha)."""
+    blocks = Blocks(30, -0.6, 30 * 1e-4)
+    performance = Performance(auc=blocks)
+    bound = measure("performance.auc", snapshot(good(), performance=performance), Levels(0.05, 0.004)).bound
+    assert bound is not None
+    assert bound.value == pytest.approx(0.02)
+
+    def capital(radius: float) -> float:
+        time = blocks.variance + 1e-3
+        return float(np.sqrt(1e-3 / time) * np.exp((30 * radius) ** 2 / (2 * time)))
+
+    assert capital(bound.upper - 0.02) == pytest.approx(1 / (2 * 0.05))
+    assert capital(0.02 - bound.lower) == pytest.approx(1 / (2 * 0.004))
+
+
+def test_a_day_is_whole_after_the_timeout_and_two_minutes() -> None:
+    assert [whole_days(DAY + 10 + more, 10) for more in (0, 119.9, 120)] == [0, 0, 1]
+
+
+def test_segments_bounds_hold_for_all_that_the_plan_has() -> None:
+    """Of three values (two and `other`) one was seen: the others may come."""
+    n = 500
+    names, women = ["no"] * n, {"sex": np.zeros(n, np.int64)}
+    tally = Tally.empty(CLASSES).with_rows(
+        class_rows(CLASSES, np.arange(n), names, names, (np.zeros(n), np.zeros(n)), women)
+    )
+    ((_, value, _, bound),) = segments(tally)
+    assert value == "f"
+    assert bound.lower == 1 - share_bound(n, 0, Levels(0.05 / 3, 0.05 / 3)).upper
 
 
 def test_what_shifts_within_other_does_not_pass_unseen() -> None:
