@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 import numpy as np
+from driftline_operator import names
 
 from e2e import scenes
 from e2e.conftest import REPO, Cluster, eventually
@@ -96,6 +97,12 @@ def until(
         assert time.monotonic() < deadline, f"{name} after {seconds:.0f} s: {json.dumps(found, indent=1)}"
         time.sleep(0.5)
     return found
+
+
+def candidate_url(cluster: Cluster, namespace: str, name: str) -> str:
+    """Of that shadow's candidate, for who is in the cluster."""
+    service = cluster.get(namespace, "service", names.candidate(name))
+    return f"http://{service['metadata']['name']}:{service['spec']['ports'][0]['port']}"
 
 
 def mirroring(cluster: Cluster, namespace: str, *names: str) -> None:

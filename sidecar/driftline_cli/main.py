@@ -44,7 +44,8 @@ examples:
   driftline profile build reference.parquet -f monitor.yaml -o model.profile
   driftline run -f monitor.yaml --profile model.profile --upstream http://127.0.0.1:8080
   driftline top
-  driftline shadow diff -f monitor.yaml --upstream http://127.0.0.1:8080 --shadow http://127.0.0.1:8081
+  driftline shadow diff -f monitor.yaml --upstream http://127.0.0.1:8080 --shadow http://127.0.0.1:8081 \\
+    --less-than-a-day
   driftline hub -f monitor.yaml --profile model.profile
   driftline labels push truth.csv --id-column id --label-column late --url https://hub:8090 \\
     --token-file token --monitor flights

@@ -370,7 +370,8 @@ _CATALOGUE = (
         "shadow_marked_total",
         "counter",
         "analyzer",
-        "Requests with a shadow marker: valid ones are not analysed, invalid ones are like any other.",
+        "Requests with a shadow marker: valid ones are not analysed, own ones (what a candidate was sent, "
+        "back at its live pods) not mirrored, invalid ones are like any other.",
         ("outcome",),
     ),
     Series(

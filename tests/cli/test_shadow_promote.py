@@ -63,13 +63,38 @@ def test_the_largest_disagreements_are_shown(tmp_path: Path, monkeypatch: pytest
     run = driftline("shadow", "disagreements", "v4", "-n", "ml")
     assert run.code == 0, run.err
     assert (tmp_path / "asked").read_text().strip() == (
-        "--namespace=ml get configmap driftline.shadow.v4 --output=json"
+        "--namespace=ml get configmap driftline.shadow.v4 --ignore-not-found --output=json"
     )
     lines = run.out.splitlines()
     assert lines[0].startswith("0.5  id")
     assert "\x1b" not in run.out, "a terminal obeys nothing that a client sent"
     assert lines[1:] == ["    live       yes, no", "    candidate  no, no"]
     assert json.loads(driftline("shadow", "disagreements", "v4", "--json").out)[0]["request"] == "id\x1b[2J"
+
+
+def test_one_that_no_controller_has_seen_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake(tmp_path, 'echo \'{"metadata": {"generation": 1}}\'', monkeypatch)
+    run = driftline("shadow", "promote", "v4")
+    assert run.code == 69
+    assert "no controller has looked at it yet" in run.err
+
+
+@pytest.mark.parametrize("part", ["disagreements", "comparison"])
+def test_before_anything_is_kept_nothing_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    fake(tmp_path, 'case "$*" in *configmap*) ;; *) echo "{}";; esac', monkeypatch)
+    run = driftline("shadow", part, "v4")
+    assert run.code == 0, run.err
+    assert "no request is known" in run.out
+
+
+def test_a_shadow_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    missing = 'case "$*" in *configmap*) ;; *) echo "shadowdeployments v5 not found" >&2; exit 1;; esac'
+    fake(tmp_path, missing, monkeypatch)
+    run = driftline("shadow", "comparison", "v5")
+    assert run.code == 69
+    assert "v5 not found" in run.err
 
 
 def test_without_disagreements_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

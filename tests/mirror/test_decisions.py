@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 from driftline.shadow.account import Drop
@@ -11,12 +13,21 @@ from driftline_sidecar.analyzer.mirror import marker
 from driftline_sidecar.analyzer.mirror.admission import flaw, goes_twice, is_eligible
 from driftline_sidecar.analyzer.mirror.breaker import FAILURES, FIRST_REST, LONGEST_REST, Breaker
 from driftline_sidecar.analyzer.mirror.bucket import Bucket
-from driftline_sidecar.analyzer.mirror.marker import Mark, Reader, key_of_token, read, sign
-from driftline_sidecar.analyzer.mirror.requests import copy_of
+from driftline_sidecar.analyzer.mirror.marker import (
+    _MOST_LASTING,
+    Mark,
+    Reader,
+    Seal,
+    key_of_token,
+    read,
+    sign,
+)
+from driftline_sidecar.analyzer.mirror.requests import copy_of, path_of
 
 from tests.support.mirrors import KEY, mirror_config, predicted
 
 URL = "http://127.0.0.1:1"
+SEAL = Seal(KEY, "uid", "candidate")
 
 
 class TestEligible:
@@ -67,48 +78,104 @@ class TestCopy:
         )
         assert found.body == predicted(1).request_body
 
+    @pytest.mark.parametrize(
+        ("line", "path"),
+        [
+            (b"POST /predict?a=1", "/predict?a=1"),
+            (b"POST //b/x", "//b/x"),
+            (b"POST /\xe4", "/%E4"),
+            (b"POST http://b:1/x?a=1", "/x?a=1"),
+            (b"POST http://b", "/"),
+            (b"POST http://a@b/@c", "/@c"),
+            (b"CONNECT /x", None),
+            (b"CONNECT b:80", None),
+            (b"CONNECT @b:80", None),
+            (b"OPTIONS *", None),
+            (b"POST @b/x", None),
+            (b"POST http:@b/x", None),
+            (b"POST ?@b", None),
+            (b"POST .b/x", None),
+            (b"POST http://[::1/x", None),
+        ],
+    )
+    def test_a_client_chooses_the_path_and_never_the_address(self, line: bytes, path: str | None) -> None:
+        head = line + b" HTTP/1.1\r\nHost: live\r\n\r\n"
+        found = msgspec.structs.replace(predicted(1), request_head=head)
+        assert path_of(found) == path
+        assert flaw(found, 1024) is (Drop.NO_PATH if path is None else None)
+        if path is None:
+            with pytest.raises(ValueError, match="no path"):
+                copy_of(found)
+        else:
+            assert copy_of(found).target == path
+
 
 class TestMarker:
     def _head(self, value: bytes, line: bytes = b"POST /predict HTTP/1.1") -> bytes:
         return line + b"\r\nHost: a\r\nX-Driftline-Shadow: " + value + b"\r\n\r\n"
 
+    def _signed(self, line: bytes = b"POST /predict HTTP/1.1", **seal: Any) -> bytes:
+        return self._head(sign(SEAL._replace(**seal), 1000.0, "POST", "/predict"), line)
+
     def test_what_is_signed_is_valid_for_a_minute_and_that_request(self) -> None:
-        value = sign(KEY, "an id/ä", 1000.0, "POST", "/predict")
-        head = self._head(value)
+        head = self._signed(shadow="a b/\u00e4")
         assert [read(KEY, head, t) for t in (1000.0, 1059.0, 941.0)] == [Mark.VALID] * 3
         assert [read(KEY, head, t) for t in (1061.0, 939.0)] == [Mark.INVALID] * 2
         assert read(b"x" * 32, head, 1000.0) is Mark.INVALID
-        assert read(KEY, self._head(value, b"POST /other HTTP/1.1"), 1000.0) is Mark.INVALID
-        assert read(KEY, self._head(value, b"PUT /predict HTTP/1.1"), 1000.0) is Mark.INVALID
+        assert read(KEY, self._signed(b"POST /other HTTP/1.1"), 1000.0) is Mark.INVALID
+        assert read(KEY, self._signed(b"PUT /predict HTTP/1.1"), 1000.0) is Mark.INVALID
 
-    @pytest.mark.parametrize("value", [b"", b"1", b"1 2 3 4", b"\xff \xff \xff \xff", b"1 " * 5000, b"true"])
+    @pytest.mark.parametrize("value", [b"", b"1", b"1 2 3 4 5 6", b"\xff " * 6, b"1 " * 5000, b"true"])
     def test_what_a_client_makes_up_is_not(self, value: bytes) -> None:
         assert read(KEY, self._head(value), 1000.0) is Mark.INVALID
 
     def test_any_change_makes_it_invalid(self) -> None:
-        value = sign(KEY, "id", 1000.0, "POST", "/predict")
+        value = sign(SEAL, 1000.0, "POST", "/predict")
         for at in range(len(value)):
             changed = value[:at] + bytes([value[at] ^ 1]) + value[at + 1 :]
-            assert read(KEY, self._head(changed), 1000.0) is Mark.INVALID, changed
+            assert read(KEY, self._head(changed), 1000.0, {"uid"}) is Mark.INVALID, changed
 
     def test_without_a_key_nothing_is_valid(self) -> None:
-        assert read(b"", self._head(sign(b"", "id", 1000.0, "POST", "/predict")), 1000.0) is Mark.INVALID
+        assert read(b"", self._signed(key=b""), 1000.0) is Mark.INVALID
+
+    def test_a_candidate_hides_nothing_from_those_who_mirror_to_it(self) -> None:
+        """Whoever else gets it may be the candidate's own sidecar, even one that mirrors to others."""
+        head = self._signed(shadow="a b")
+        assert read(KEY, head, 1000.0, {"a b", "another"}) is Mark.OWN
+        assert read(KEY, head, 5000.0, {"a b"}) is Mark.OWN, "nor does it come back to them later"
+        assert read(KEY, head, 1000.0, {"another"}) is Mark.VALID
+        assert read(KEY, self._signed(shadow="a b", side="live"), 1000.0, {"a b"}) is Mark.VALID
+        forged = head.replace(b" candidate ", b" live ")
+        assert forged != head
+        assert read(KEY, forged, 1000.0, {"a b"}) is Mark.INVALID
 
     def test_each_is_believed_once(self) -> None:
-        """A candidate has seen one: with it, requests of its own would be nobody's."""
         reader = Reader()
-        sent = [self._head(sign(KEY, "id", 1000.0, "POST", "/predict")) for _ in range(2)]
-        assert [reader(KEY, head, 1000.0) for head in sent] == [Mark.VALID] * 2, "one request went twice"
-        assert [reader(KEY, head, 1001.0) for head in sent] == [Mark.INVALID] * 2
-        assert reader(KEY, b"POST / HTTP/1.1\r\nHost: a\r\n\r\n", 1001.0) is Mark.NONE
+        sent = [self._signed() for _ in range(2)]
+        assert [reader(KEY, head, 1000.0, 1000.0) for head in sent] == [Mark.VALID] * 2, "one went twice"
+        assert [reader(KEY, head, 1001.0, 1001.0) for head in sent] == [Mark.INVALID] * 2
+        assert reader(KEY, b"POST / HTTP/1.1\r\nHost: a\r\n\r\n", 1001.0, 1001.0) is Mark.NONE
+
+    def test_how_long_an_answer_took_does_not_matter(self) -> None:
+        """`traffic.timeout` may be ten minutes; the marker's minute is from one begin to the other."""
+        reader, head = Reader(), self._signed()
+        assert reader(KEY, head, 1001.0, 1601.0) is Mark.VALID
+        assert reader(KEY, head, 1059.0, 1059.0 + _MOST_LASTING) is Mark.INVALID, "and yet once only"
+
+    def test_none_is_believed_for_longer_than_it_is_remembered(self) -> None:
+        reader, head = Reader(), self._signed()
+        assert reader(KEY, head, 941.0, 941.0) is Mark.VALID
+        assert reader(KEY, self._signed(), 1059.0, 1060.0 + _MOST_LASTING) is Mark.INVALID
+        assert reader(KEY, self._signed(), 1059.0, 1059.0 + _MOST_LASTING) is Mark.VALID
+        assert reader(KEY, head, 1059.0, 1059.0 + _MOST_LASTING) is Mark.INVALID
 
     def test_so_many_are_remembered_and_no_more(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(marker, "_MOST_SEEN", 3)
         reader = Reader()
-        heads = [self._head(sign(KEY, "id", 1000.0, "POST", "/predict")) for _ in range(4)]
-        assert {reader(KEY, head, 1000.0) for head in heads} == {Mark.VALID}
-        assert reader(KEY, heads[0], 1000.0) is Mark.VALID, "the oldest is forgotten"
-        assert reader(KEY, heads[3], 1000.0) is Mark.INVALID
+        heads = [self._signed() for _ in range(4)]
+        assert {reader(KEY, head, 1000.0, 1000.0) for head in heads} == {Mark.VALID}
+        assert reader(KEY, heads[0], 1000.0, 1000.0) is Mark.VALID, "the oldest is forgotten"
+        assert reader(KEY, heads[3], 1000.0, 1000.0) is Mark.INVALID
 
     def test_no_marker(self) -> None:
         assert read(KEY, b"POST / HTTP/1.1\r\nHost: a\r\n\r\n", 0.0) is Mark.NONE

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
-from driftline.shadow.runtime import LIVE_UNANSWERED
-from driftline.spec import Labels, Prediction
+from driftline.shadow.runtime import LIVE_UNANSWERED, MIRROR_FILE, encode_mirror
+from driftline.spec import Labels, Metadata, ModelMonitor, Prediction
+from driftline_sidecar.analyzer.mirror import logged as logged_module
 from driftline_sidecar.analyzer.mirror.labelled import CandidateRows
+from driftline_sidecar.analyzer.mirror.logged import Logged
+from driftline_sidecar.analyzer.mirror.mirrors import Mirrors
 from driftline_sidecar.analyzer.mirror.sending import Answer
+from driftline_sidecar.analyzer.monitor import Analysis
+from driftline_sidecar.analyzer.predictions.rows import Drop
+from driftline_sidecar.token_file import Token
+from msgspec import structs
 
 from tests.support.exchanges import exchange
 from tests.support.mirrors import (
@@ -58,9 +68,55 @@ async def test_a_mirror_keeps_them_for_the_log_only_if_asked(logged: bool) -> No
             running.mirror.replace(setting(config)._replace(rows=rows))
             running.mirror.offer([predicted(number) for number in range(5)], config.began)
             await running.settled()
-            found = [row.id for each in running.mirror.logged() for (row,) in each.by_boot.values()]
+            found = [row.id for each in running.logged.take() for (row,) in each.by_boot.values()]
             assert sorted(found) == ([f"id-{number}" for number in range(5)] if logged else [])
-            assert not [*running.mirror.logged()], "once"
+            assert running.logged.take() == [], "once"
+
+
+def test_what_nobody_takes_is_bounded_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logged_module, "MOST", 3)
+    rows = CandidateRows(monitor_spec(), Labels(), FEATURES, mirror_config("http://a:1"))
+    logged = Logged()
+    for number in range(5):
+        logged.put(rows.read(predicted(number), answered({"label": "no", "score": 0.1}), 1e9))
+    *found, dropped = logged.take()
+    assert [row.id for each in found for (row,) in each.by_boot.values()] == ["id-2", "id-3", "id-4"]
+    assert (dropped.by_boot, dropped.dropped) == ({}, {Drop.NOT_TAKEN: 2})
+    assert logged.take() == []
+
+
+async def test_what_a_mirror_had_at_its_end_is_still_told(tmp_path: Path) -> None:
+    """Whether another comparison takes its place, there is none any more, or the analyzer ends."""
+    spec = structs.replace(monitor_spec(), labels=Labels())
+    analysis = Analysis(ModelMonitor(metadata=Metadata(name="demo", namespace="ml"), spec=spec), None, 0.0)
+    mirrors, file, now = Mirrors(None, None, Token(None), "pod"), tmp_path / MIRROR_FILE, time.time()
+
+    def look(at: float) -> None:
+        mirrors.poll({"ml/demo": (analysis, tmp_path)}, at)
+
+    async def mirrored(number: int) -> None:
+        mirrors.offer("ml/demo", [predicted(number)], now)
+        book = mirrors.running["ml/demo"].book
+        deadline = time.monotonic() + 20
+        while book.total()[0].paired < 1:
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.02)
+
+    async with candidate(agrees) as other:
+        config = mirror_config(other.url, logged=True)
+        for number in range(2):
+            shadow = structs.replace(config.shadow, generation=number + 1)
+            file.write_text(encode_mirror(structs.replace(config, shadow=shadow)))
+            look(10.0 * (number + 1))
+            await mirrored(number)
+        file.unlink()
+        look(30.0)
+        file.write_text(encode_mirror(config))
+        look(40.0)
+        await mirrored(2)
+        await asyncio.to_thread(mirrors.close)
+    found = [row.id for _, rows in mirrors.logged() for (row,) in rows.by_boot.values()]
+    assert found == ["id-0", "id-1", "id-2"]
 
 
 ANSWERS: tuple[dict[str, object], ...] = (

@@ -30,7 +30,7 @@ from driftline.spec.shadow import Aa, Compare, Traffic
 from driftline_sidecar.analyzer.mirror import mirror as module
 from driftline_sidecar.analyzer.mirror import sending
 from driftline_sidecar.analyzer.mirror.book import Result
-from driftline_sidecar.analyzer.mirror.breaker import FAILURES, FIRST_REST
+from driftline_sidecar.analyzer.mirror.breaker import FAILURES, FIRST_REST, Breaker
 from driftline_sidecar.analyzer.mirror.marker import Mark, read
 from driftline_sidecar.analyzer.mirror.mirror import Mirror
 from driftline_sidecar.analyzer.mirror.reading import Outcome, PairReader
@@ -183,7 +183,17 @@ class TestRequest:
         sent = {name.lower() for name in request.headers}
         assert sent == {"host", "x-tenant", "content-type", "content-length", "x-driftline-shadow"}
         head = b"POST /predict HTTP/1.1\r\nx-driftline-shadow: %s\r\n\r\n"
-        assert read(KEY, head % request.headers["x-driftline-shadow"].encode(), time.time()) is Mark.VALID
+        head %= request.headers["x-driftline-shadow"].encode()
+        assert read(KEY, head, time.time()) is Mark.VALID
+        assert read(KEY, head, time.time(), {"uid"}) is Mark.OWN
+
+    async def test_an_id_that_is_hidden_is_nowhere_in_what_is_sent(self) -> None:
+        of = monitor_spec(capture=Capture(redact_headers=("x-request-id",)))
+        found = predicted(1, request_headers=b"X-Request-Id: patient-4711\r\n")
+        async with candidate(agrees) as other, mirroring(mirror_config(other.url), of) as running:
+            running.offer([msgspec.structs.replace(found, id="patient-4711")])
+            assert (await running.settled()).account.paired == 1
+        assert "patient-4711" not in str(other.asked[0][0].headers)
 
     async def test_what_is_hidden_is_sent_only_where_it_is_allowed(self) -> None:
         of = monitor_spec(capture=Capture(redact=("$.ssn",), redact_headers=("X-Other",)))
@@ -228,6 +238,27 @@ class TestRequest:
             running.offer([predicted(1, request_bytes=10 << 20), predicted(2, response_bytes=10 << 20)])
             assert running.account.dropped == {Drop.BODY_TOO_LARGE: 2}
         assert other.asked == []
+
+    @pytest.mark.parametrize("line", ["CONNECT @%s", "POST @%s/x", "OPTIONS *%.0s"])
+    async def test_what_asks_for_no_path_goes_nowhere_and_is_held_against_nobody(self, line: str) -> None:
+        async with (
+            candidate(agrees) as other,
+            candidate(agrees) as elsewhere,
+            mirroring(mirror_config(other.url)) as running,
+        ):
+            head = f"{line % elsewhere.url.removeprefix('http://')} HTTP/1.1\r\nHost: m\r\n\r\n".encode()
+            given = [
+                msgspec.structs.replace(
+                    predicted(n), request_head=head, request_body=b"", request_bytes=0, status=405
+                )
+                for n in range(FAILURES + 2)
+            ]
+            running.offer(given)
+            found = await running.settled()
+            assert not running.mirror.resting
+        assert found.account.dropped == {Drop.NO_PATH: len(given)}
+        assert found.tally.errors.sum() == 0
+        assert other.asked == elsewhere.asked == []
 
 
 async def errs(request: web.Request, body: bytes) -> web.StreamResponse:
@@ -555,6 +586,23 @@ class TestItsOwnFaults:
             running.offer([predicted(n) for n in range(5, 10)])
             found = await running.settled()
         assert (found.account.lost, found.account.paired) == (5, 5)
+
+    async def test_a_probe_that_is_lost_with_the_loop_is_followed_by_another(self) -> None:
+        """Else the breaker would wait for its answer for ever."""
+        async with candidate(agrees) as other, mirroring(mirror_config(other.url)) as running:
+            running.mirror._breaker = Breaker(FAILURES, until=time.monotonic() - 1).sent()
+            running.mirror.offer([predicted(1)], running.config.began)
+            assert running.account.dropped == {Drop.BREAKER_OPEN: 1}, "its probe is under way"
+
+            def crashes() -> None:
+                del running.mirror._settle
+                raise MemoryError
+
+            running.mirror._settle = crashes  # type: ignore[method-assign]
+            await until(lambda: running.mirror.restarts == 1)
+            running.mirror.offer([predicted(2)], running.config.began)
+            assert (await running.settled()).account.paired == 1
+            assert not running.mirror.resting
 
     async def test_at_its_end_what_waits_is_lost(self, tmp_path: Path) -> None:
         traffic = Traffic(max_concurrent=2, queue=50, timeout=Duration(30))

@@ -206,7 +206,7 @@ def told(outcome: Outcome) -> bytes:
     paired = int(outcome.failure is None)
     failed = {} if outcome.failure is None else {outcome.failure: 1}
     account = Account(eligible=1, mirrored=1, paired=paired, failed=failed)
-    return ENVELOPE.open(encode_part(Part("s", 1, "p", "b", 0, 1, account, tally_of(BODIES, [outcome]))))
+    return ENVELOPE.open(encode_part(Part("s", 1, 0.0, "p", "b", 0, 1, account, tally_of(BODIES, [outcome]))))
 
 
 SECRET = "S-3-C-R-3-T"

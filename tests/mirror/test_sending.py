@@ -9,19 +9,21 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import web
 from driftline.shadow.account import Failure
+from driftline_sidecar.analyzer.mirror.marker import Seal
 from driftline_sidecar.analyzer.mirror.requests import Copy
 from driftline_sidecar.analyzer.mirror.sending import Answer, Missed, Reply, Sender
 
 from tests.support.mirrors import KEY, candidate
 
 COPY = Copy("POST", "/predict", (("content-type", "application/json"),), b"{}")
+SEAL = Seal(KEY, "uid", "candidate")
 
 
 async def sent(url: str, *, times: int = 1, pause: float = 0.0) -> list[Reply]:
     sender, found = Sender(1 << 20), []
     try:
         for _ in range(times):
-            found.append(await sender.send(url, COPY, KEY, "id", 5.0))
+            found.append(await sender.send(url, COPY, SEAL, 5.0))
             await asyncio.sleep(pause)
     finally:
         await sender.close()
@@ -80,15 +82,17 @@ async def test_a_server_that_closes_every_time_has_failed() -> None:
     assert len(seen) == 2
 
 
-@pytest.mark.parametrize("target", ["http://[::1/x", "//[", "*", "http://a b/"])
-async def test_a_target_that_is_no_address_ends_as_an_answer_or_a_failure(target: str) -> None:
+@pytest.mark.parametrize("target", ["@{other}/x", "@{other}", "http://{other}/x", "*", ".x/", ""])
+async def test_a_target_that_leads_to_another_address_is_asked_of_nobody(target: str) -> None:
     async def answers(request: web.Request, body: bytes) -> web.StreamResponse:
         return web.json_response({})
 
-    async with candidate(answers) as other:
+    async with candidate(answers) as other, candidate(answers) as elsewhere:
+        copy = COPY._replace(target=target.format(other=elsewhere.url.removeprefix("http://")))
         sender = Sender(1 << 20)
         try:
-            reply = await sender.send(other.url, COPY._replace(target=target), KEY, "id", 5.0)
+            with pytest.raises(ValueError, match="another address"):
+                await sender.send(other.url, copy, SEAL, 5.0)
         finally:
             await sender.close()
-    assert isinstance(reply, Answer | Missed)
+    assert other.asked == elsewhere.asked == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -137,11 +138,22 @@ class TestShelf:
             shelf.put(book.parts())
         assert [part.day for part in parts_of(shelf.since(0)[0])] == [*range(10, MOST + 10)]
 
-    def test_parts_of_another_shadow_are_forgotten(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize(
+        "other",
+        [
+            lambda began: ("another", 1, began),
+            lambda began: ("uid", 2, began),
+            lambda began: ("uid", 1, began + 60),
+        ],
+        ids=["shadow", "generation", "anew"],
+    )
+    def test_parts_of_another_comparison_are_forgotten(
+        self, tmp_path: Path, other: Callable[[float], tuple[str, int, float]]
+    ) -> None:
         shelf, _ = killed(tmp_path)
-        shelf.forget_others("uid")
+        shelf.forget_others(("uid", 1, CONFIG.began))
         assert len(parts_of(shelf.since(0)[0])) == 2
-        shelf.forget_others("another")
+        shelf.forget_others(other(CONFIG.began))
         assert shelf.since(0)[0] == b""
 
 

@@ -36,7 +36,7 @@ ACCOUNT = Account(
 
 
 def part(tally: Tally) -> Part:
-    return Part("uid-1", 3, "pod-1", "boot-1", 2, 17, ACCOUNT, tally)
+    return Part("uid-1", 3, 1_795_780_740.123, "pod-1", "boot-1", 2, 17, ACCOUNT, tally)
 
 
 def full(seed: int = 0) -> Tally:

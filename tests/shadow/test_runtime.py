@@ -95,7 +95,7 @@ def test_days_count_from_its_beginning() -> None:
 def _part(pod: str, day: int, sequence: int, pairs: int) -> Part:
     account = Account(eligible=pairs + 3, mirrored=pairs, paired=pairs, waiting=2, dropped={Drop.BUDGET: 1})
     tally = classes(np.random.default_rng(pairs), pairs, 0.1)
-    return Part("u", 3, pod, "boot", day, sequence, account, tally)
+    return Part("u", 3, 0.0, pod, "boot", day, sequence, account, tally)
 
 
 def test_a_ledger_takes_each_part_once_and_the_later_in_its_place() -> None:

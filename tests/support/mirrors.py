@@ -20,6 +20,7 @@ from driftline.shadow.runtime import MirrorConfig, ShadowId
 from driftline.spec import Capture, Feature, MonitorSpec, Prediction
 from driftline_sidecar.analyzer.mirror.book import book_of
 from driftline_sidecar.analyzer.mirror.errand import Setting
+from driftline_sidecar.analyzer.mirror.logged import Logged
 from driftline_sidecar.analyzer.mirror.mirror import Mirror
 from driftline_sidecar.analyzer.mirror.reading import PairReader
 from driftline_sidecar.analyzer.mirror.shelf import Shelf, unpacked
@@ -71,7 +72,8 @@ class Mirroring:
         self.shelf = Shelf(state, "ml/demo")
         self.book = book_of(config, "pod", "b" * 16)
         counter = self.shelf.counter(self.book.boot)
-        self.mirror = Mirror(setting(config, of), self.book, self.shelf, counter)
+        self.logged = Logged()
+        self.mirror = Mirror(setting(config, of), self.book, self.shelf, counter, self.logged)
         self.config = config
 
     def offer(self, exchanges: Sequence[Exchange]) -> None:

@@ -56,7 +56,7 @@ def part(
     )
     shadow = config.shadow
     tally = pairs(config.plan, paired, disagreement, failed, seed=len(pod))
-    return Part(shadow.uid, shadow.generation, pod, boot, day, sequence, account, tally)
+    return Part(shadow.uid, shadow.generation, config.began, pod, boot, day, sequence, account, tally)
 
 
 def page(parts: list[Part]) -> bytes:

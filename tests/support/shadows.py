@@ -96,7 +96,7 @@ def same(a: Tally, b: Tally) -> bool:
     from driftline.shadow.codec import Part, encode_part, read_part
 
     def read(tally: Tally) -> Tally:
-        part = Part("s", 1, "p", "b", 0, 0, Account(), tally)
+        part = Part("s", 1, 0.0, "p", "b", 0, 0, Account(), tally)
         return read_part(encode_part(part)).tally
 
     return _close(read(a), read(b))

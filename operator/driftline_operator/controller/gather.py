@@ -57,10 +57,17 @@ def trim_pod(pod: Object) -> Object:
     kept.setdefault("containers", [])
     metadata = _only(pod["metadata"], _POD_METADATA)
     metadata["annotations"] = _ours(metadata.get("annotations") or {})
-    told: tuple[str, ...] = _POD_STATUS
-    if names.SHADOW_LABEL in (metadata.get("labels") or {}):
-        told = (*told, "containerStatuses", "conditions")  # of a candidate: is it ready, and why not
-    return {"metadata": metadata, "spec": kept, "status": _only(pod.get("status") or {}, told)}
+    status = pod.get("status") or {}
+    told = _only(status, _POD_STATUS)
+    # Any pod may be behind a Service that is compared.
+    told["conditions"] = [
+        {"type": "Ready", "status": each["status"]}
+        for each in status.get("conditions") or ()
+        if each["type"] == "Ready"
+    ]
+    if names.SHADOW_LABEL in (metadata.get("labels") or {}):  # of a candidate: why isn't it ready?
+        told |= _only(status, ("containerStatuses",))
+    return {"metadata": metadata, "spec": kept, "status": told}
 
 
 def trim_workload(kind: str) -> Callable[[Object], Object]:

@@ -426,7 +426,7 @@ class Controller:
         while not self._certified_once:  # noqa: ASYNC110 - of a watch
             await asyncio.sleep(0.2)
 
-        def take(push: Push) -> Taken:
+        async def take(push: Push) -> Taken:
             if not self._lease.held:
                 return Taken.NOT_LEADING
             taken = self._rounds.fleet.accept(push, time.time())
@@ -438,8 +438,8 @@ class Controller:
         def token_of(namespace: str) -> str | None:
             return self._tokens.of(namespace) if self._lease.held else None
 
-        def take_pairs(push: PushedPairs) -> Taken:
-            return self._shadow_rounds.accept(push) if self._lease.held else Taken.NOT_LEADING
+        async def take_pairs(push: PushedPairs) -> Taken:
+            return await self._shadow_rounds.accept(push) if self._lease.held else Taken.NOT_LEADING
 
         app = intake_application(token_of, take, take_pairs)
         self._intake, _ = await serve(app, *self._settings.intake, self._tls)

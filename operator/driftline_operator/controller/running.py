@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import msgspec
 from driftline.shadow.codec import WARMING, Part
 from driftline.shadow.comparison import Comparison, comparison
@@ -36,6 +38,12 @@ class Running(msgspec.Struct):
     """Those of one that warms the candidate up."""
     saved: tuple[int, float] = (0, 0.0)
     """The book's `changes` as they were last kept, and when."""
+    pairs: bytes = b""
+    """The book as it was last kept."""
+    full: bool = False
+    """Whether the book fits its ConfigMap no longer: `pairs` stays then, whole in itself."""
+    writing: asyncio.Lock = msgspec.field(default_factory=asyncio.Lock)
+    """Held while it is kept, or an older state could be written after a newer one."""
     signed: bytes | None = None
     """The key with which it was last kept, empty: none; None: nothing is kept yet."""
     written: float = 0.0
@@ -61,13 +69,18 @@ class Running(msgspec.Struct):
         if self.judgement is not None:
             self.comparison = comparison(self.judgement.snapshot)
 
+    def is_ours(self, part: Part) -> bool:
+        """Is it of this comparison, or of its warm-up? Pods still hold those of earlier generations."""
+        course = self.course
+        began = course.ready_since if part.day == WARMING else course.began
+        return part.life == (course.uid, course.generation, began)
+
     def take(self, part: Part) -> None:
         """Count what a pod tells, while it is compared.
 
         The last verdict stands: a mirror that hasn't heard of the end asks a candidate that is gone.
         """
-        ours = (part.shadow, part.generation) == (self.course.uid, self.course.generation)
-        if not ours or not self.course.is_mirroring():
+        if not self.is_ours(part) or not self.course.is_mirroring():
             return
         if part.day == WARMING:
             self.warming.add(part.pod)

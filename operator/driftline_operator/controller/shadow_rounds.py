@@ -93,8 +93,8 @@ class ShadowRounds:
         known.cursors[pod.uid] = answer.cursor
         return ""
 
-    def accept(self, push: PushedPairs) -> Taken:
-        """A leaving pod's last parts. Sent twice, or pulled before, they count once."""
+    async def accept(self, push: PushedPairs) -> Taken:
+        """A leaving pod's last parts, taken once kept. Sent twice, or pulled before, they count once."""
         key = push.namespace, push.monitor
         of = [
             known
@@ -104,17 +104,22 @@ class ShadowRounds:
         ]
         plan = self._live.planned().get(key)
         watched = {pod.uid for pod in (() if plan is None else plan.survey.watched)}
-        found = {self._accept(known, push, watched) for known in of}
-        order = (Taken.REFUSED, Taken.TAKEN, Taken.NOT_YET, Taken.UNKNOWN_POD)
+        found = {await self._accept(known, push, watched) for known in of}
+        order = (Taken.REFUSED, Taken.NOT_KEPT, Taken.TAKEN, Taken.NOT_YET, Taken.UNKNOWN_POD)
         return next((taken for taken in order if taken in found), Taken.UNKNOWN_MONITOR)
 
-    def _accept(self, known: Running, push: PushedPairs, watched: set[str]) -> Taken:
+    async def _accept(self, known: Running, push: PushedPairs, watched: set[str]) -> Taken:
         book = known.book
         if book is None or not known.course.is_mirroring():
             return Taken.TAKEN  # and not counted: it is over
         if push.uid not in watched and push.uid not in known.seen and push.uid not in book.told:
             return Taken.UNKNOWN_POD if known.pods else Taken.NOT_YET
-        return Taken.TAKEN if self._take(known, push.uid, push.uid, push.parts) else Taken.REFUSED
+        whole = self._take(known, push.uid, push.uid, push.parts)
+        book.leaves(push.uid)
+        kept = await self._shadows.kept(known)
+        if not whole:
+            return Taken.REFUSED
+        return Taken.TAKEN if kept else Taken.NOT_KEPT
 
     def _take(self, known: Running, uid: str, name: str, encoded: Iterable[bytes]) -> bool:
         """Take what can be true, one part at a time: unpacked they are large. Whether all of it was."""
@@ -139,7 +144,7 @@ def _refused(known: Running, uid: str, encoded: Iterable[bytes], now: float) -> 
         except DataError as error:
             yield str(error)
             continue
-        doubt = _doubt(known, uid, part, now)
+        doubt = _doubt(known, uid, part, now) if known.is_ours(part) else ""
         if doubt:
             yield doubt
         else:
@@ -151,7 +156,7 @@ def _doubt(known: Running, uid: str, part: Part, now: float) -> str:
     if part.pod != uid:
         return "a shadow part is of another pod"
     today = int(known.course.elapsed(now) // DAY)
-    if known.course.uid == part.shadow and part.day > today + 1:  # its node's clock may be ahead
+    if part.day > today + 1:  # its node's clock may be ahead
         return f"a shadow part is of day {part.day}, and this is day {today}"
     if known.book is not None and not known.book.has_room(part):
         return f"there are more than {MOST_LIVES} shadow parts of one pod"

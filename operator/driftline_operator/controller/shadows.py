@@ -22,7 +22,7 @@ from driftline_operator.cluster.resources import (
     SHADOW_DEPLOYMENTS,
     WORKLOADS,
 )
-from driftline_operator.controller.apply import Applier
+from driftline_operator.controller.apply import Applier, NotLeading
 from driftline_operator.controller.observed import NamespaceState
 from driftline_operator.controller.plan import status as statuses
 from driftline_operator.controller.references import Loaded
@@ -31,10 +31,11 @@ from driftline_operator.controller.tokens import Tokens
 from driftline_operator.controller.watched import ShadowSource
 from driftline_operator.shadow.book import ShadowBook, days_of, judged
 from driftline_operator.shadow.course import Course
-from driftline_operator.shadow.findings import Asked
+from driftline_operator.shadow.findings import Asked, refused
 from driftline_operator.shadow.keeping import kept, key_of_token, restored
-from driftline_operator.shadow.observed import ObservedShadow, observe_shadow
+from driftline_operator.shadow.observed import ObservedShadow, as_promoted, observe_shadow
 from driftline_operator.shadow.plan import Facts, ShadowPlan, Told, plan_shadows
+from driftline_operator.shadow.reasons import Refusal
 from driftline_operator.shadow.status import events_of, said, status, taken_back, worth
 
 _log = logging.getLogger(__name__)
@@ -91,11 +92,24 @@ class Shadows:
         told = {uid: self._told(each) for uid, each in known.items()}
         facts = Facts(allowed=self._allowed, guarded=bool(shadows) and await self._is_guarded())
         mirrors = {}
-        for made in plan_shadows(shadows, told, state, loaded, facts, self._now()):
-            await self._apply(known[made.observed.uid], made)
-            if made.mirror is not None:
+        settled = [each.observed for each in known.values()]
+        for made in plan_shadows(settled, told, state, loaded, facts, self._now()):
+            done = await self._applied(known[made.observed.uid], made)
+            if done and made.mirror is not None:
                 mirrors[made.mirror[0]] = made.mirror[1]
         return mirrors
+
+    async def _applied(self, known: Running, made: ShadowPlan) -> bool:
+        """Apply it, or say that a write was refused, which may be for good: others are not held up by it."""
+        try:
+            await self._apply(known, made)
+        except ApiError as error:
+            if error.status not in _REFUSALS:
+                raise
+            said = refused(known.course, Refusal.API_REFUSED, str(error)[:500], known.judgement)
+            await self._say(known, made._replace(findings=said))
+            return False
+        return True
 
     def _drop(self, namespace: str, present: Sequence[ObservedShadow]) -> None:
         alive = {each.uid for each in present}
@@ -105,16 +119,18 @@ class Shadows:
 
     def _told(self, known: Running) -> Told:
         garbled = tuple(sorted(known.refusals.values()))
-        asked = Asked(known.pods, known.answered, len(known.mirroring), len(known.warming), garbled)
+        asked = Asked(
+            known.pods, known.answered, len(known.mirroring), len(known.warming), garbled, known.full
+        )
         return Told(known.course, known.judgement, known.refused, asked)
 
     async def _known(self, observed: ObservedShadow) -> Running:
         known = self._running.get(observed.key)
         if known is None or known.observed.uid != observed.uid:
             known = await self._load(observed)
-        elif known.course.generation != observed.generation:
+        elif known.course.generation != observed.generation and not known.course.rolls():
             known = Running(observed, Course(uid=observed.uid, generation=observed.generation))
-        known.observed = observed
+        known.observed = as_promoted(observed, known.course)
         self._running[observed.key] = known
         return known
 
@@ -133,7 +149,7 @@ class Shadows:
             found = None
         key = self._key(observed)
         course, data = restored(observed, found, key or None)
-        known = Running(observed, course, signed=None if found is None else key)
+        known = Running(as_promoted(observed, course), course, signed=None if found is None else key)
         if course.anew:
             known.signed = b""
             why = "kept nothing, or what isn't signed with the namespace's token"
@@ -145,6 +161,7 @@ class Shadows:
         try:
             if data:
                 known.book.restore(data)
+                known.pairs = data
         except DataError as error:
             _log.error("%s/%s: its pairs begin anew: %s", *observed.key, error)
         known.mirroring = known.book.told  # or a pod that can't be asked just now would count as silent
@@ -184,18 +201,18 @@ class Shadows:
         if made.course != known.course:
             await self._step(known, made.course)
         elif known.signed is not None and known.signed != self._key(known.observed):
-            await self._keep(known, known.course)  # the token is another one
+            await self._keep(known)  # the token is another one
         for each in made.removed:
             await self._applier.remove(each.resource, each.namespace, each.body["metadata"]["name"])
-        refused = ""
+        complaint = ""
         try:
             for each in made.objects:
                 await self._applier.ensure(each)
         except ApiError as error:
             if error.status not in _REFUSALS:
                 raise
-            refused = error.message[:500]
-        known.refused = refused
+            complaint = error.message[:500]
+        known.refused = complaint
         await self._promote(made)
         await self._say(known, made)
 
@@ -231,12 +248,17 @@ class Shadows:
             days = days_of(course.elapsed(now), spec)
             known.book.fold(days, period_days(spec.gate), now, over=over)
         await self._keep(known, course)
-        known.course = course
 
-    async def _keep(self, known: Running, course: Course) -> None:
-        pairs = b"" if known.book is None else known.book.encode()
+    async def _keep(self, known: Running, course: Course | None = None) -> None:
+        """Keep the course, from now on `course` if there is one, the pairs and what they say."""
+        async with known.writing:
+            known.compare()
+            await self._write(known, course or known.course)
+            known.course = course or known.course
+
+    async def _write(self, known: Running, course: Course) -> None:
+        self._encode(known, over=not course.is_mirroring())
         changes = 0 if known.book is None else known.book.changes
-        known.compare()
         texts = {
             names.PATCH_KEY: known.text,
             names.DISAGREEMENTS_KEY: ""
@@ -245,16 +267,45 @@ class Shadows:
             names.COMPARISON_KEY: "" if known.comparison is None else document(known.comparison),
         }
         key = self._key(known.observed)
-        await self._applier.ensure(kept(known.observed, course, pairs, texts, key or None))
+        await self._applier.ensure(kept(known.observed, course, known.pairs, texts, key or None))
         known.signed = key
         known.saved = changes, self._now().timestamp()
 
+    def _encode(self, known: Running, *, over: bool) -> None:
+        """What doesn't fit changes nothing of what is kept: sums without their keys would count twice."""
+        pairs = b"" if known.book is None else known.book.encode(over=over)
+        if pairs is not None:
+            known.pairs = pairs
+        elif not known.full:
+            _log.error("shadow %s/%s: its pairs fit their ConfigMap no longer", *known.observed.key)
+        known.full = pairs is None
+
     async def keep(self, known: Running) -> None:
-        """Keep the pairs, if need be."""
+        """Keep the pairs, if need be. Refused, it is tried again in the next round."""
         changes, at = known.saved
         due = self._now().timestamp() - at >= KEEP_SECONDS
-        if known.book is not None and known.book.changes != changes and due:
-            await self._keep(known, known.course)
+        if known.book is None or known.book.changes == changes or not due:
+            return
+        try:
+            await self._keep(known)
+        except ApiError as error:
+            if error.status not in _REFUSALS:
+                raise
+            _log.error("shadow %s/%s: its pairs are not kept: %s", *known.observed.key, error)
+
+    async def kept(self, known: Running) -> bool:
+        """Keep the pairs that have come by now; whether they are. Many that ask at once share one write."""
+        news = 0 if known.book is None else known.book.changes
+        try:
+            async with known.writing:
+                if known.saved[0] < news and self._running.get(known.observed.key) is known:
+                    await self._write(known, known.course)
+        except (ApiError, NotLeading) as error:
+            _log.warning(
+                "shadow %s/%s: pairs of a leaving pod are not kept yet: %s", *known.observed.key, error
+            )
+            return False
+        return not known.full
 
     async def _say(self, known: Running, made: ShadowPlan) -> None:
         """Write the status where it changed, and Events on transitions."""
@@ -286,4 +337,9 @@ class Shadows:
         for each in changed:
             _log.info("shadow %s/%s: %s is %s: %s: %s", *known.observed.key, *each)
             event = statuses.event(known.observed, each, self._identity, now)
-            await self._applier.create(EVENTS, known.observed.namespace, event)
+            try:
+                await self._applier.create(EVENTS, known.observed.namespace, event)
+            except ApiError as error:
+                if error.status not in _REFUSALS:
+                    raise
+                _log.warning("shadow %s/%s: no Event of it: %s", *known.observed.key, error)

@@ -28,6 +28,8 @@ class Taken(StrEnum):
     """There is such a monitor, and this controller has only just taken over."""
     UNKNOWN_POD = "unknown_pod"
     """It is none of the monitor's, nor was it a while ago."""
+    NOT_KEPT = "not_kept"
+    """It counts, and could not be written down: told again it counts once."""
     REFUSED = "refused"
     """Some of it can't be true; the rest is taken."""
 
@@ -35,6 +37,7 @@ class Taken(StrEnum):
 _LATER: Final = {
     Taken.NOT_LEADING: "another replica acts",
     Taken.NOT_YET: "that monitor's windows are not read yet",
+    Taken.NOT_KEPT: "it could not be written down yet",
 }
 _REFUSED: Final = {
     Taken.UNKNOWN_MONITOR: (404, "no such monitor"),
@@ -67,7 +70,7 @@ class PushedPairs(NamedTuple):
 
 
 P = TypeVar("P", Push, PushedPairs)
-Take = Callable[[P], Taken]
+Take = Callable[[P], Awaitable[Taken]]
 
 
 async def _push(request: web.Request, namespace: str, monitor: str) -> Push:
@@ -86,12 +89,16 @@ async def _pairs(request: web.Request, namespace: str, monitor: str) -> PushedPa
     return PushedPairs(namespace, monitor, request.query["uid"][:64], read_parts(await request.read()))
 
 
+async def _none(_: PushedPairs) -> Taken:
+    return Taken.UNKNOWN_MONITOR
+
+
 def application(
     token_of: Callable[[str], str | None],
     take: Take[Push],
-    take_pairs: Take[PushedPairs] = lambda _: Taken.UNKNOWN_MONITOR,
+    take_pairs: Take[PushedPairs] = _none,
 ) -> web.Application:
-    """`token_of` a namespace; `take` and `take_pairs` are quick and never raise."""
+    """`token_of` a namespace; `take` and `take_pairs` never raise."""
     app = web.Application(client_max_size=MOST_BYTES)
     app.router.add_post("/v1/panes", _handler(token_of, _push, take))
     app.router.add_post("/v1/pairs", _handler(token_of, _pairs, take_pairs))
@@ -119,7 +126,7 @@ def _handler(
             return _said(400, f"the query lacks {error}")
         except (DataError, ValueError) as error:
             return _said(400, str(error))
-        taken = take(push)
+        taken = await take(push)
         if taken is Taken.TAKEN:
             return web.Response(status=204)
         if taken in _LATER:

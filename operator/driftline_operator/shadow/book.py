@@ -21,6 +21,8 @@ from driftline.shadow.performance import Performance
 from driftline.shadow.plan import ComparisonPlan
 from driftline.spec.shadow import ShadowSpec
 
+from driftline_operator.shadow.folded import Folded, Group
+
 MOST_BYTES: Final = 620_000
 """A ConfigMap holds 1 MiB: base64 takes a third more, the rest of it 220 kB (112 KiB of texts for people)."""
 GONE_SECONDS: Final = 300.0
@@ -29,11 +31,9 @@ MOST_LIVES: Final = 300
 """Parts of one pod that are not added up yet: of each day one for each life of its analyzer."""
 _SUM: Final = "sum"
 
-Key = tuple[str, str, int]
-
 
 class _Kept(msgspec.Struct, frozen=True):
-    folded: list[Key]
+    folded: list[Group]
     parts: list[bytes]
     days: list[int] = []
 
@@ -45,8 +45,9 @@ class ShadowBook:
         """`shadow`: its UID."""
         self._of = shadow, generation, plan
         self._ledger = Ledger(*self._of)
-        self._folded: dict[Key, None] = {}
+        self._folded = Folded()
         self._gone: dict[str, float] = {}
+        self._leaving: set[str] = set()
         self._days: frozenset[int] = frozenset()
         self.changes = 0
         """Grows with every part that was news."""
@@ -67,9 +68,15 @@ class ShadowBook:
         """The pods, by UID, whose parts are here as they told them."""
         return {part.pod for part in self._ledger.parts} - {""}
 
+    def leaves(self, pod: str) -> None:
+        """That pod, by UID, has told its last: it may not be there to be asked again."""
+        self._leaving.add(pod)
+
     def pods(self, alive: Iterable[str], now: float) -> None:
         """These pods, by UID, are there; what others still held is lost once they have been gone for long."""
         present = set(alive)
+        self._folded.pods(present, now)
+        self._leaving &= self.told
         for pod in self.told:
             if pod in present:
                 self._gone.pop(pod, None)
@@ -90,7 +97,7 @@ class ShadowBook:
             (final if done else kept).append(part)
         if all(part.pod == "" and part.day == _bucket(part, days, period) for part in final):
             return
-        self._folded.update(dict.fromkeys(part.key for part in final if part.pod))
+        self._folded.add(part.key for part in final if part.pod)
         self._days = self.days
         self._replace([*kept, *self._sums(final, days, period)])
         for pod in [pod for pod in self._gone if all(part.pod != pod for part in kept)]:
@@ -119,18 +126,28 @@ class ShadowBook:
         """All pairs; `before`: of the days below it."""
         return self._ledger.snapshot(before)
 
-    def encode(self) -> bytes:
-        """At most MOST_BYTES. What doesn't fit is of pods that live, and is asked of them again."""
-        parts = sorted(self._ledger.parts, key=lambda part: (part.pod != "", -len(encode_part(part))))
-        encoded = [encode_part(part) for part in parts]
+    def encode(self, *, over: bool = False) -> bytes | None:
+        """At most MOST_BYTES. What is left out is of pods that live, and is asked of them again; of those
+        that leave only where there is no other way. None: the sums and their keys don't fit.
+
+        `over`: no pod is asked again, so that nothing is needed but the sums, which are never left out.
+        """
+        folded, days = [] if over else self._folded.groups(), sorted(self.days)
+        found = sorted(((self._order(part), encode_part(part)) for part in self._ledger.parts), key=_largest)
+        encoded, sums = [data for _, data in found], sum(order == 0 for order, _ in found)
         while True:
-            data = zlib.compress(
-                msgspec.msgpack.encode(_Kept(list(self._folded), encoded, sorted(self.days))), 1
-            )
-            if len(data) <= MOST_BYTES or len(encoded) <= 1:
+            data = zlib.compress(msgspec.msgpack.encode(_Kept(folded, encoded, days)), 1)
+            if len(data) <= MOST_BYTES or (over and len(encoded) == sums):
                 return data
-            sums = sum(1 for part in parts if part.pod == "")
-            encoded = encoded[: max(sums, len(encoded) // 2)] if len(encoded) > sums else encoded[:1]
+            if len(encoded) == sums:
+                return None
+            encoded = encoded[: max(sums, len(encoded) // 2)]
+
+    def _order(self, part: Part) -> int:
+        """The later, the sooner it is left out."""
+        if part.pod == "":
+            return 0
+        return 1 if part.pod in self._leaving or part.pod in self._gone else 2
 
     def restore(self, data: bytes) -> None:
         """Go on from there. Raises DataError where it is damaged."""
@@ -140,10 +157,14 @@ class ShadowBook:
         except (zlib.error, msgspec.DecodeError) as error:
             raise DataError(f"pairs that can't be read: {error}") from error
         parts = [decode_part(each) for each in found.parts]
-        self._folded = dict.fromkeys(found.folded)
+        self._folded = Folded(found.folded)
         self._days = frozenset(found.days)
         self._replace(parts)
         self.changes += 1
+
+
+def _largest(found: tuple[int, bytes]) -> tuple[int, int]:
+    return found[0], -len(found[1])
 
 
 def _bucket(part: Part, days: int, period: int) -> int:

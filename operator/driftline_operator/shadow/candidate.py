@@ -96,6 +96,7 @@ def wanted(
         return Wanted((), _service_url(spec.candidate.service, state), live, port, model)
     made, target, note = _template(observed, spec, monitor, live, model)
     if runs:
+        _check_network(made)
         _check_labels(made["metadata"]["labels"], observed, state)
         _check_names(observed, state)
     name, mark = names.candidate(observed.name), _mark(made)
@@ -146,6 +147,13 @@ def _service_url(given: CandidateService, state: NamespaceState) -> str:
                 return f"http://{given.name}.{state.name}.svc:{entry['port']}"
         raise Refused(Refusal.PORT_NOT_FOUND, f"Service {given.name} has no port {given.port!r}")
     raise Refused(Refusal.SERVICE_NOT_FOUND, f"there is no Service {given.name}")
+
+
+def _check_network(made: Mapping[str, Any]) -> None:
+    """There every port is one of the host, and no NetworkPolicy holds."""
+    if made["spec"].get("hostNetwork"):
+        why = "its pods would be in their node's network: set hostNetwork to false in the patch's template"
+        raise Refused(Refusal.HOST_NETWORK, why)
 
 
 def _check_labels(labels: Mapping[str, str], observed: ObservedShadow, state: NamespaceState) -> None:

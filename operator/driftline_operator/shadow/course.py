@@ -1,8 +1,8 @@
 """How far a shadow has come: what must outlive the controller. Pure; times are unix seconds, and given.
 
 Waiting for a candidate -> warming up: copies are sent, and don't count -> comparing, since `began` -> ended,
-for one reason. Another generation of the spec begins anew. Every step is kept (`encode`) before anything is
-done about it.
+for one reason. Another generation of the spec begins anew, once a promotion under way has ended. Every step
+is kept (`encode`) before anything is done about it.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True):
     since: float
     before: dict[str, Any]
     """The live pod template as it was: what a rollback brings back."""
+    spec: dict[str, Any]
+    """The shadow's, as the API server had it when this began: of the generation that was compared."""
     made: str = ""
     """Fingerprint of the template that it was given, once that was seen."""
     message: str = ""
@@ -75,6 +77,10 @@ class Course(msgspec.Struct, frozen=True, kw_only=True):
         """Is traffic to be mirrored, be it to warm up?"""
         begun = self.began is not None or self.ready_since is not None
         return begun and self.ended is None and self.rollout is None
+
+    def rolls(self) -> bool:
+        """Is a promotion under way, or its rollback?"""
+        return self.rollout is not None and self.ended is None
 
     def runs_candidate(self, spec: ShadowSpec) -> bool:
         """Is the candidate to run? After a rejection a person may want to look at it."""

@@ -37,6 +37,12 @@ _ANEW = (
 )
 
 
+_NOT_KEPT = (
+    "pairs are mirrored and judged, but don't fit the shadow's ConfigMap any more (many pods, restarts or "
+    "segments), and the last that did stay there: another controller will miss those of pods that went since"
+)
+
+
 class Asked(NamedTuple):
     """The live pods with a sidecar, in the last round."""
 
@@ -49,6 +55,8 @@ class Asked(NamedTuple):
     """Those that send the candidate copies that don't count."""
     refused: tuple[str, ...] = ()
     """Names of those that told what can't be true."""
+    full: bool = False
+    """Whether what they told fits its ConfigMap no longer."""
 
 
 def found_of(
@@ -124,6 +132,8 @@ def _hindrance(
     if course.began is None:
         sent = f"copies are sent for {spec.candidate.warm_up:g} s and don't count"
         return Mirroring.WARMING_UP, f"{sent}: {_hindrance_of(asked._replace(mirroring=asked.warming))[1]}"
+    if asked.full:
+        return Mirroring.NOT_KEPT, _NOT_KEPT
     reason, message = _hindrance_of(asked)
     return reason, message + _refusals(asked.refused)
 

@@ -52,6 +52,23 @@ def health(
     return Found(ready=False, reason=Health.STARTING, message=f"0 of {wanted} pods are ready")
 
 
+def health_of_service(service: Object, every: Iterable[Object]) -> Found:
+    """Of a candidate that runs already, behind a Service of somebody's: one pod that it selects is ready.
+
+    One without a selector has its endpoints from elsewhere, and counts as ready.
+    """
+    name, selector = service["metadata"]["name"], service["spec"].get("selector") or {}
+    if not selector:
+        return Found(ready=True, reason=Health.READY, message=f"Service {name}, which selects no pods")
+    own = [each for each in every if meets(selector, pods.labels(each))]
+    ready = sum(map(_is_ready, own))
+    said = f"Service {name}: {ready} of {len(own)} pods are ready"
+    if ready:
+        return Found(ready=True, reason=Health.READY, message=said)
+    complaint = next(_complaints(own), None)
+    return Found(False, *complaint) if complaint else Found(False, Health.STARTING, said)
+
+
 def _mean(deployment: Object, service: Object, marks: Mapping[str, str]) -> bool:
     """Are both, as the cluster has them by now, of that candidate, and was the Deployment acted upon?"""
     observed = (deployment.get("status") or {}).get("observedGeneration", 0)

@@ -19,7 +19,7 @@ from driftline_operator.cluster.resources import CONFIG_MAPS, Object
 from driftline_operator.controller.plan.objects import Desired
 from driftline_operator.shadow.candidate import metadata
 from driftline_operator.shadow.course import Course, decode, encode, fingerprint
-from driftline_operator.shadow.observed import ObservedShadow
+from driftline_operator.shadow.observed import ObservedShadow, as_promoted
 from driftline_operator.shadow.reasons import Ending, Promotion
 
 _PURPOSE: Final = b"driftline shadow course 1"
@@ -64,16 +64,19 @@ def kept(
 def restored(observed: ObservedShadow, found: Object | None, key: bytes | None) -> Restored:
     """What was kept, where it is authentic; else a new course, `anew` if one had begun.
 
+    A promotion that is under way is gone on with, though the spec is of another generation by now.
     One that had ended, or was promoting, by its status, which only the API server's rights protect, does not
     begin again by itself: its candidate could be promoted a second time.
     """
-    told, data = _told(observed), (found or {}).get("data") or {}
+    data, pairs = (found or {}).get("data") or {}, _pairs(found or {})
     text, signature = str(data.get(names.COURSE_KEY, "")), str(data.get(names.SIGNATURE_KEY, ""))
-    new = Course(uid=observed.uid, generation=observed.generation)
+    signed = key is not None and hmac.compare_digest(_mac(key, text, pairs).encode(), signature.encode())
+    if signed:
+        # Only while the status speaks of it: later it is an old one that somebody has put back.
+        observed = as_promoted(observed, decode(text, observed.uid, _generation_told(observed)))
+    told, new = _told(observed), Course(uid=observed.uid, generation=observed.generation)
     if not text and told == _Told():
         return Restored(new)
-    pairs = _pairs(found or {})
-    signed = key is not None and hmac.compare_digest(_mac(key, text, pairs).encode(), signature.encode())
     course = decode(text, observed.uid, observed.generation) if signed else new
     if signed and _is_whole(course) and _is_as_told(course, told):
         return Restored(course, pairs)
@@ -89,9 +92,13 @@ class _Told(NamedTuple):
     promoting: bool = False
 
 
+def _generation_told(observed: ObservedShadow) -> int:
+    return int((observed.body.get("status") or {}).get("observedGeneration") or 0)
+
+
 def _told(observed: ObservedShadow) -> _Told:
     status = observed.body.get("status") or {}
-    if status.get("observedGeneration") != observed.generation:
+    if _generation_told(observed) != observed.generation:
         return _Told()
     found = {each["type"]: each for each in status.get("conditions") or []}
     finished: Mapping[str, Any] = found.get("Finished") or {}

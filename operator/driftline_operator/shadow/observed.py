@@ -11,6 +11,7 @@ from driftline.spec.shadow import ShadowSpec
 from driftline_operator import names
 from driftline_operator.cluster.resources import SHADOW_DEPLOYMENTS, Object, Resource
 from driftline_operator.controller.identity import Identified
+from driftline_operator.shadow.course import Course
 
 
 class _Observed(NamedTuple):
@@ -45,3 +46,11 @@ def observe_shadow(body: Object) -> ObservedShadow:
         return ObservedShadow(body, build_shadow(body).spec)
     except InvalidSpec as error:
         return ObservedShadow(body, None, str(error))
+
+
+def as_promoted(observed: ObservedShadow, course: Course) -> ObservedShadow:
+    """Of the generation whose promotion is under way; that comes to its end before a newer one begins."""
+    if course.rollout is None or not course.rolls() or course.generation == observed.generation:
+        return observed
+    metadata = {**observed.body["metadata"], "generation": course.generation}
+    return observe_shadow({**observed.body, "metadata": metadata, "spec": course.rollout.spec})

@@ -21,12 +21,13 @@ from driftline_operator.cluster.resources import DEPLOYMENTS, SERVICES
 from driftline_operator.conditions import Finding, ReferenceReason
 from driftline_operator.controller.observed import NamespaceState
 from driftline_operator.controller.plan.objects import Desired
+from driftline_operator.controller.plan.pods import sidecars
 from driftline_operator.controller.references import Loaded
 from driftline_operator.shadow import findings
 from driftline_operator.shadow.candidate import Refused, Wanted, owned, wanted
 from driftline_operator.shadow.course import Course, Seen, advanced, fingerprint, refusing
 from driftline_operator.shadow.findings import Asked
-from driftline_operator.shadow.health import Found, health
+from driftline_operator.shadow.health import Found, health, health_of_service
 from driftline_operator.shadow.observed import ObservedShadow
 from driftline_operator.shadow.promotion import patch_text, promoted
 from driftline_operator.shadow.reasons import Ending, Health, Promotion, Refusal
@@ -83,7 +84,12 @@ def plan_shadows(
     """All shadows of a namespace, oldest first. `told`, by UID; `loaded`: references, by monitor."""
     if not state.alive:
         return []
-    busy: dict[str, str] = {}
+    # A rollout comes to its end before any other shadow of the monitor, be it older, is gone on with.
+    busy = {
+        each.spec.monitor_ref.name: each.name
+        for each in shadows
+        if each.spec is not None and told[each.uid].course.rolls()
+    }
     made = []
     for observed in sorted(shadows, key=lambda each: each.age_order):
         each = told[observed.uid]
@@ -109,7 +115,7 @@ class _Planning(NamedTuple):
         try:
             monitor = self._monitor(spec, busy)
             # A rollout goes on to its end, or back, whatever would forbid a candidate now.
-            rolls = course.rollout is not None and course.ended is None
+            rolls = course.rolls()
             if not rolls:
                 self._check_fit(spec, monitor)
             found = wanted(self.observed, spec, monitor, self.state, runs=not rolls)
@@ -161,7 +167,7 @@ class _Planning(NamedTuple):
             raise Refused(Refusal.MONITOR_NOT_FOUND, f"there is no ModelMonitor {name} in this namespace")
         if observed.monitor is None:
             raise Refused(Refusal.MONITOR_INVALID, f"ModelMonitor {name}: {observed.problem}")
-        if name in busy and self.told.course.ended is None:
+        if name in busy and not self.told.course.rolls() and self.told.course.ended is None:
             why = f"ShadowDeployment {busy[name]} is under way with this monitor: one at a time"
             raise Refused(Refusal.SECOND_SHADOW, why)
         return observed.monitor
@@ -199,11 +205,12 @@ class _Planning(NamedTuple):
         return "" if given in (None, monitor.spec.model.version) else str(given)
 
     def _health(self, spec: ShadowSpec, mark: str) -> Found:
-        if spec.candidate.service is not None:
-            return Found(ready=True, reason=Health.READY, message=f"Service {spec.candidate.service.name}")
-        name = names.candidate(self.observed.name)
-        deployment = self.state.workloads.get(("Deployment", name))
+        given = spec.candidate.service
+        name = names.candidate(self.observed.name) if given is None else given.name
         service = next((each for each in self.state.services if each["metadata"]["name"] == name), None)
+        if given is not None and service is not None:
+            return health_of_service(service, self.state.pods)
+        deployment = self.state.workloads.get(("Deployment", name))
         return health(
             deployment,
             service,
@@ -228,7 +235,9 @@ class _Planning(NamedTuple):
         if not course.is_mirroring() or began is None or course.plan is None:
             return None
         budget = spec.traffic.budget
-        shared = None if budget is None else budget / max(1, self.told.asked.pods or 0)
+        # Counted here, not by the last round: at the beginning, or after a takeover, none has come.
+        pods = sidecars(self.state, monitor.metadata.name)
+        shared = None if budget is None else budget / max(1, pods)
         injection = monitor.spec.injection
         swapped = injection.mode == "PortSwap" and injection.app is not None
         port = injection.app.port if swapped and injection.app is not None else found.port

@@ -57,6 +57,8 @@ def promoted(
     rollout, live = course.rollout, found.live
     if rollout is None:
         return _asked(observed, spec, course, found, services, now)
+    if not course.rolls():
+        return Step(course)  # what others do to the workload later is none of its concern
     is_ours = _marked(live["spec"]["template"]) == _mark(course)
     if is_ours:
         seen = fingerprint(live["spec"]["template"])
@@ -64,15 +66,11 @@ def promoted(
             return Step(_ended(course, Promotion.LIVE_CHANGED, Ending.LIVE_CHANGED, now))
         rollout = msgspec.structs.replace(rollout, made=seen)
         course = msgspec.structs.replace(course, rollout=rollout)
-    match rollout.state:
-        case Promotion.ROLLING_OUT:
-            return _out(spec, course, found, now, is_ours=is_ours)
-        case Promotion.ROLLING_BACK if is_ours:
-            return Step(course, _replacing(live, rollout.before))
-        case Promotion.ROLLING_BACK:
-            return Step(_back(course, live, now))
-        case _:
-            return Step(course)
+    if rollout.state is Promotion.ROLLING_OUT:
+        return _out(spec, course, found, now, is_ours=is_ours)
+    if is_ours:
+        return Step(course, _replacing(live, rollout.before))
+    return Step(_back(course, live, now))
 
 
 def _asked(
@@ -101,7 +99,9 @@ def _asked(
     if refused is not None:
         return Step(refusing(course, "" if by_itself else observed.asked, refused), refused=refused)
     before = msgspec.json.decode(msgspec.json.encode(live["spec"]["template"]))
-    rollout = Rollout(state=Promotion.ROLLING_OUT, since=now, before=before, message=_name(live))
+    rollout = Rollout(
+        state=Promotion.ROLLING_OUT, since=now, before=before, spec=observed.body["spec"], message=_name(live)
+    )
     return Step(msgspec.structs.replace(course, rollout=rollout, ended=None))
 
 

@@ -23,6 +23,8 @@ class Refusal(StrEnum):
     """No Deployment, StatefulSet or DaemonSet has pods of the monitor."""
     SEVERAL_WORKLOADS = "SeveralWorkloads"
     PATCH_INVALID = "PatchInvalid"
+    HOST_NETWORK = "HostNetwork"
+    """Its pods would be in their node's network, where they answer, and reach, whom live pods do."""
     PORT_NOT_FOUND = "PortNotFound"
     """No container of the candidate declares the monitor's port."""
     SELECTED_BY_SERVICE = "SelectedByService"
@@ -40,7 +42,8 @@ class Refusal(StrEnum):
     NOT_ALLOWED = "NotAllowed"
     """This installation runs no candidates."""
     API_REFUSED = "ApiRefused"
-    """The API server refused the candidate: a quota, a policy, a form that is none."""
+    """The API server refused the candidate, the shadow's ConfigMap or the model's version: a quota, a policy,
+    a form that is none."""
 
 
 class Health(StrEnum):
@@ -70,6 +73,8 @@ class Mirroring(StrEnum):
     """They answer, and none has read its configuration yet."""
     NO_CANDIDATE = "NoCandidate"
     WARMING_UP = "WarmingUp"
+    NOT_KEPT = "NotKept"
+    """The pairs fit their ConfigMap no longer."""
     NO_PLAN = "NoPlan"
     """The monitor's reference isn't there yet: it says how answers are compared."""
     ENDED = "Ended"

@@ -13,7 +13,7 @@ from driftline.shadow.status import shadow_status
 from driftline.spec.shadow_status import ShadowStatus
 
 from driftline_operator.conditions import Finding, ShadowAspect, Status
-from driftline_operator.controller.plan.status import Transition, Worth, conditions_of, transitions
+from driftline_operator.controller.plan.status import Transition, Worth, conditions_of, one_line, transitions
 from driftline_operator.shadow.course import Course
 from driftline_operator.shadow.observed import ObservedShadow
 from driftline_operator.shadow.reasons import UNTOLD, Ending, Refusal
@@ -41,10 +41,10 @@ def status(
     cause = _cause(findings) if made.reason == Reason.NO_DATA else None
     if back is not None:
         made = msgspec.structs.replace(
-            made, verdict="Inconclusive", reason=back.reason, message=back.message[:1024]
+            made, verdict="Inconclusive", reason=back.reason, message=one_line(back.message)[:1024]
         )
     elif cause is not None:
-        message = f"Nothing was compared: {cause.message}"[:1024]
+        message = one_line(f"Nothing was compared: {cause.message}")[:1024]
         made = msgspec.structs.replace(made, reason=cause.reason, message=message)
     made = msgspec.structs.replace(
         made,

@@ -26,6 +26,8 @@ class Drop(StrEnum):
     BODY_TOO_LARGE = "BodyTooLarge"
     INCOMPLETE = "Incomplete"
     """The request's end was not seen: its client had gone, or capture had dropped a part."""
+    NO_PATH = "NoPath"
+    """The request asks for no path of a server (`CONNECT`, `OPTIONS *`): it has nowhere to go."""
     UNREDACTABLE = "Unredactable"
     """What must be hidden can't be found in the body, so it is not sent on at all."""
     NOT_READY = "NotReady"

@@ -46,18 +46,25 @@ WARMING: Final = -1
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """`shadow`: its UID; `generation`: of its spec; `pod`: the pod's UID; `boot`: which life of its analyzer;
-    `day`: whole days since the shadow began, from 0; `sequence`: grows within (pod, boot, day).
+    """`shadow`: its UID; `generation`: of its spec; `began`: since when that is compared, or warms up, unix
+    seconds; `pod`: the pod's UID; `boot`: which life of its analyzer; `day`: whole days since `began`, from
+    0; `sequence`: grows within (pod, boot, day).
     """
 
     shadow: str
     generation: int
+    began: float
     pod: str
     boot: str
     day: int
     sequence: int
     account: Account
     tally: Tally
+
+    @property
+    def life(self) -> tuple[str, int, float]:
+        """Which comparison it is of: of one generation there is another where it began anew."""
+        return self.shadow, self.generation, self.began
 
     @property
     def key(self) -> tuple[str, str, int]:
@@ -90,6 +97,7 @@ class PackedPart(msgspec.Struct, array_like=True, frozen=True):
 
     shadow: Name
     generation: Count
+    began: float
     pod: Name
     boot: Name
     day: Annotated[int, Meta(ge=WARMING, le=MOST_DAY)]
@@ -119,6 +127,7 @@ def encode_part(part: Part) -> bytes:
     packed = PackedPart(
         part.shadow,
         part.generation,
+        part.began,
         part.pod,
         part.boot,
         part.day,
@@ -163,9 +172,8 @@ def read_part(data: bytes) -> Part:
         tally = _tally(wire)
     except (msgspec.DecodeError, ValueError, IndexError, TypeError) as error:
         raise ENVELOPE.damaged(error) from error
-    return Part(
-        wire.shadow, wire.generation, wire.pod, wire.boot, wire.day, wire.sequence, wire.account, tally
-    )
+    w = wire
+    return Part(w.shadow, w.generation, w.began, w.pod, w.boot, w.day, w.sequence, w.account, tally)
 
 
 def _tally(wire: PackedPart) -> Tally:

@@ -28,6 +28,7 @@ _ADVICE: dict[str, str] = {
     Drop.BUDGET: "lower traffic.sample to what traffic.budget allows",
     Drop.BODY_TOO_LARGE: "raise the monitor's capture.maxBodyBytes",
     Drop.INCOMPLETE: "clients leave, or capture drops: see the sidecars' modelmonitor_capture_dropped_total",
+    Drop.NO_PATH: "clients send CONNECT, `OPTIONS *` or the like: leave them out by traffic.paths",
     Drop.UNREDACTABLE: "narrow the monitor's capture.redact, or allow traffic.allowSensitive",
     Drop.NOT_READY: "see the condition CandidateReady",
     Drop.STARTING: "sidecars begin, or end, often: see the live pods",

@@ -68,7 +68,9 @@ def _promote(arguments: argparse.Namespace) -> int:
     cluster = _cluster(arguments)
     found = cluster.get(_KIND, arguments.name)
     generation, status = found["metadata"]["generation"], found.get("status") or {}
-    if status.get("observedGeneration") != generation:
+    if "observedGeneration" not in status:
+        raise ClusterError(f"{arguments.name}: no controller has looked at it yet: does one run, and lead?")
+    if status["observedGeneration"] != generation:
         raise ClusterError(f"{arguments.name}: its spec was changed, and has no verdict yet")
     verdict = status.get("verdict", "Inconclusive")
     if verdict != "Promotable":
@@ -84,7 +86,11 @@ def _promote(arguments: argparse.Namespace) -> int:
 
 def _kept(arguments: argparse.Namespace, key: str) -> str:
     """What a shadow has kept for people, at most a minute old; empty: nothing yet."""
-    found = _cluster(arguments).get("configmap", _KEPT.format(name=arguments.name))
+    cluster = _cluster(arguments)
+    found = cluster.find("configmap", _KEPT.format(name=arguments.name))
+    if found is None:
+        cluster.get(_KIND, arguments.name)  # the error names one that isn't there
+        return ""
     return str((found.get("data") or {}).get(key, ""))
 
 

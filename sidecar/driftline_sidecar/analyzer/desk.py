@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,11 +69,8 @@ class Desk:
         folder: Path | None = None,
         fleet: bool = False,
         log: PredictionLog | None = None,
-        taken: Callable[[str, Sequence[Exchange], float], None] | None = None,
     ) -> None:
         """`monitors`: the file, or `folder`: a pod's (see `monitor_files`), beside which profiles lie.
-
-        `taken`: told of each monitor's exchanges once they are analysed, with the time; must not raise.
 
         Raises DriftlineError where the monitor file can't be used; a profile that can't is refused.
         """
@@ -85,7 +82,6 @@ class Desk:
         self._state = state
         self._fleet = fleet
         self._log = log
-        self._taken = taken
         self.acknowledged: dict[str, str] = {}
         """By monitor: the cursor that was last asked with. What came before it has been taken."""
         self._routes: dict[tuple[tuple[str, ...], bytes], Analysis | None] = {}
@@ -99,13 +95,8 @@ class Desk:
 
     def take(self, exchanges: Sequence[Exchange], now: float, behind: float = 0.0) -> None:
         """Hand exchanges to their monitors, in order; `behind`: how far their clock is behind `now`'s."""
-        shares: dict[str, list[Exchange]] = {}
-        for exchange in courteously(exchanges):
-            analysis = self._route(exchange)
-            if analysis is None:
-                self.unrouted += 1
-            else:
-                shares.setdefault(analysis.monitor.key, []).append(exchange)
+        shares = self.shares(courteously(exchanges))
+        self.unrouted += len(exchanges) - sum(map(len, shares.values()))
         for key, share in shares.items():
             analysis = self.analyses[key]
             try:
@@ -113,8 +104,15 @@ class Desk:
             except Exception as error:  # noqa: BLE001 - one batch lost is better than every window
                 analysis.tally.failed({LOST: len(share)})
                 self._tell_fault(key, error)
-            if self._taken is not None:
-                self._taken(key, share, now)
+
+    def shares(self, exchanges: Iterable[Exchange]) -> dict[str, list[Exchange]]:
+        """By monitor, in order; without those that no monitor claims."""
+        found: dict[str, list[Exchange]] = {}
+        for exchange in exchanges:
+            analysis = self._route(exchange)
+            if analysis is not None:
+                found.setdefault(analysis.monitor.key, []).append(exchange)
+        return found
 
     def step(self, now: float) -> None:
         """Windows and verdicts that are due by then."""

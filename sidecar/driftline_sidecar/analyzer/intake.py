@@ -14,6 +14,7 @@ import logging
 import os
 import socket
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
@@ -38,7 +39,12 @@ SOCKET_MODE = 0o660
 class Intake:
     """A queue of exchanges with a server in front of it."""
 
-    def __init__(self, limit_bytes: int = LIMIT_BYTES) -> None:
+    def __init__(
+        self,
+        limit_bytes: int = LIMIT_BYTES,
+        sieve: Callable[[list[Exchange]], list[Exchange]] | None = None,
+    ) -> None:
+        """`sieve`: sees exchanges as they arrive, and gives back those that shall wait to be taken."""
         self.backlog_bytes = 0
         self.received = 0
         """Exchanges acknowledged since the analyzer began."""
@@ -46,6 +52,7 @@ class Intake:
         """Connections closed because they didn't speak the protocol."""
         self.connections: set[_Connection] = set()
         self._limit = limit_bytes
+        self._sieve = sieve
         self._queue: deque[Exchange] = deque()
         self._arrived = asyncio.Event()
         self._wanted = 1
@@ -116,10 +123,12 @@ class Intake:
 
     def put(self, exchanges: list[Exchange]) -> None:
         """Take over what a connection has read."""
+        self.received += len(exchanges)
+        if exchanges and self._sieve is not None:
+            exchanges = self._sieve(exchanges)
         if not exchanges:
             return
         self._queue.extend(exchanges)
-        self.received += len(exchanges)
         self.backlog_bytes += sum(map(_cost, exchanges))
         if self._has(self._wanted):
             self._arrived.set()

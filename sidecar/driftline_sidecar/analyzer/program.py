@@ -33,6 +33,7 @@ from driftline_sidecar.analyzer.predictions.sending import Hub
 from driftline_sidecar.analyzer.pushing import CA_FILE, PAIRS, Outcome, pod_of_environment, push
 from driftline_sidecar.analyzer.reporting import report_of
 from driftline_sidecar.courtesy import give_way
+from driftline_sidecar.exchange import Exchange
 from driftline_sidecar.exposition import Families, merge, render
 from driftline_sidecar.logs import event
 from driftline_sidecar.settings import AnalyzerSettings
@@ -78,7 +79,6 @@ def serve(settings: AnalyzerSettings) -> int:
         folder=settings.config,
         fleet=settings.fleet,
         log=log,
-        taken=mirrors.offer,
     )
     return uvloop.run(Program(settings, desk, log, mirrors=mirrors).run())
 
@@ -113,7 +113,7 @@ class Program:
         self._pushes: Counter[Outcome] = Counter()
         self._pair_pushes: Counter[Outcome] = Counter()
         self._pushing: set[asyncio.Task[None]] = set()
-        self.intake = Intake()
+        self.intake = Intake(sieve=self._arrived)
         self.stop = asyncio.Event()
         self.port = 0
         """Of the admin server, once it listens."""
@@ -165,6 +165,7 @@ class Program:
         while self.intake:
             self._take()
         await asyncio.to_thread(self._mirrors.close)
+        self._log_candidates()
         for task in self._pushing:
             task.cancel()
         await asyncio.gather(self._push(), self._close_log())
@@ -189,16 +190,28 @@ class Program:
             self._last_turn = self._monotonic()
             await asyncio.sleep(0)
 
+    def _arrived(self, exchanges: list[Exchange]) -> list[Exchange]:
+        """Those that are to be analysed. Copies go as the requests came, not in the analysis' batches: so the
+        candidate is as busy as the live model, and no bunch of copies takes the cores from it.
+        """
+        kept = self._mirrors.unmarked(exchanges, self._wall())
+        if self._mirrors.running:
+            for key, share in self._desk.shares(kept).items():
+                self._mirrors.offer(key, share, self.now)
+        return kept
+
     def _take(self) -> None:
-        now = self.now
-        batch = self._mirrors.unmarked(self.intake.take(BATCH, BATCH_BYTES), self._wall())
-        self._desk.take(batch, now, self.behind)
+        self._desk.take(self.intake.take(BATCH, BATCH_BYTES), self.now, self.behind)
+
+    def _log_candidates(self) -> None:
+        if self._log is not None:
+            for key, rows in self._mirrors.logged():
+                self._log.outbox(key).add(rows, self.now)
 
     def _step(self) -> None:
         now = self.now
+        self._log_candidates()
         if self._log is not None:
-            for key, rows in self._mirrors.logged():
-                self._log.outbox(key).add(rows, now)
             self._log.seal(now)
         delayed = now - self._stepped
         if delayed < STEP_SECONDS or (self.intake and delayed < MOST_DELAY_SECONDS):
@@ -255,7 +268,7 @@ class Program:
         parts = [process]
         for outcome in Outcome:
             process.add("shadow_pushes_total", self._pair_pushes[outcome], (outcome.value,))
-        for mark in (Mark.VALID, Mark.INVALID):
+        for mark in (Mark.VALID, Mark.OWN, Mark.INVALID):
             process.add("shadow_marked_total", self._mirrors.marks[mark], (mark.value,))
         for kind, key, watched in (*self._desk.watched(), *self._mirrors.watched()):
             owner = Families(exposure.common_labels(self._desk.find(key)) if key else ("", "", ""))

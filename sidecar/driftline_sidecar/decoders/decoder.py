@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
@@ -47,13 +47,20 @@ class Decoded:
 class Decoder:
     """Decodes the exchanges of one monitor. `features`: those of its schema, or of its profile."""
 
-    def __init__(self, spec: MonitorSpec, features: Sequence[Feature]) -> None:
+    def __init__(
+        self, spec: MonitorSpec, features: Sequence[Feature], only: Collection[str] | None = None
+    ) -> None:
+        """`only`: names of features that are wanted as columns; None: all."""
         self._layout = Layout(features)
         self._prediction = spec.schema.prediction
         self._classifies = spec.model.type == "classification"
         self._protocol = _protocol(spec, self._layout)
-        self._hidden = frozenset(feature.name for feature in features if spec.is_redacted(feature))
-        """Redacted features: rows have a place for them, batches no column."""
+        self._left_out = frozenset(
+            feature.name
+            for feature in features
+            if spec.is_redacted(feature) or (only is not None and feature.name not in only)
+        )
+        """Redacted and unwanted features: rows have a place for them, batches no column."""
         self._logged = False
 
     def parts(self, exchanges: Sequence[Exchange]) -> Iterator[Decoded]:
@@ -123,7 +130,7 @@ class Decoder:
         columns: dict[str, Column] = {}
         if rows:
             for feature, values in zip(self._layout.features, zip(*rows, strict=True), strict=True):
-                if feature.name not in self._hidden:
+                if feature.name not in self._left_out:
                     give_way()
                     columns[feature.name] = column(values, feature.type)
             predictions, scores = zip(*answers, strict=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
 import datetime as dt
 from dataclasses import replace
 from typing import Any, cast
@@ -11,6 +13,8 @@ import pytest
 from driftline.shadow.account import Account
 from driftline.shadow.codec import WARMING, encode_part
 from driftline.shadow.runtime import MirrorConfig, ShadowId
+from driftline_operator import names
+from driftline_operator.cluster.api import ApiError
 from driftline_operator.controller import shadow_rounds
 from driftline_operator.controller.plan.pods import Survey, Watched
 from driftline_operator.controller.running import Running
@@ -20,7 +24,7 @@ from driftline_operator.fleet.intake import PushedPairs, Taken
 from driftline_operator.fleet.pull import Missed, Pairs
 from driftline_operator.shadow import book as books
 from driftline_operator.shadow.book import ShadowBook
-from driftline_operator.shadow.course import Course, Rollout
+from driftline_operator.shadow.course import Course, Rollout, decode
 from driftline_operator.shadow.findings import refused
 from driftline_operator.shadow.keeping import key_of_token, restored
 from driftline_operator.shadow.observed import observe_shadow
@@ -35,7 +39,7 @@ NOW = dt.datetime(2026, 11, 27, 12, tzinfo=dt.UTC)
 BEGAN = NOW.timestamp() - 60
 CONFIG = MirrorConfig(shadow=ShadowId(uid="uid-v4", name="v4"), began=BEGAN, url="http://x:1", plan=CLASSES)
 GATE = {"agreement": 0.9, "errorRate": 0.05, "minTime": "2s", "allowUnderADay": True}
-ROLLING_OUT = Rollout(state=Promotion.ROLLING_OUT, since=NOW.timestamp(), before={})
+ROLLING_OUT = Rollout(state=Promotion.ROLLING_OUT, since=NOW.timestamp(), before={}, spec={})
 
 
 class Kept:
@@ -104,6 +108,8 @@ async def test_a_pod_that_warms_the_candidate_up_tells_no_pairs(shadows: Shadows
     known.take(part(CONFIG, "b", 0, day=WARMING))
     assert known.mirroring == set(), "it has not heard of the beginning yet"
     known.take(part(CONFIG, "a", 400))
+    assert known.mirroring == set(), "of another beginning"
+    known.take(part(msgspec.structs.replace(CONFIG, began=NOW.timestamp()), "a", 400))
     assert known.mirroring == {"a"}
     assert known.book is not None
     assert known.book.snapshot().account.paired == 400
@@ -130,13 +136,36 @@ async def test_the_last_verdict_stands(shadows: Shadows, known: Running, change:
     # Another controller, which has only what was kept, says the same.
     assert known.book is not None
     book = ShadowBook("uid-v4", 1, CLASSES)
-    book.restore(known.book.encode())
+    book.restore(known.pairs)
     after = Running(known.observed, ended, book)
     shadows.judge(after)
     assert after.judgement is not None
     assert before is not None
     assert (after.judgement.verdict, after.judgement.rules) == (before.verdict, before.rules)
     assert after.judgement.snapshot.account == before.snapshot.account
+
+
+async def test_pairs_that_dont_fit_leave_what_is_kept_as_it_is_and_are_said(
+    shadows: Shadows, known: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their sums without what they are of would count twice, and what they are of without the sums never."""
+    await shadows._keep(known, known.course)
+    before = known.pairs
+    assert known.book is not None
+    known.book.fold(1, 1, NOW.timestamp())
+    known.take(part(CONFIG, "b", 400))
+    known.book.fold(1, 1, NOW.timestamp())
+    monkeypatch.setattr(books, "MOST_BYTES", 300)
+    await shadows._keep(known, known.course)
+    objects = cast(Any, shadows._applier).objects
+    assert objects[-1]["binaryData"] == objects[-2]["binaryData"]
+    assert (known.pairs, shadows._told(known).asked.full) == (before, True)
+    monkeypatch.undo()
+    await shadows._keep(known, known.course)
+    assert not shadows._told(known).asked.full
+    again = ShadowBook("uid-v4", 1, CLASSES)
+    again.restore(known.pairs)
+    assert again.snapshot().account.paired == 400 + 400
 
 
 async def test_with_another_token_it_is_signed_anew(shadows: Shadows, known: Running) -> None:
@@ -222,6 +251,13 @@ def rounds_of(shadows: Shadows, known: Running, pods: Pods, *watched: str) -> Sh
     return ShadowRounds(shadows, cast(Any, pods), cast(Any, OneToken()), live, lambda _: None, lambda: NOW)
 
 
+def shadow_of(course: Course) -> MirrorConfig:
+    """What mirrors are told of it."""
+    shadow = ShadowId(uid=course.uid, name="v4", generation=course.generation)
+    assert course.began is not None
+    return msgspec.structs.replace(CONFIG, shadow=shadow, began=course.began)
+
+
 def told(pod: str, paired: int, **more: Any) -> bytes:
     return encode_part(part(CONFIG, pod, paired, **more))
 
@@ -267,20 +303,98 @@ async def test_a_pod_tells_of_itself_up_to_today_and_of_so_many_lives(
     assert known.refused_parts == 2 + 2
 
 
+@pytest.mark.parametrize("change", [{"generation": 2}, {"began": BEGAN + 30}], ids=["edited", "anew"])
+async def test_what_pods_still_hold_of_another_comparison_is_no_fault(
+    shadows: Shadows, known: Running, change: dict[str, Any]
+) -> None:
+    """On its sixth day the spec is edited, or what was kept is lost: the shelves hold days to come."""
+    known.course = msgspec.structs.replace(known.course, **change)
+    known.book = ShadowBook("uid-v4", known.course.generation, CLASSES)
+    now = shadow_of(known.course)
+    pods = Pods(
+        b=[*(told("b", 100, day=day) for day in range(6)), encode_part(part(now, "b", 7, boot="boot-2"))]
+    )
+    await rounds_of(shadows, known, pods, "b").turn()
+    assert paired(known) == 7
+    assert known.book.days == {0}
+    assert (known.cursors, known.answered, known.refused_parts) == ({"b": "later"}, 1, 0)
+
+
 async def test_a_push_counts_only_of_a_pod_of_the_monitor(shadows: Shadows, known: Running) -> None:
     rounds = rounds_of(shadows, known, Pods(b=[told("b", 5)]), "b")
     spec = known.observed.spec
     assert spec is not None
 
-    def push(uid: str, *parts: bytes, monitor: str = spec.monitor_ref.name) -> Taken:
-        return rounds.accept(PushedPairs(known.observed.namespace, monitor, uid, parts))
+    async def push(uid: str, *parts: bytes, monitor: str = spec.monitor_ref.name) -> Taken:
+        return await rounds.accept(PushedPairs(known.observed.namespace, monitor, uid, parts))
 
-    assert push("nobody", told("nobody", 5_000)) is Taken.NOT_YET
-    assert push("b", told("b", 3)) is Taken.TAKEN
+    assert await push("nobody", told("nobody", 5_000)) is Taken.NOT_YET
+    assert await push("b", told("b", 3)) is Taken.TAKEN
     await rounds.turn()
-    assert push("nobody", told("nobody", 5_000)) is Taken.UNKNOWN_POD
-    assert push("b", told("b", 8, sequence=2)) is Taken.TAKEN
-    assert push("a", told("a", 401, sequence=2)) is Taken.TAKEN, "it has told before, and left"
-    assert push("b", untrue("b"), told("b", 9, sequence=3)) is Taken.REFUSED
-    assert push("b", monitor="other") is Taken.UNKNOWN_MONITOR
+    assert await push("nobody", told("nobody", 5_000)) is Taken.UNKNOWN_POD
+    assert await push("b", told("b", 8, sequence=2)) is Taken.TAKEN
+    assert await push("a", told("a", 401, sequence=2)) is Taken.TAKEN, "it has told before, and left"
+    assert await push("b", untrue("b"), told("b", 9, sequence=3)) is Taken.REFUSED
+    assert await push("b", monitor="other") is Taken.UNKNOWN_MONITOR
     assert paired(known) == 401 + 9
+
+
+def kept_pairs(shadows: Shadows) -> int:
+    """What another controller would go on with."""
+    made = ShadowBook("uid-v4", 1, CLASSES)
+    written = cast(Any, shadows._applier).objects[-1]
+    made.restore(base64.b64decode(written["binaryData"][names.PAIRS_KEY]))
+    return made.snapshot().account.paired
+
+
+def push_of(known: Running, pod: str, paired: int) -> PushedPairs:
+    spec = known.observed.spec
+    assert spec is not None
+    return PushedPairs(known.observed.namespace, spec.monitor_ref.name, pod, [told(pod, paired, sequence=2)])
+
+
+async def test_what_a_leaving_pod_was_thanked_for_is_kept(shadows: Shadows, known: Running) -> None:
+    """A controller that is killed at once after that loses nothing of it."""
+    await shadows._keep(known)
+    rounds = rounds_of(shadows, known, Pods(), "a")
+    assert await rounds.accept(push_of(known, "a", 900)) is Taken.TAKEN
+    assert kept_pairs(shadows) == 900
+
+
+async def test_what_cant_be_kept_is_to_be_sent_again(
+    shadows: Shadows, known: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def down(_: Any) -> None:
+        raise ApiError(503, "ServiceUnavailable", "away", "PATCH")
+
+    rounds = rounds_of(shadows, known, Pods(), "a")
+    with monkeypatch.context() as patched:
+        patched.setattr(shadows._applier, "ensure", down)
+        assert await rounds.accept(push_of(known, "a", 900)) is Taken.NOT_KEPT
+    assert await rounds.accept(push_of(known, "a", 900)) is Taken.TAKEN
+    assert kept_pairs(shadows) == 900
+
+
+async def test_pods_that_leave_together_share_a_write_and_the_last_course_stays(
+    shadows: Shadows, known: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    applier, free = cast(Any, shadows._applier), asyncio.Event()
+
+    async def slow(desired: Any) -> None:
+        await free.wait()
+        applier.objects.append(desired.body)
+
+    monkeypatch.setattr(applier, "ensure", slow)
+    pods = [f"pod-{n}" for n in range(20)]
+    rounds = rounds_of(shadows, known, Pods(), *pods)
+    pushes = [asyncio.create_task(rounds.accept(push_of(known, pod, 10))) for pod in pods]
+    await asyncio.sleep(0)
+    ended = msgspec.structs.replace(known.course, ended=Ending.DURATION_OVER, ended_at=NOW.timestamp())
+    step = asyncio.create_task(shadows._step(known, ended))
+    await asyncio.sleep(0)
+    free.set()
+    assert {*await asyncio.gather(*pushes)} == {Taken.TAKEN}
+    await step
+    assert len(applier.objects) <= 3
+    assert kept_pairs(shadows) == 400 + 20 * 10
+    assert decode(applier.objects[-1]["data"][names.COURSE_KEY], "uid-v4", 1) == known.course == ended

@@ -259,7 +259,7 @@ async def push(
     """What a push is answered, and what was handed on."""
     handed: list[Push] = []
 
-    def take(each: Push) -> Taken:
+    async def take(each: Push) -> Taken:
         handed.append(each)
         return taken
 
@@ -285,7 +285,7 @@ async def test_a_wrong_token_is_refused(token: str | None, known: str) -> None:
 
 
 async def test_a_replica_that_does_not_act_says_try_another() -> None:
-    later = [await push(each) for each in (Taken.NOT_LEADING, Taken.NOT_YET)]
+    later = [await push(each) for each in (Taken.NOT_LEADING, Taken.NOT_YET, Taken.NOT_KEPT)]
     for status, handed, headers in (await push(known=None), *later):
         assert status == 503
         assert headers["Retry-After"] == "1"

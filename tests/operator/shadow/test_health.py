@@ -8,9 +8,20 @@ from typing import Any
 import pytest
 from driftline.shadow.runtime import decode_mirror
 from driftline_operator import names
+from driftline_operator.controller.gather import trim_pod
 from driftline_operator.controller.observed import NamespaceState
 
-from tests.operator.shadow.test_plan import comparing, planned, reason, running, shadow, workload
+from tests.operator.shadow.test_plan import (
+    comparing,
+    planned,
+    ready,
+    reason,
+    running,
+    service,
+    shadow,
+    state,
+    workload,
+)
 
 Json = dict[str, Any]
 NEWER = shadow(candidate={"patch": {"image": "census:none"}})
@@ -46,6 +57,38 @@ def test_its_own_pod_says_that_it_is_ready() -> None:
 def test_an_older_candidates_pods_say_nothing_of_a_newer_one(there: str) -> None:
     assert not is_ready(NEWER, mixed(there))
     assert is_ready(NEWER, mixed("Deployment Service pods"))
+
+
+def behind(status: str = "True", app: str = "v4", **metadata: Any) -> Json:
+    """A pod as the watch keeps it."""
+    conditions = [{"type": "Initialized", "status": "True"}, {"type": "Ready", "status": status}]
+    told = {"phase": "Running", "conditions": conditions}
+    named = {"name": f"{app}-1", "namespace": "ml", "uid": f"uid-{app}", "labels": {"app": app}}
+    return dict(trim_pod({"metadata": {**named, **metadata}, "spec": {}, "status": told}))
+
+
+@pytest.mark.parametrize(
+    ("pods", "is_so"),
+    [
+        ((), False),
+        ((behind("False"),), False),
+        ((behind(app="other"),), False),
+        ((behind(deletionTimestamp="2026-11-27T12:00:00Z"),), False),
+        ((behind("False"), behind()), True),
+    ],
+)
+def test_a_service_that_is_given_is_ready_with_a_pod_that_it_selects(pods: Any, is_so: bool) -> None:
+    given = shadow(candidate={"service": {"name": "v4", "port": 80}})
+    led = state(pods=pods, services=(service("v4", {"app": "v4"}),))
+    assert is_ready(given, led) == is_so
+    begun = planned(given, led)
+    assert (begun.course.began is not None) == is_so
+    assert is_so or ready(begun).startswith("Service v4: 0 of ")
+
+
+def test_a_service_without_a_selector_has_its_endpoints_from_elsewhere() -> None:
+    given = shadow(candidate={"service": {"name": "v4", "port": 80}})
+    assert is_ready(given, state(services=(service("v4", {}),)))
 
 
 def test_before_the_comparison_begins_it_waits_for_its_own_pods() -> None:

@@ -162,6 +162,13 @@ def selecting(*services: Json) -> NamespaceState:
     return state(services=services)
 
 
+def test_a_candidate_of_live_pods_in_the_hosts_network_can_leave_it() -> None:
+    patch = {"image": "census:4", "template": {"spec": {"hostNetwork": False}}}
+    made = planned(shadow(candidate={"patch": patch}), state(ON_HOST))
+    assert reason(made) == "Starting"
+    assert made.objects[0].body["spec"]["template"]["spec"]["hostNetwork"] is False
+
+
 LABELLED = shadow(candidate={"patch": {"template": {"metadata": {"labels": {"track": "next"}}}}})
 TAKEN = workload(name=names.candidate("v4"), other="x")
 
@@ -170,6 +177,9 @@ ALIAS: Json = {
     "metadata": {"name": "v4"},
     "spec": {"type": "ExternalName", "externalName": "example.com", "ports": [{"port": 80}]},
 }
+
+ON_HOST = workload()
+ON_HOST["spec"]["template"]["spec"] = {**ON_HOST["spec"]["template"]["spec"], "hostNetwork": True}
 
 REFUSED: dict[str, Callable[[], ShadowPlan]] = {
     "InvalidSpec": lambda: planned(shadow(traffic={"paths": ["/v1/*/predict"]})),
@@ -189,6 +199,10 @@ REFUSED: dict[str, Callable[[], ShadowPlan]] = {
     "PortNotFound": lambda: planned(
         shadow(candidate={"template": {"spec": {"containers": [{"name": "m", "image": "i"}]}}})
     ),
+    "HostNetwork of the live pods": lambda: planned(shadow(), state(ON_HOST)),
+    "HostNetwork of its own": lambda: planned(
+        shadow(candidate={"template": {**TEMPLATE, "spec": {**TEMPLATE["spec"], "hostNetwork": True}}})
+    ),
     "SelectedByService": lambda: planned(LABELLED, selecting(service("live", {"track": "next"}))),
     "SelectedByWorkload": lambda: planned(LABELLED, state(workload(), workload(name="b", track="next"))),
     "NameTaken": lambda: planned(shadow(), state(workload(), TAKEN)),
@@ -205,7 +219,7 @@ def test_a_rollout_is_watched_whatever_would_forbid_a_candidate_now(facts: Facts
     live = workload()
     before = msgspec.json.decode(msgspec.json.encode(live["spec"]["template"]))
     live["spec"]["template"]["metadata"]["annotations"] = {names.PROMOTED_ANNOTATION: "uid-v4/1"}
-    rollout = Rollout(state=Promotion.ROLLING_OUT, since=NOW.timestamp() - 601, before=before)
+    rollout = Rollout(state=Promotion.ROLLING_OUT, since=NOW.timestamp() - 601, before=before, spec={})
     course = Course(uid="uid-v4", generation=1, began=0.0, verdict="Promotable", rollout=rollout)
     given = state(live, TAKEN, services=(service("wide", {"track": "next"}),))
     made = planned(LABELLED, given, Told(course), facts)
@@ -310,6 +324,23 @@ def test_one_shadow_a_monitor_at_a_time() -> None:
     assert (second.observed.name, reason(second)) == ("younger", "SecondShadow")
 
 
+def test_a_rollout_comes_to_its_end_whatever_an_older_shadow_does() -> None:
+    pair = [observe_shadow(shadow("v3", 1)), observe_shadow(shadow("v4", 2))]
+    live, v3 = workload(), Course(uid="uid-v3", generation=1)
+    before = msgspec.json.decode(msgspec.json.encode(live["spec"]["template"]))
+    live["spec"]["template"]["metadata"]["annotations"] = {names.PROMOTED_ANNOTATION: "uid-v4/1"}
+    live["status"] = {"conditions": [{"type": "Progressing", "status": "False"}], "observedGeneration": 1}
+    rollout = Rollout(state=Promotion.ROLLING_OUT, since=NOW.timestamp(), before=before, spec={})
+    v4 = Course(uid="uid-v4", generation=1, began=0.0, verdict="Promotable", rollout=rollout)
+    told = {"uid-v3": Told(v3), "uid-v4": Told(v4)}
+    older, rolling = plan_shadows(pair, told, state(live), LOADED, Facts(), NOW)
+    assert (reason(older), older.course) == ("SecondShadow", v3)
+    assert reason(rolling, "Promoted") == "RollingBack"
+    told["uid-v4"] = Told(rolling.course)
+    _, back = plan_shadows(pair, told, state(live), LOADED, Facts(), NOW)
+    assert back.patch[1]["value"] == before
+
+
 def test_a_candidate_that_is_selected_later_is_taken_away() -> None:
     own = [{"uid": "uid-v4"}]
     running = workload(name=names.candidate("v4"), shadow="x")
@@ -349,8 +380,31 @@ def running(body: Json, live: Json | None = None, **status: Any) -> NamespaceSta
     return state(live, deployment, services=(service,), pods=(own,))
 
 
+def live_pod(number: int, phase: str = "Running", **metadata: Any) -> Json:
+    """With a sidecar that serves the monitor."""
+    annotations = {names.MONITORS_ANNOTATION: "other,census"}
+    own = {"name": f"census-{number}", "labels": {"app": "census"}, "annotations": annotations, **metadata}
+    made = pod(APP, metadata=own, initContainers=[{"name": names.PROXY_CONTAINER}])
+    return {**made, "status": {"phase": phase}}
+
+
+LIVE_PODS = (live_pod(1), live_pod(2), live_pod(3), live_pod(4, "Pending"))
+ENDED, LEAVING = live_pod(5, "Failed"), live_pod(6, deletionTimestamp="2026-11-27T12:00:00Z")
+
+
+@pytest.mark.parametrize("asked", [Asked(), Asked(1, 1, 1)])
+def test_a_budget_is_divided_before_any_round(asked: Asked) -> None:
+    """At the beginning, and after a takeover, no pod has been asked; nor has one that was just added."""
+    made = planned(shadow(traffic={"budget": 10}), state(pods=LIVE_PODS), comparing()._replace(asked=asked))
+    assert made.mirror is not None
+    assert decode_mirror(made.mirror[1].encode()).traffic.budget == 2.5
+    alone = planned(shadow(traffic={"budget": 10}), told=comparing())
+    assert alone.mirror is not None
+    assert decode_mirror(alone.mirror[1].encode()).traffic.budget == 10, "of one to come"
+
+
 def test_what_the_mirrors_are_told() -> None:
-    made = planned(shadow(traffic={"budget": 50}), told=comparing())
+    made = planned(shadow(traffic={"budget": 50}), state(pods=(*LIVE_PODS, ENDED, LEAVING)), comparing())
     assert made.mirror is not None
     name, text = made.mirror
     config = decode_mirror(text.encode())

@@ -32,7 +32,7 @@ def course(**fields: Any) -> Course:
 
 def rolling(state: Promotion = Promotion.ROLLING_OUT, since: float = 100.0) -> Course:
     before = msgspec.json.decode(msgspec.json.encode(workload()["spec"]["template"]))
-    return course(rollout=Rollout(state=state, since=since, before=before))
+    return course(rollout=Rollout(state=state, since=since, before=before, spec=shadow()["spec"]))
 
 
 def step(
@@ -80,6 +80,14 @@ def test_what_somebody_else_puts_in_its_place_is_neither_promoted_nor_taken_back
     backing = msgspec.structs.replace(begun.rollout, state=Promotion.ROLLING_BACK)
     back = step(msgspec.structs.replace(begun, rollout=backing), theirs)
     assert (back.course.ended, back.patch) == (Ending.LIVE_CHANGED, ())
+
+
+def test_what_is_released_after_a_promotion_leaves_it_promoted() -> None:
+    done = step(step(rolling(), changed()).course, changed(ready=True)).course
+    assert done.ended is Ending.PROMOTED
+    theirs = copy.deepcopy(changed(ready=True))
+    theirs["spec"]["template"]["spec"]["containers"][0]["image"] = "census:5"
+    assert step(done, theirs, 1e6) == Step(done)
 
 
 @pytest.mark.parametrize(

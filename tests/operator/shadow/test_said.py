@@ -52,6 +52,14 @@ def test_the_reason_is_what_keeps_data_from_coming() -> None:
     assert shown(planned(shadow(), state(workload(app="other")))) == "NoWorkload"
 
 
+def test_what_is_of_many_lines_is_said_in_one() -> None:
+    """A status that can't be made would stop all monitors of the namespace."""
+    made = planned({**shadow(), "spec": {}})
+    assert "\n" in made.observed.problem
+    told = status(made.observed, made.course, said(made.observed, None), made.findings, NOW)
+    assert told["message"] == made.observed.problem.replace("\n", " ")
+
+
 @pytest.mark.parametrize(
     ("asked", "wanted"),
     [

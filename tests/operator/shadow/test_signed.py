@@ -35,7 +35,7 @@ def observed(*conditions: tuple[str, str, str], started: bool = False, generatio
 
 def rolling(before: Json = TEMPLATE) -> Course:
     began = msgspec.json.decode(msgspec.json.encode(before))
-    rollout = Rollout(state=Promotion.ROLLING_OUT, since=0.0, before=began)
+    rollout = Rollout(state=Promotion.ROLLING_OUT, since=0.0, before=began, spec=shadow()["spec"])
     return msgspec.structs.replace(comparing().course, rollout=rollout)
 
 
@@ -109,3 +109,22 @@ def test_an_old_one_put_back_is_not_believed() -> None:
     # A promotion can begin after `duration`, and be kept when the status doesn't say so yet.
     late = observed(("Finished", "True", "DurationOver"), started=True)
     assert restored(late, written(rolling()), KEY) == Restored(rolling(), PAIRS)
+
+
+def edited(told: ObservedShadow, generation: int = 2) -> ObservedShadow:
+    """The same, with a spec that no candidate could be made of, and a newer generation."""
+    body = {**told.body, "metadata": {**told.body["metadata"], "generation": generation}, "spec": {}}
+    return observe_shadow(body)
+
+
+def test_a_promotion_under_way_is_gone_on_with_though_the_spec_was_edited() -> None:
+    assert restored(edited(STARTED), written(rolling()), KEY) == Restored(rolling(), PAIRS)
+    assert restored(edited(STARTED), written(comparing().course), KEY).course.generation == 2
+
+
+@pytest.mark.parametrize("told", [observed(started=True, generation=2), observed()])
+def test_a_promotion_of_an_older_generation_put_back_is_not_believed(told: ObservedShadow) -> None:
+    """The status has gone on to the newer one, or speaks of none."""
+    assert restored(edited(told), written(rolling()), KEY).course.rollout is None
+    over = observed(("Finished", "True", "RolledBack"), started=True)
+    assert restored(edited(over), written(rolling()), KEY).course.rollout is None

@@ -116,6 +116,11 @@ def survey(state: NamespaceState, installation: Installation, now: dt.datetime) 
     }
 
 
+def sidecars(state: NamespaceState, monitor: str) -> int:
+    """Living pods whose sidecar serves it, whether they have started or not."""
+    return sum(monitor in _serving(pod) for pod in state.pods if _is_alive(pod))
+
+
 def _refused(monitor: ModelMonitor, state: NamespaceState) -> str:
     for workload in state.workloads.values():
         if "spec" in workload and matches(monitor.spec.selector, pods.labels(template_pod(workload))):

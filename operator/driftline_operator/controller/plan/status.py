@@ -128,6 +128,11 @@ def status(
     return _with_zeros(msgspec.json.decode(msgspec.json.encode(made)))
 
 
+def one_line(message: str) -> str:
+    """What the API server, a webhook or a decoder says may be of many lines; a status takes none."""
+    return "".join(each if each.isprintable() else " " for each in message)
+
+
 def conditions_of(observed: Subject, findings: Sequence[Finding], now: dt.datetime) -> tuple[Condition, ...]:
     """As they are written. Each keeps the time of its last transition."""
     before = present_conditions(observed)
@@ -142,7 +147,7 @@ def conditions_of(observed: Subject, findings: Sequence[Finding], now: dt.dateti
                 type=finding.aspect,
                 status=finding.status.value,
                 reason=finding.reason,
-                message=finding.message[:_MOST_MESSAGE],
+                message=one_line(finding.message)[:_MOST_MESSAGE],
                 last_transition_time=since,
                 observed_generation=observed.generation,
             )

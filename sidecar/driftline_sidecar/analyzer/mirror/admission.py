@@ -8,6 +8,7 @@ from typing import Final
 from driftline.shadow.account import Drop
 from driftline.shadow.runtime import MirrorConfig
 
+from driftline_sidecar.analyzer.mirror.requests import path_of
 from driftline_sidecar.exchange import Exchange
 
 _SAMPLE: Final = b"sample"
@@ -30,8 +31,11 @@ def goes_twice(config: MirrorConfig, exchange: Exchange) -> bool:
 def flaw(exchange: Exchange, max_body_bytes: int) -> Drop | None:
     """Why there would be nothing to send, or nothing to compare with.
 
-    A body that is cut at the limit was too large; one that is cut before it has lost a part.
+    Without a path there is nowhere to send it. A body that is cut at the limit was too large; one that is cut
+    before it has lost a part.
     """
+    if path_of(exchange) is None:
+        return Drop.NO_PATH
     for body, whole in (
         (exchange.request_body, exchange.request_bytes),
         (exchange.response_body, exchange.response_bytes),

@@ -64,6 +64,7 @@ class Book:
 
     def __init__(self, config: MirrorConfig, pod: str, boot: str) -> None:
         self._shadow = config.shadow
+        self._began = config.began
         self._plan = config.plan
         self._pod = pod
         self.boot = boot
@@ -143,6 +144,7 @@ class Book:
         return Part(
             shadow.uid,
             shadow.generation,
+            self._began,
             self._pod,
             self.boot,
             day,

@@ -12,6 +12,7 @@ from driftline.shadow.runtime import MirrorConfig
 
 from driftline_sidecar.analyzer.mirror.admission import goes_twice
 from driftline_sidecar.analyzer.mirror.labelled import CandidateRows
+from driftline_sidecar.analyzer.mirror.marker import Seal, Side
 from driftline_sidecar.analyzer.mirror.reading import Outcome, PairReader
 from driftline_sidecar.analyzer.mirror.requests import Copy, copy_of
 from driftline_sidecar.analyzer.mirror.sending import Answer, Missed, Reply, Sender
@@ -56,10 +57,10 @@ async def run(setting: Setting, sender: Sender, exchange: Exchange) -> Errand | 
         return Drop.UNREDACTABLE
     rounds: list[Round] = []
     if setting.config.live and goes_twice(setting.config, exchange):
-        rounds = [await _round(setting, sender, copy, exchange.id) for _ in range(2)]
+        rounds = [await _round(setting, sender, copy) for _ in range(2)]
         reply = rounds[0][1]
     else:
-        reply = await _asked(setting, sender, setting.config.url, copy, exchange.id)
+        reply = await _asked(setting, sender, "candidate", copy)
     give_way()
     outcome = _read(setting.reader, setting.config, exchange, reply, rounds)
     if outcome.failure is Failure.ERROR_RESPONSE and _is_withheld(exchange, copy, reply):
@@ -69,16 +70,17 @@ async def run(setting: Setting, sender: Sender, exchange: Exchange) -> Errand | 
     return Errand(reply, outcome, setting.rows.read(exchange, reply, time.time()))
 
 
-async def _round(setting: Setting, sender: Sender, copy: Copy, identity: str) -> Round:
-    config = setting.config
+async def _round(setting: Setting, sender: Sender, copy: Copy) -> Round:
     return await asyncio.gather(
-        _asked(setting, sender, config.live, copy, identity),
-        _asked(setting, sender, config.url, copy, identity),
+        _asked(setting, sender, "live", copy), _asked(setting, sender, "candidate", copy)
     )
 
 
-async def _asked(setting: Setting, sender: Sender, origin: str, copy: Copy, identity: str) -> Reply:
-    return await sender.send(origin, copy, setting.key, identity, float(setting.config.traffic.timeout))
+async def _asked(setting: Setting, sender: Sender, side: Side, copy: Copy) -> Reply:
+    config = setting.config
+    origin = config.live if side == "live" else config.url
+    seal = Seal(setting.key, config.shadow.uid, side)
+    return await sender.send(origin, copy, seal, float(config.traffic.timeout))
 
 
 def _read(

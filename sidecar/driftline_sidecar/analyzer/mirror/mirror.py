@@ -10,8 +10,7 @@ import logging
 import os
 import threading
 import time
-from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Final
 
@@ -24,17 +23,15 @@ from driftline_sidecar.analyzer.mirror.book import LOST, Book
 from driftline_sidecar.analyzer.mirror.breaker import Breaker
 from driftline_sidecar.analyzer.mirror.bucket import Bucket
 from driftline_sidecar.analyzer.mirror.errand import Setting
+from driftline_sidecar.analyzer.mirror.logged import Logged
 from driftline_sidecar.analyzer.mirror.notes import Notes
 from driftline_sidecar.analyzer.mirror.sending import Answer, Reply, Sender
 from driftline_sidecar.analyzer.mirror.shelf import Counter, Shelf
 from driftline_sidecar.analyzer.mirror.waiting import QUEUE_BYTES, Item, Waiting
-from driftline_sidecar.analyzer.predictions.rows import Rows
 from driftline_sidecar.exchange import Exchange
 from driftline_sidecar.logs import event
 
 NICER: Final = 10
-MOST_LOGGED: Final = 10_000
-"""Requests whose rows wait for the prediction log; it takes them several times a second."""
 FLUSH_SECONDS: Final = 0.25
 SAVE_SECONDS: Final = 1.0
 DRAIN_SECONDS: Final = 2.0
@@ -45,7 +42,8 @@ _JOIN_SECONDS: Final = DRAIN_SECONDS + 3.0
 class Mirror:
     """One life: from `start` to `stop`. Safe to use from the analysis' thread."""
 
-    def __init__(self, setting: Setting, book: Book, shelf: Shelf, counter: Counter) -> None:
+    def __init__(self, setting: Setting, book: Book, shelf: Shelf, counter: Counter, logged: Logged) -> None:
+        """`logged`: takes what the candidate answered, for the hub."""
         self.setting = setting
         self.book = book
         self.shelf = shelf
@@ -60,7 +58,7 @@ class Mirror:
         self._under_way: dict[asyncio.Task[None], Item] = {}
         self._back: list[Item] = []
         """What is to be counted."""
-        self._logged: deque[Rows] = deque(maxlen=MOST_LOGGED)
+        self._logged = logged
         self._stopping = False
         self._told = False
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -114,12 +112,6 @@ class Mirror:
         """Write what is counted, so that it can be fetched."""
         self.shelf.put(self.book.parts())
 
-    def logged(self) -> Iterator[Rows]:
-        """What the candidate answered since the last time, for the hub."""
-        with suppress(IndexError):
-            while True:
-                yield self._logged.popleft()
-
     @property
     def resting(self) -> bool:
         """Whether the candidate failed so often that it is left alone."""
@@ -164,6 +156,7 @@ class Mirror:
                 self.restarts += 1
                 self._tell(error)
                 self._lose_all()
+                self._breaker = self._breaker.abandoned()  # its probe is lost too
                 time.sleep(_RESTART_SECONDS)
 
     async def _serve(self) -> None:
@@ -233,7 +226,7 @@ class Mirror:
         self._note(found.reply)
         self.notes.take(found.outcome)
         if found.rows is not None:
-            self._logged.append(found.rows)
+            self._logged.put(found.rows)
         item.result = found.outcome
 
     def _note(self, reply: Reply) -> None:

@@ -21,6 +21,7 @@ from driftline_sidecar.admin import BadCursor
 from driftline_sidecar.analyzer.mirror.book import book_of
 from driftline_sidecar.analyzer.mirror.errand import Setting
 from driftline_sidecar.analyzer.mirror.labelled import CandidateRows
+from driftline_sidecar.analyzer.mirror.logged import Logged
 from driftline_sidecar.analyzer.mirror.marker import HEADER, Mark, Reader, key_of_token
 from driftline_sidecar.analyzer.mirror.mirror import Mirror
 from driftline_sidecar.analyzer.mirror.reading import PairReader
@@ -49,10 +50,16 @@ class Mirrors:
         self._pod = pod
         self._own_key = secrets.token_bytes(32)
         self._read_marker = Reader()
+        self._mirrored: set[str] = set()
+        """Shadows that mirror from here, or did: their candidates may still have markers."""
+        self._own: set[tuple[int, int]] = set()
+        """Exchanges that are analysed just now and not to be mirrored."""
         self._watched: dict[str, Watched[MirrorConfig]] = {}
         self._configs: dict[str, MirrorConfig] = {}
         self._read_as: dict[str, tuple[object, ...]] = {}
         self._shelves: dict[str, Shelf] = {}
+        self._logged: dict[str, Logged] = {}
+        self._ending: list[threading.Thread] = []
         self._faults: set[str] = set()
         self.running: dict[str, Mirror] = {}
         """By monitor."""
@@ -62,24 +69,27 @@ class Mirrors:
 
     def unmarked(self, exchanges: list[Exchange], now: float) -> list[Exchange]:
         """Those that no mirror has sent. A marker that isn't right is counted, and nothing more."""
+        self._own.clear()
         if not any(_MARK in exchange.request_head.lower() for exchange in exchanges):
             return exchanges
         key, kept = self.key, []
         for exchange in exchanges:
-            mark = self._read_marker(key, exchange.request_head, now)
+            mark = self._read_marker(key, exchange.request_head, exchange.started, now, self._mirrored)
             if mark is not Mark.NONE:
                 self.marks[mark] += 1
+            if mark is Mark.OWN:
+                self._own.add((exchange.boot, exchange.sequence))
             if mark is not Mark.VALID:
                 kept.append(exchange)
         return kept
 
     def offer(self, monitor: str, exchanges: Sequence[Exchange], now: float) -> None:
-        """Exchanges of a monitor, after it has analysed them. Never raises."""
+        """Exchanges of a monitor, of what `unmarked` gave last. Never raises."""
         mirror = self.running.get(monitor)
         if mirror is None:
             return
         try:
-            mirror.offer(exchanges, now)
+            mirror.offer([each for each in exchanges if (each.boot, each.sequence) not in self._own], now)
         except Exception as error:  # noqa: BLE001 - a fault of the mirror stays in the mirror
             if monitor not in self._faults:
                 self._faults.add(monitor)
@@ -87,9 +97,9 @@ class Mirrors:
                 event(logging.ERROR, "mirror_error", f"exchanges can't be mirrored: {kind}", monitor=monitor)
 
     def logged(self) -> Iterator[tuple[str, Rows]]:
-        """What candidates answered since the last time, for the hub; by monitor."""
-        for key, mirror in self.running.items():
-            for rows in mirror.logged():
+        """What candidates answered since the last time, for the hub, by monitor; after `close` the rest."""
+        for key, logged in self._logged.items():
+            for rows in logged.take():
                 yield key, rows
 
     @property
@@ -122,6 +132,8 @@ class Mirrors:
         for mirror in self.running.values():
             mirror.stop()
         self.running.clear()
+        for thread in self._ending:
+            thread.join()
 
     # ---- out ----
 
@@ -164,6 +176,7 @@ class Mirrors:
             event(logging.ERROR, "config_refused", watched.refusal.reason, file=watched.refusal.path)
         if config is not None:
             self._configs[key] = config
+            self._mirrored.add(config.shadow.uid)
         in_force = self._configs.get(key)
         if in_force is not None:
             self._apply(key, in_force, analysis)
@@ -184,17 +197,19 @@ class Mirrors:
             running.replace(setting)
             return
         if running is not None:
-            _stop_aside(running)
+            self._stop_aside(running)
         self._begin(key, setting)
 
     def _begin(self, key: str, setting: Setting) -> None:
         shelf = self._shelves.get(key)
         if shelf is None:
             shelf = self._shelves[key] = Shelf(self._state, key)
-        shelf.forget_others(setting.config.shadow.uid)
+        shadow = setting.config.shadow
+        shelf.forget_others((shadow.uid, shadow.generation, setting.config.began))
+        logged = self._logged.setdefault(key, Logged())
         boot = secrets.token_hex(8)
         book = book_of(setting.config, self._pod, boot)
-        self.running[key] = Mirror(setting, book, shelf, shelf.counter(boot))
+        self.running[key] = Mirror(setting, book, shelf, shelf.counter(boot), logged)
         self.running[key].start()
         said = f"{'warming up' if setting.config.warming else 'mirroring to'} {setting.config.url}"
         event(logging.INFO, "shadow_began", said, monitor=key, shadow=setting.config.shadow.name)
@@ -205,13 +220,14 @@ class Mirrors:
         self._read_as.pop(key, None)
         mirror = self.running.pop(key, None)
         if mirror is not None:
-            _stop_aside(mirror)
+            self._stop_aside(mirror)
             event(logging.INFO, "shadow_ended", "mirrors no more", monitor=key)
 
-
-def _stop_aside(mirror: Mirror) -> None:
-    """It takes seconds; the analysis goes on meanwhile."""
-    threading.Thread(target=mirror.stop, name="mirror-end").start()
+    def _stop_aside(self, mirror: Mirror) -> None:
+        """It takes seconds; the analysis goes on meanwhile."""
+        self._ending = [thread for thread in self._ending if thread.is_alive()]
+        self._ending.append(threading.Thread(target=mirror.stop, name="mirror-end"))
+        self._ending[-1].start()
 
 
 def _setting(config: MirrorConfig, analysis: Analysis, key: bytes) -> Setting:

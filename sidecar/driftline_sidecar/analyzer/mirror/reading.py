@@ -86,9 +86,10 @@ class PairReader:
     """Reads pairs as one monitor and one plan say."""
 
     def __init__(self, spec: MonitorSpec, features: Sequence[Feature], config: MirrorConfig) -> None:
-        self._decoder = Decoder(spec, features)
-        self._prediction = spec.schema.prediction
         self._plan = config.plan
+        segments = [name for name, _ in config.plan.segments]
+        self._decoder = Decoder(spec, features, segments)  # columns of few rows cost as much as of many
+        self._prediction = spec.schema.prediction
         self._bodies = "body" in config.compare.outputs
         paths = spec.endpoint.json
         self._looked_at = f" (looked for at {paths.predictions})" if paths and paths.predictions else ""

@@ -5,13 +5,12 @@ from __future__ import annotations
 import time
 from types import SimpleNamespace
 from typing import Final, NamedTuple
-from urllib.parse import quote, urlsplit
 
 import aiohttp
 from driftline.shadow.account import Failure
 from yarl import URL
 
-from driftline_sidecar.analyzer.mirror.marker import HEADER, sign
+from driftline_sidecar.analyzer.mirror.marker import HEADER, Seal, sign
 from driftline_sidecar.analyzer.mirror.requests import Copy
 
 MOST_ANSWER_BYTES: Final = 16 << 20
@@ -24,7 +23,6 @@ _MOST_HEAD_BYTES: Final = 64 << 10
 """Of a line and of a field: what the relay takes of the live model's head."""
 _MOST_FIELDS: Final = 10_000
 
-_AS_ASCII: Final = "".join(map(chr, range(33, 127)))
 _ADDED: Final = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 
 
@@ -75,17 +73,19 @@ class Sender:
         """Close all connections."""
         await self._session.close()
 
-    async def send(self, origin: str, copy: Copy, key: bytes, identity: str, patience: float) -> Reply:
-        """The answer to a marked copy within `patience` seconds. What the other side does never raises.
+    async def send(self, origin: str, copy: Copy, seal: Seal, patience: float) -> Reply:
+        """The answer to a marked copy within `patience` seconds. What the other side does never raises; a
+        target that would lead to another address does: ValueError.
 
         A server may close a connection that it kept just as it is used again: that is no fault of its
         answers, and the copy goes once more, as clients do.
         """
+        url = _url(origin, copy.target)
         began = time.monotonic()
         while True:
             used: dict[str, bool] = {}
             try:
-                return await self._ask(origin, copy, key, identity, began, patience, used)
+                return await self._ask(url, copy, seal, began, patience, used)
             except TimeoutError:
                 return Missed(Failure.TIMEOUT, time.monotonic() - began)
             except (aiohttp.ClientConnectorError, aiohttp.InvalidURL):
@@ -97,22 +97,15 @@ class Sender:
                 return Missed(Failure.RESET, time.monotonic() - began)
 
     async def _ask(
-        self,
-        origin: str,
-        copy: Copy,
-        key: bytes,
-        identity: str,
-        began: float,
-        patience: float,
-        used: dict[str, bool],
+        self, url: URL, copy: Copy, seal: Seal, began: float, patience: float, used: dict[str, bool]
     ) -> Reply:
         left = patience - (time.monotonic() - began)
         if left <= 0:
             raise TimeoutError
-        marker = sign(key, identity, time.time(), copy.method, copy.target)
+        marker = sign(seal, time.time(), copy.method, copy.target)
         async with self._session.request(
             copy.method,
-            URL(origin + _path(copy.target), encoded=True),
+            url,
             headers=[*copy.headers, (HEADER.decode(), marker.decode())],
             data=copy.body or None,
             allow_redirects=False,
@@ -146,12 +139,12 @@ async def _note_reuse(_: object, context: SimpleNamespace, __: object) -> None:
     context.trace_request_ctx["reused"] = True
 
 
-def _path(target: str) -> str:
-    """As sent; of a target in absolute form, what follows the host."""
-    if not target.startswith("/"):
-        found = urlsplit(target)
-        target = (found.path or "/") + (f"?{found.query}" if found.query else "")
-    return quote(target.encode("latin-1", "replace"), safe=_AS_ASCII)
+def _url(origin: str, target: str) -> URL:
+    """Clients choose the target, and must not choose the address."""
+    url = URL(origin + target, encoded=True)
+    if not target.startswith("/") or url.origin() != URL(origin).origin():
+        raise ValueError("the target leads to another address")
+    return url
 
 
 def _head(response: aiohttp.ClientResponse) -> bytes:

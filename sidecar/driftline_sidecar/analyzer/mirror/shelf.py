@@ -99,10 +99,10 @@ class Shelf:
                 path.parent.mkdir(parents=True, exist_ok=True)
         return Counter(path, boot)
 
-    def forget_others(self, shadow: str) -> None:
-        """Parts of any other shadow than that."""
+    def forget_others(self, life: tuple[str, int, float]) -> None:
+        """Parts of any other comparison than that (`Part.life`)."""
         with self._lock:
-            for key in [key for key, (_, data) in self._kept.items() if read_part(data).shadow != shadow]:
+            for key in [key for key, (_, data) in self._kept.items() if read_part(data).life != life]:
                 del self._kept[key]
 
     def _file(self, suffix: str) -> Path | None:

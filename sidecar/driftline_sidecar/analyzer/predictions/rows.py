@@ -34,6 +34,8 @@ class Drop(StrEnum):
     """The hub has been away for longer than the spool holds; the oldest went first."""
     REFUSED = "refused"
     """The hub won't have it, whenever it is sent."""
+    NOT_TAKEN = "not_taken"
+    """A candidate answered faster than the log could take: of 10,000 requests that waited the oldest went."""
     ENDED = "ended"
     """Not delivered when the analyzer ended, and no directory to keep it in."""
 
