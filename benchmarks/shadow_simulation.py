@@ -386,9 +386,8 @@ def ranking(runs: int, loss: float = 0.01, blocks: int = 100) -> Errors:
             bound = blocks_bound(total)
             proven = [proven[0] or -bound.lower <= loss, proven[1] or -bound.upper > loss]
         passed, rejected = passed + proven[0], rejected + proven[1]
-    return Errors(
-        "AUC, a loss of 1 % in few positives (approximate)", f"{blocks} blocks", runs, passed, rejected
-    )
+    name = f"AUC, a loss of {100 * loss:g} % in few positives (approximate)"
+    return Errors(name, f"each of {blocks} blocks", runs, passed, rejected)
 
 
 def errors(rng: np.random.Generator, runs: int) -> Iterator[Errors]:
