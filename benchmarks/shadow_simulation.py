@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 from driftline.shadow.sequences.binary import log_evidence_above, log_evidence_below
+from driftline.shadow.sequences.blocks import EVENTS, Blocks, block, blocks_bound
 from driftline.shadow.sequences.bounded import log_bets_below, log_mixture
 from driftline.shadow.values import Values
 from driftline.tails import log_beta
@@ -363,6 +364,32 @@ def _power(name: str, times: Ints) -> Power:
     return Power(name, float(times.mean()), float(np.median(times)), float(np.quantile(times, 0.9)), never)
 
 
+# ---- AUC: blocks that are taken for normal ----
+
+
+def ranking(runs: int, loss: float = 0.01, blocks: int = 100) -> Errors:
+    """The candidate is the live model, but for few positives that it ranks last: blocks are far from normal.
+
+    Its own stream of numbers, so that it can be run alone.
+    """
+    rng = np.random.default_rng(20261129)
+    apart = 2.5
+    lost = loss / (0.5 + 0.5 * math.erf(apart / 2))
+    passed = rejected = 0
+    for _ in range(runs):
+        total, proven = Blocks(), [False, False]
+        for _ in range(blocks):
+            live, negatives = rng.normal(apart, 1, EVENTS), rng.normal(0, 1, EVENTS)
+            candidate = np.where(rng.random(EVENTS) < lost, -10.0, live)
+            sides = (np.append(side, negatives) for side in (live, candidate))
+            total = total.plus(block(np.arange(2 * EVENTS) < EVENTS, *sides) or Blocks())
+            bound = blocks_bound(total)
+            proven = [proven[0] or -bound.lower <= loss, proven[1] or -bound.upper > loss]
+        passed, rejected = passed + proven[0], rejected + proven[1]
+    name = f"AUC, a loss of {100 * loss:g} % in few positives (approximate)"
+    return Errors(name, f"each of {blocks} blocks", runs, passed, rejected)
+
+
 def errors(rng: np.random.Generator, runs: int) -> Iterator[Errors]:
     """Every line of the table of errors."""
     yield binary(rng, runs)
@@ -370,6 +397,7 @@ def errors(rng: np.random.Generator, runs: int) -> Iterator[Errors]:
         yield means(case, rng, runs)
     yield daily(rng, runs, whole_days=True)
     yield early(rng, runs)
+    yield ranking(runs)
     yield daily(rng, runs, whole_days=False)
     yield peeking(rng, runs)
 

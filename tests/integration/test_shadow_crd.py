@@ -66,6 +66,10 @@ GOOD: dict[str, Change] = {
     "paths": setting("traffic.paths", ["/v1/predict", "/v2/*"]),
     "a short one on purpose": setting("gate", {"agreement": 0.9, "minTime": "10m", "allowUnderADay": True}),
     "one day": setting("gate.minTime", "24h"),
+    "two whole days": lambda spec: spec.update(duration="48h", gate={"agreement": 0.9, "minTime": "25h"}),
+    "as long as its minutes": lambda spec: spec.update(
+        duration="36m", gate={"agreement": 0.9, "minTime": "36m", "allowUnderADay": True}
+    ),
     "every rule": setting(
         "gate",
         {
@@ -105,6 +109,9 @@ BAD: dict[str, Change] = {
     "no coverage": setting("gate.coverage", 0),
     "under a day by accident": setting("gate.minTime", "1h"),
     "shorter than its minimum": setting("duration", "24h"),
+    "shorter than its minimum in whole days": lambda spec: spec.update(
+        duration="47h", gate={"agreement": 0.9, "minTime": "25h"}
+    ),
     "a sample of nothing": setting("traffic.sample", 0),
     "no timeout": setting("traffic.timeout", "0s"),
     "a long timeout": setting("traffic.timeout", "1h"),

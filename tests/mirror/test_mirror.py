@@ -574,7 +574,7 @@ class TestItsOwnFaults:
         async with candidate(agrees) as other, mirroring(mirror_config(other.url)) as running:
             settle = running.book.settle
 
-            def crashes(day: int, results: Sequence[Result]) -> None:
+            def crashes(day: int, results: Sequence[Result], now: float) -> None:
                 running.book.settle = settle  # type: ignore[method-assign]
                 raise MemoryError
 

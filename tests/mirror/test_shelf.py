@@ -16,13 +16,14 @@ from driftline_sidecar.analyzer.mirror.shelf import MOST, Shelf, unpacked
 from tests.support.mirrors import PLAN, mirror_config, parts_of, snapshot_of
 
 CONFIG = mirror_config("http://127.0.0.1:1")
+AT = 1_800_000_000.0
 PAIRED = Outcome(False, False, pair=Pair("id", Side(1, ("no",)), Side(1, ("no",)), {"sex": [0]}))
 
 
 def counted(book: Book, day: int, eligible: int, paired: int) -> None:
     for _ in range(eligible):
         book.offer(day, None)
-    book.settle(day, [PAIRED] * paired)
+    book.settle(day, [PAIRED] * paired, AT)
 
 
 def killed(folder: Path, *, unwritten: int = 0) -> tuple[Shelf, bytes]:
@@ -57,9 +58,21 @@ class TestBook:
         assert not [*account.problems()]
         assert account == Account(
             eligible=11, mirrored=4, paired=4, lost=2, waiting=3,
-            dropped={Drop.BREAKER_OPEN: 1, Drop.QUEUE_FULL: 1},
+            dropped={Drop.BREAKER_OPEN: 1, Drop.QUEUE_FULL: 1}, first=AT, last=AT,
         )  # fmt: skip
         assert apart == 0
+
+    def test_it_knows_when_the_first_and_the_last_came_back(self) -> None:
+        book = Book(CONFIG, "pod", "boot")
+        for _ in range(4):
+            book.offer(0, None)
+        book.settle(0, [Drop.NOT_READY], AT)
+        assert book.total()[0].span == 0
+        assert book.total()[0].first is None
+        for at in (AT + 5, AT + 60, AT + 700):
+            book.settle(0, [PAIRED], at)
+        account, _ = book.total()
+        assert (account.first, account.last, account.span) == (AT + 5, AT + 700, 695)
 
 
 class TestShelf:
@@ -80,7 +93,7 @@ class TestShelf:
         successor = Shelf(tmp_path, "ml/demo")
         found = successor.since(0)[0]
         account = snapshot_of(CONFIG, found).account
-        assert account == Account(eligible=22, mirrored=8, paired=8, lost=4 + 3 + 7)
+        assert account == Account(eligible=22, mirrored=8, paired=8, lost=4 + 3 + 7, first=AT, last=AT)
         assert [(p.boot, p.account.lost) for p in parts_of(found)] == [("a" * 16, 4), ("a" * 16, 10)]
         ledger = Ledger(CONFIG.shadow.uid, CONFIG.shadow.generation, PLAN)
         assert all(ledger.take(part) for part in parts_of(fetched))

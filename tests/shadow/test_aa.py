@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from driftline.shadow.aa import Twice, twice_alike, twice_classes, twice_numbers
+from driftline.spec.shadow import Tolerance
 
 N = 4_000
 REQUEST = np.arange(N)
+NEAR = Tolerance()
 
 
 def coin(rng: np.random.Generator) -> np.ndarray:
@@ -55,8 +57,8 @@ def test_values_with_noise() -> None:
     def answers(shift: float) -> tuple[np.ndarray, np.ndarray]:
         return base + rng.normal(size=N), base + shift + rng.normal(size=N)
 
-    same = twice_numbers(REQUEST, answers(0.0), answers(0.0), 20.0).systematic()
-    shifted = twice_numbers(REQUEST, answers(2.0), answers(2.0), 20.0).systematic()
+    same = twice_numbers(REQUEST, answers(0.0), answers(0.0), 20.0, NEAR).systematic()
+    shifted = twice_numbers(REQUEST, answers(2.0), answers(2.0), 20.0, NEAR).systematic()
     assert same.lower == 0
     assert shifted.value == pytest.approx(2.0, abs=0.1)
     assert 1 < shifted.lower < 2 < shifted.upper
@@ -73,7 +75,7 @@ def test_rows_of_one_request_count_once() -> None:
 def test_without_requests_nothing_is_known() -> None:
     assert Twice.empty(None).systematic().value is None
     assert Twice.empty(None).noise() == (None, None)
-    assert Twice.empty(3.0).systematic().upper == pytest.approx(3.0)
+    assert Twice.empty(3.0, of_values=True).systematic().upper == pytest.approx(3.0)
 
 
 def test_pods_add_up() -> None:

@@ -91,6 +91,35 @@ RULES: list[tuple[Json, Json, list[str]]] = [
 ]  # fmt: skip
 
 
+CLIP: Json = {"compare": {"clip": 10}}
+TWICE: Json = {"aa": {"share": 0.1}}
+LIMITS: list[tuple[Json, Json, Json, str]] = [
+    ({"meanDelta": 1}, {}, SCORED, "1 at most (1;"),
+    ({"meanDelta": 0.99}, {}, SCORED, ""),
+    ({"p95Delta": 2}, {}, SCORED, "1 at most (2;"),
+    ({"p95Delta": 2}, CLIP, SCORED, ""),
+    ({"meanDelta": 10}, CLIP, REGRESSION, "10 at most (10;"),
+    ({"p95Delta": 10}, CLIP, REGRESSION, "10 at most (10;"),
+    ({"p95Delta": 9.9}, CLIP, REGRESSION, ""),
+    ({"systematicDifference": 1.42}, TWICE, {}, "1.414 at most (1.42;"),
+    ({"systematicDifference": 1.41}, TWICE, {}, ""),
+    ({"systematicDifference": 5}, TWICE | {"compare": {"outputs": ["body"]}}, {}, "1.414 at most (5;"),
+    ({"systematicDifference": 9}, TWICE | CLIP, REGRESSION, ""),
+    ({"systematicDifference": 11}, TWICE | CLIP, REGRESSION, "10 at most (11;"),
+    ({"performance": {"mae": 10}}, CLIP, {**LABELLED, **REGRESSION}, "10 at most (10;"),
+    ({"performance": {"mae": 10}}, {}, {**LABELLED, **REGRESSION}, ""),
+    ({"outputDrift": 0.99, "errorRate": 0.99, "latencyRatio": {"p50": 1000}}, {}, {}, ""),
+]
+
+
+@pytest.mark.parametrize(("gate", "more", "monitor", "most"), LIMITS)
+def test_limits_that_hold_whatever_comes_are_named(gate: Json, more: Json, monitor: Json, most: str) -> None:
+    (rule,) = gate if most else [""]
+    said = found({"gate": gate, **more}, **monitor)
+    assert len(said) == (most != "")
+    assert all(f"spec.gate.{rule}" in each and f"is never broken: it is {most}" in each for each in said)
+
+
 @pytest.mark.parametrize(("shadow", "monitor", "fields"), RULES)
 def test_rules_that_nothing_can_decide_are_named(shadow: Json, monitor: Json, fields: list[str]) -> None:
     assert [each.partition(":")[0] for each in found(shadow, **monitor)] == fields

@@ -9,23 +9,26 @@ import msgspec
 import numpy as np
 import pytest
 from driftline.quantity import Duration
-from driftline.shadow.aa import twice_classes
+from driftline.shadow.aa import twice_classes, twice_numbers
 from driftline.shadow.account import Account, Drop, Failure
-from driftline.shadow.gate import DAY, Judgement, RuleResult, judge
+from driftline.shadow.gate import DAY, Judgement, RuleResult, judge, whole_days
 from driftline.shadow.measures import Snapshot, measure
+from driftline.shadow.outlook import segments
 from driftline.shadow.performance import Performance, of_classes, of_numbers
 from driftline.shadow.plan import ComparisonPlan
 from driftline.shadow.rows import class_rows, number_rows
 from driftline.shadow.rules import Reason, RuleReason, thresholds
+from driftline.shadow.sequences.binary import share_bound
 from driftline.shadow.sequences.blocks import Blocks
 from driftline.shadow.sequences.bound import Levels
+from driftline.shadow.sequences.bounded import size_bound
 from driftline.shadow.status import _ADVICE, shadow_status
 from driftline.shadow.tally import Tally
 from driftline.spec.gate import Gate, LatencyRatio, PerformanceDifference
 from driftline.spec.shadow_status import ShadowStatus
 
 from tests.support import shadows
-from tests.support.shadows import CLASSES, snapshot
+from tests.support.shadows import CLASSES, LASTING, snapshot
 
 RNG = np.random.default_rng(17)
 GATE = Gate(agreement=0.98, error_rate=0.01)
@@ -188,8 +191,9 @@ def test_failures_of_both_sides_are_not_the_candidate_s() -> None:
 def test_a_candidate_that_hangs_is_rejected_though_nothing_is_paired() -> None:
     """Every mirrored request times out, then the breaker holds the rest back."""
     account = Account(
-        eligible=2_000, mirrored=60, failed={Failure.TIMEOUT: 60}, dropped={Drop.BREAKER_OPEN: 1_940}
-    )
+        eligible=2_000, mirrored=60, failed={Failure.TIMEOUT: 60}, dropped={Drop.BREAKER_OPEN: 1_940},
+        **LASTING,
+    )  # fmt: skip
     tally = shadows.with_errors(Tally.empty(CLASSES), 0, candidate_only=60)
     found = judged(GATE, Snapshot(account, tally), 900)
     assert verdict(found) == ("Rejected", Reason.RULE_BROKEN)
@@ -241,10 +245,57 @@ def test_a_slow_candidate_does_not_hide_behind_its_queue() -> None:
 def test_a_candidate_that_crashes_does_not_hide_behind_its_restarts() -> None:
     """It answers nothing, and is hardly ever ready to be asked."""
     account = Account(
-        eligible=2_000, mirrored=40, failed={Failure.RESET: 40}, dropped={Drop.NOT_READY: 1_960}
-    )
+        eligible=2_000, mirrored=40, failed={Failure.RESET: 40}, dropped={Drop.NOT_READY: 1_960},
+        **LASTING,
+    )  # fmt: skip
     tally = shadows.with_errors(Tally.empty(CLASSES), 0, candidate_only=40)
     assert verdict(judged(GATE, Snapshot(account, tally), 900)) == ("Rejected", Reason.RULE_BROKEN)
+
+
+def outage(failed: int, spared: int, seconds: float, fine: int = 0) -> Snapshot:
+    """A candidate that refuses so many requests, and is then spared others."""
+    account = Account(
+        eligible=fine + failed + spared, mirrored=fine + failed, paired=fine,
+        failed={Failure.REFUSED: failed}, dropped={Drop.BREAKER_OPEN: spared}, first=0.0, last=seconds,
+    )  # fmt: skip
+    pairs = shadows.classes(RNG, fine, 0.0) if fine else Tally.empty(CLASSES)
+    return Snapshot(account, shadows.with_errors(pairs, fine, candidate_only=failed))
+
+
+SECONDS = Gate(agreement=0.98, min_time=Duration(5), allow_under_a_day=True)
+
+
+@pytest.mark.parametrize(
+    ("gate", "seen", "rejected"),
+    [
+        (GATE, outage(11, 0, 2.0), False),
+        (GATE, outage(40, 5_000, 599.0), False),
+        (GATE, outage(40, 959, 600.0), False),
+        (GATE, outage(40, 960, 600.0), True),
+        (SECONDS, outage(40, 5_000, 4.9), False),
+        (SECONDS, outage(40, 959, 5.0), False),
+        (SECONDS, outage(40, 960, 5.0), True),
+    ],
+)
+def test_one_event_rejects_nothing_before_a_period_is_whole(
+    gate: Gate, seen: Snapshot, rejected: bool
+) -> None:
+    """A model that is being loaded refuses whatever comes in some seconds: many failures, and one cause."""
+    found = judged(gate, seen, 900)
+    assert rule(found, "errorRate").verdict == "Reject"
+    assert verdict(found) == (
+        ("Rejected", Reason.RULE_BROKEN) if rejected else ("Inconclusive", Reason.LOW_COVERAGE)
+    )
+
+
+def test_it_says_that_it_is_too_early_for_what_is_one_event() -> None:
+    assert verdict(judged(GATE, outage(40, 0, 9_000.0, fine=500), 900)) == ("Inconclusive", Reason.TOO_EARLY)
+    found = judged(SECONDS, outage(200, 0, 4.0, fine=2_000), 900)
+    assert verdict(found) == ("Inconclusive", Reason.TOO_EARLY)
+
+
+def test_what_a_whole_period_breaks_needs_no_more() -> None:
+    assert judged(GATE, outage(40, 0, 2.0), WEEK).verdict == "Rejected"
 
 
 def test_the_breaker_never_speaks_for_the_candidate() -> None:
@@ -328,6 +379,64 @@ def test_a_constant_beside_a_coin_is() -> None:
     )
 
 
+def numbers_twice(shift: float, noise: float, clip: float | None) -> Snapshot:
+    """A regression beside one that answers so much more; some of its requests went twice."""
+    plan, n, k = ComparisonPlan(sort="number", clip=clip), 20_000, 2_000
+    base = RNG.normal(100, 10, n)
+
+    def answers(size: int) -> tuple[np.ndarray, np.ndarray]:
+        live, candidate = (base[:size] + noise * RNG.normal(size=size) for _ in range(2))
+        return live, candidate + shift
+
+    tally = Tally.empty(plan).with_rows(number_rows(plan, np.arange(n), *answers(n)))
+    twice = twice_numbers(np.arange(k), answers(k), answers(k), clip, plan.tolerance)
+    return snapshot(shadows.with_twice(shadows.with_errors(tally, n), twice))
+
+
+@pytest.mark.parametrize("clip", [100.0, 1e6, None])
+def test_noise_does_not_cover_a_difference_that_is_small_beside_the_clip(clip: float | None) -> None:
+    """No answer agrees, and neither side ever differs from itself."""
+    found = judged(GATE, numbers_twice(0.3, 0.0, clip))
+    assert rule(found, "agreement").reason is RuleReason.BEYOND_LIMIT
+    assert found.verdict == "Rejected"
+    values = judged(Gate(p95_delta=0.1), numbers_twice(0.3, 0.0, 100.0))
+    assert rule(values, "p95Delta").reason is RuleReason.BEYOND_LIMIT
+
+
+def test_noise_of_values_is_no_difference_whatever_the_clip() -> None:
+    gate = Gate(agreement=0.98, p95_delta=0.1)
+    for clip in (100.0, 1e3):
+        found = judged(gate, numbers_twice(0.0, 0.3, clip))
+        assert {rule(found, name).reason for name in ("agreement", "p95Delta")} == {RuleReason.NOISE}
+    shifted = judged(gate, numbers_twice(30.0, 3.0, 100.0))
+    assert rule(shifted, "p95Delta").reason is RuleReason.BEYOND_LIMIT, "values that are never alike"
+
+
+def scores_twice(shift: float, noise: float) -> Snapshot:
+    """Classes that are the same each time, beside scores that are not."""
+    n, k = 20_000, 2_000
+    base, codes = RNG.uniform(0.2, 0.5, n), RNG.integers(0, 2, n)
+
+    def scores(size: int) -> tuple[np.ndarray, np.ndarray]:
+        live, candidate = (base[:size] + noise * RNG.normal(size=size) for _ in range(2))
+        return live, candidate + shift
+
+    names = np.array(["no", "yes"])[codes].tolist()
+    tally = Tally.empty(CLASSES).with_rows(class_rows(CLASSES, np.arange(n), names, names, scores(n)))
+    same = codes[:k], codes[:k]
+    twice = twice_classes(np.arange(k), same, same, (scores(k), scores(k), 1.0))
+    return snapshot(shadows.with_twice(shadows.with_errors(tally, n), twice))
+
+
+def test_of_scores_it_is_their_noise_that_counts_and_not_the_classes() -> None:
+    gate = Gate(p95_delta=0.05)
+    for noise in (0.0, 0.05):
+        found = judged(gate, scores_twice(0.3, noise))
+        assert rule(found, "p95Delta").reason is RuleReason.BEYOND_LIMIT
+        assert found.verdict == "Rejected"
+    assert rule(judged(gate, scores_twice(0.0, 0.1)), "p95Delta").reason is RuleReason.NOISE
+
+
 def test_until_requests_went_twice_noise_is_not_held_against_anybody() -> None:
     """Disagreement comes with the first pairs, what explains it with the first repeats: those are fewer."""
     noisy = snapshot(good(5_000, 0.4))
@@ -352,6 +461,60 @@ def test_a_drift_of_outputs_that_are_not_told_apart_is_no_evidence() -> None:
         assert rule(found, "outputDrift").reason is RuleReason.NO_REFERENCE
 
 
+def test_of_many_outputs_each_rejects_at_its_share_of_the_error() -> None:
+    tally = good(5_000, 0.1)
+    bound = measure("outputDrift", snapshot(tally), Levels(0.05, 0.03)).bound
+    assert bound is not None
+    each = Levels(0.05, 0.03 / 3)
+    found = [size_bound(shift.points, shift.weights, shift.limit, each) for shift in tally.shifts]
+    assert len(found) == 3
+    assert bound.lower == max(one.lower for one in found) > 0
+    assert bound.upper == max(one.upper for one in found)
+
+
+def test_p95_delta_is_of_five_percent_and_not_of_ten() -> None:
+    n = 10_000
+    names, live = ["no"] * n, np.zeros(n)
+    scores = live, np.where(np.arange(n) < 0.07 * n, 0.5, 0.01)
+    tally = Tally.empty(CLASSES).with_rows(class_rows(CLASSES, np.arange(n), names, names, scores))
+    bound = measure("p95Delta", snapshot(tally), Levels()).bound
+    assert bound is not None
+    assert bound.value == pytest.approx(0.5, rel=0.13)
+    assert bound.lower > 0.4
+
+
+def test_the_auc_s_two_sides_have_the_errors_that_they_are_said_to() -> None:
+    """Each is where the normal mixture of its side (Robbins 1970) has a capital of 1 / (2 alpha)."""
+    blocks = Blocks(30, -0.6, 30 * 1e-4)
+    performance = Performance(auc=blocks)
+    bound = measure("performance.auc", snapshot(good(), performance=performance), Levels(0.05, 0.004)).bound
+    assert bound is not None
+    assert bound.value == pytest.approx(0.02)
+
+    def capital(radius: float) -> float:
+        time = blocks.variance + 1e-3
+        return float(np.sqrt(1e-3 / time) * np.exp((30 * radius) ** 2 / (2 * time)))
+
+    assert capital(bound.upper - 0.02) == pytest.approx(1 / (2 * 0.05))
+    assert capital(0.02 - bound.lower) == pytest.approx(1 / (2 * 0.004))
+
+
+def test_a_day_is_whole_after_the_timeout_and_two_minutes() -> None:
+    assert [whole_days(DAY + 10 + more, 10) for more in (0, 119.9, 120)] == [0, 0, 1]
+
+
+def test_segments_bounds_hold_for_all_that_the_plan_has() -> None:
+    """Of three values (two and `other`) one was seen: the others may come."""
+    n = 500
+    names, women = ["no"] * n, {"sex": np.zeros(n, np.int64)}
+    tally = Tally.empty(CLASSES).with_rows(
+        class_rows(CLASSES, np.arange(n), names, names, (np.zeros(n), np.zeros(n)), women)
+    )
+    ((_, value, _, bound),) = segments(tally)
+    assert value == "f"
+    assert bound.lower == 1 - share_bound(n, 0, Levels(0.05 / 3, 0.05 / 3)).upper
+
+
 def test_what_shifts_within_other_does_not_pass_unseen() -> None:
     gate, n = Gate(output_drift=0.02), 5_000
     strange = np.arange(n) % 20 == 0
@@ -360,6 +523,30 @@ def test_what_shifts_within_other_does_not_pass_unseen() -> None:
     found = judged(gate, snapshot(shadows.with_errors(Tally.empty(CLASSES).with_rows(rows), n)))
     assert rule(found, "outputDrift").reason is RuleReason.NOT_CLEAR
     assert found.verdict == "Inconclusive"
+
+
+def test_it_is_a_request_s_share_that_is_hidden_and_not_a_row_s() -> None:
+    """Some requests of very many rows don't hide that most requests are answered otherwise."""
+    few, long = 60, 1_000
+    sizes = [1] * 3_000 + [long] * few
+    same = ["no"] * (few * long)
+    rows = class_rows(CLASSES, shadows.requests(sizes), ["x"] * 3_000 + same, ["z"] * 3_000 + same)
+    tally = shadows.with_errors(Tally.empty(CLASSES).with_rows(rows), 3_060)
+    drift = rule(judged(Gate(output_drift=0.02), snapshot(tally)), "outputDrift")
+    assert drift.reason is RuleReason.NOT_CLEAR
+    assert drift.upper is not None
+    assert drift.upper > 0.98
+
+
+def test_what_is_hidden_is_bounded_and_not_guessed() -> None:
+    """One row in fifty is `other`: of a hundred pairs that may be more than three in fifty."""
+    n = 100
+    names = np.where(np.arange(n) % 50 == 0, "maybe", "no").tolist()
+    tally = Tally.empty(CLASSES).with_rows(class_rows(CLASSES, np.arange(n), names, names))
+    drift = rule(judged(Gate(output_drift=0.02), snapshot(tally)), "outputDrift")
+    assert drift.value == 0
+    assert drift.upper is not None
+    assert drift.upper > 0.06
 
 
 def labelled(pairs: int, live: float, candidate: float) -> Performance:

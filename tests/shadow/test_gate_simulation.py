@@ -146,7 +146,7 @@ Round = tuple[np.ndarray, np.ndarray]
 
 
 def _clipped(request: np.ndarray, first: Round, second: Round) -> Twice:
-    return twice_numbers(request, first, second, 1.0)
+    return twice_numbers(request, first, second, 1.0, CLIPPED.tolerance)
 
 
 def _alike(request: np.ndarray, first: Round, second: Round) -> Twice:

@@ -70,6 +70,12 @@ def test_means_are_sound(rng: np.random.Generator, case: Means) -> None:
     assert found.passed + found.rejected > 0, "so sound that it must be looking at nothing"
 
 
+def test_an_auc_that_is_lost_in_few_predictions_is_sound() -> None:
+    found = simulation.ranking(RUNS)
+    assert found.sound, found
+    assert found.passed > 0.005 * RUNS, "so sound that it must be looking at nothing"
+
+
 def test_hours_of_the_day_are_sound_at_the_ends_of_days(rng: np.random.Generator) -> None:
     assert simulation.rates_of_a_day(HORIZON // 7).mean() == pytest.approx(LIMIT)
     assert simulation.daily(rng, RUNS, whole_days=True).sound

@@ -107,6 +107,11 @@ def test_a_sidecar_s_file_of_monitors_takes_no_shadow() -> None:
             ["spec.duration: must not be shorter than gate.minTime (336h < 400h)"],
         ),
         (
+            "  gate: {agreement: 0.98}",
+            "  duration: 36h\n  gate: {agreement: 0.98, minTime: 36h}",
+            ["spec.duration: must not be shorter than gate.minTime in whole days (36h is read after 48h)"],
+        ),
+        (
             "agreement: 0.98",
             "systematicDifference: 0.1",
             ["spec.aa.share: must be above 0 for gate.systematicDifference"],
@@ -168,6 +173,15 @@ def test_of_what_is_missing_nothing_else_is_said(old: str, missing: str) -> None
 def test_rules_about_what_is_compared_are_taken(outputs: str, rules: str) -> None:
     gate = f"  compare: {{outputs: {outputs}}}\n  gate: {{{rules}}}"
     assert read(GOOD.replace("  gate: {agreement: 0.98}", gate)).spec.compare.outputs
+
+
+@pytest.mark.parametrize("times", ["36h 48h", "25h 48h", "24h 24h", "169h 192h"])
+def test_a_duration_of_whole_days_is_enough(times: str) -> None:
+    least, duration = times.split()
+    gate = f"  duration: {duration}\n  gate: {{agreement: 0.98, minTime: {least}}}"
+    assert str(read(GOOD.replace("  gate: {agreement: 0.98}", gate)).spec.gate.whole_time) == duration
+    hours = "  duration: 36m\n  gate: {agreement: 0.98, minTime: 36m, allowUnderADay: true}"
+    assert read(GOOD.replace("  gate: {agreement: 0.98}", hours)).spec.gate.whole_time == 36 * 60
 
 
 def test_one_of_three_candidates() -> None:

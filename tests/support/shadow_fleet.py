@@ -43,7 +43,7 @@ def part(
     config: MirrorConfig, pod: str, paired: int, *, disagreement: float = 0.0, failed: int = 0,
     dropped: int = 0, waiting: int = 0, sequence: int = 1, boot: str = "boot-1", day: int = 0,
 ) -> Part:  # fmt: skip
-    """All that one life of a pod counted in one day. Its account adds up."""
+    """All that one life of a pod counted in one day, within an hour. Its account adds up."""
     account = Account(
         eligible=paired + failed + dropped + waiting,
         mirrored=paired + failed,
@@ -51,6 +51,8 @@ def part(
         waiting=waiting,
         dropped={Drop.QUEUE_FULL: dropped} if dropped else {},
         failed={Failure.TIMEOUT: failed} if failed else {},
+        first=day * 86400.0 if paired + failed else None,
+        last=day * 86400.0 + 3600 if paired + failed else None,
     )
     shadow = config.shadow
     tally = pairs(config.plan, paired, disagreement, failed, seed=len(pod))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from driftline.shadow.aa import Twice
@@ -16,6 +17,7 @@ from driftline.shadow.sample import Disagreement
 from driftline.shadow.tally import Tally, error_counts
 
 CLASSES = ComparisonPlan(sort="class", classes=("no", "yes"), clip=1.0, segments=(("sex", ("f", "m")),))
+LASTING: dict[str, Any] = {"first": 0.0, "last": 3600.0}
 NUMBERS = ComparisonPlan(sort="number", edges=(-1.0, 0.0, 1.0), clip=5.0)
 
 
@@ -78,9 +80,10 @@ def with_twice(tally: Tally, twice: Twice) -> Tally:
 def snapshot(
     tally: Tally, account: Account | None = None, performance: Performance | None = None
 ) -> Snapshot:
-    """All that was eligible was paired, unless the account says otherwise."""
+    """All that was eligible was paired, within an hour, unless the account says otherwise."""
     n = int(tally.errors.sum()) or tally.all.requests
-    return Snapshot(account or Account(eligible=n, mirrored=n, paired=n), tally, performance or Performance())
+    account = account or Account(eligible=n, mirrored=n, paired=n, **LASTING)
+    return Snapshot(account, tally, performance or Performance())
 
 
 def disagreement(number: int, size: float = 1.0) -> Disagreement:

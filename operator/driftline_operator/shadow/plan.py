@@ -251,7 +251,8 @@ class _Planning(NamedTuple):
             began=began,
             url=found.url,
             live=f"http://127.0.0.1:{port}",
-            until=(course.warm_since or began) + (spec.candidate.warm_up if warming else 0.0) + spec.duration,
+            until=(began if not warming else (course.warm_since or began) + spec.candidate.warm_up)
+            + spec.duration,
             ready=candidate.ready,
             warming=warming,
             logged=asks_for_labels(spec.gate) and not warming,

@@ -75,6 +75,9 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     waiting: int = 0
     dropped: dict[Drop, int] = {}
     failed: dict[Failure, int] = {}
+    first: float | None = None
+    last: float | None = None
+    """Unix seconds at which the first of the mirrored came back, and the last; None without any."""
 
     def __add__(self, other: Account) -> Account:
         """Two pods', or two lives' of one pod."""
@@ -86,6 +89,8 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
             waiting=self.waiting + other.waiting,
             dropped=_together(self.dropped, other.dropped),
             failed=_together(self.failed, other.failed),
+            first=min((at for at in (self.first, other.first) if at is not None), default=None),
+            last=max((at for at in (self.last, other.last) if at is not None), default=None),
         )
 
     @property
@@ -100,8 +105,17 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
         What a rejection rests on: such a candidate would otherwise hide behind the breaker, its restarts, or
         its queue.
         """
-        tried = self.mirrored + self.unserved + self.dropped.get(Drop.QUEUE_FULL, 0)
-        return tried / self.settled if self.settled > 0 else 0.0
+        return self.tried / self.settled if self.settled > 0 else 0.0
+
+    @property
+    def tried(self) -> int:
+        """How many those are."""
+        return self.mirrored + self.unserved + self.dropped.get(Drop.QUEUE_FULL, 0)
+
+    @property
+    def span(self) -> float:
+        """Seconds from the first that was mirrored to the last: of one event it is short, however many."""
+        return 0.0 if self.first is None or self.last is None else self.last - self.first
 
     @property
     def unserved(self) -> int:

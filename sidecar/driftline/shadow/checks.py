@@ -41,11 +41,15 @@ def _of_one_piece(account: Account, tally: Tally) -> Iterator[str]:
         yield f"{account.paired} pairs, and {tally.all.requests} that were compared"
     if not account.paired <= _total(tally.errors) <= account.mirrored:
         yield f"{_total(tally.errors)} outcomes of {account.mirrored} mirrored requests"
+    if not ((account.first is None) == (account.last is None) and account.span >= 0):
+        yield f"the first of them came at {account.first}, the last at {account.last}"
     at_most = {
         "live_latency": _total(tally.live_latency),
         "candidate_latency": _total(tally.candidate_latency),
         "requests that went twice": max(
-            _total(v.counts) for v in (tally.twice.products, tally.twice.live, tally.twice.candidate)
+            _total(values.counts)
+            for values in (tally.twice.alike, tally.twice.deltas, tally.twice.live, tally.twice.candidate)
+            if values is not None
         ),
     }
     for name, count in at_most.items():
@@ -58,6 +62,8 @@ def _outputs(tally: Tally) -> Iterator[str]:
     if tally.plan.sort == "body":
         if rows or shifts != {0}:
             yield "outputs of answers of free form"
+    elif tally.plan.sort == "class" and _total(tally.hidden.counts) != tally.all.requests:
+        yield f"{_total(tally.hidden.counts)} of {tally.all.requests} pairs may hide a class"
     elif not tally.all.requests <= rows <= MOST_COUNT or shifts != {tally.all.requests}:
         yield f"outputs of {rows} rows of {tally.all.requests} pairs"
 

@@ -108,10 +108,11 @@ class PackedPart(msgspec.Struct, array_like=True, frozen=True):
     segments: list[tuple[str, int, PackedSlice]]
     confusion: PackedCells
     shifts: list[PackedValues]
+    hidden: PackedValues
     errors: PackedCells
     live_latency: PackedCells
     candidate_latency: PackedCells
-    twice: tuple[PackedValues, PackedValues, PackedValues]
+    twice: tuple[PackedValues, PackedValues | None, PackedValues, PackedValues]
     fields: Annotated[dict[Path, FieldTally], Meta(max_length=FIELDS)]
     other_fields: FieldTally
     sample: Annotated[list[Disagreement], Meta(max_length=KEPT)]
@@ -137,10 +138,16 @@ def encode_part(part: Part) -> bytes:
         [(name, code, _pack_slice(of)) for (name, code), of in t.segments.items()],
         pack_cells(t.confusion.ravel()),
         [_pack(values) for values in t.shifts],
+        _pack(t.hidden),
         pack_cells(t.errors.ravel()),
         pack_cells(t.live_latency),
         pack_cells(t.candidate_latency),
-        (_pack(t.twice.products), _pack(t.twice.live), _pack(t.twice.candidate)),
+        (
+            _pack(t.twice.alike),
+            None if t.twice.deltas is None else _pack(t.twice.deltas),
+            _pack(t.twice.live),
+            _pack(t.twice.candidate),
+        ),
         dict(t.fields.kept),
         t.fields.others,
         list(t.sample),
@@ -181,13 +188,16 @@ def _tally(wire: PackedPart) -> Tally:
         segments={_place(wire.plan, name, code): _slice(of, none.all) for name, code, of in wire.segments},
         confusion=_cells(wire.confusion, n * n).reshape(n, n),
         shifts=tuple(_values(s, like) for s, like in zip(wire.shifts, none.shifts, strict=True)),
+        hidden=_values(wire.hidden, none.hidden),
         errors=_cells(wire.errors, 4).reshape(2, 2),
         live_latency=_cells(wire.live_latency, CELLS),
         candidate_latency=_cells(wire.candidate_latency, CELLS),
         twice=Twice(
-            _values(wire.twice[0], none.twice.products),
-            _values(wire.twice[1], none.twice.live),
-            _values(wire.twice[2], none.twice.candidate),
+            _values(wire.twice[0], none.twice.alike),
+            _optional(wire.twice[1], none.twice.deltas),
+            _values(wire.twice[2], none.twice.live),
+            _values(wire.twice[3], none.twice.candidate),
+            none.twice.of_values,
         ),
         fields=Fields(wire.fields, wire.other_fields),
         sample=tuple(wire.sample),

@@ -4,6 +4,7 @@ rules that its model's answers can't decide. Each would else be silence, for eve
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from driftline.errors import Problem
@@ -16,6 +17,9 @@ _OF_TYPE = {
     "performance.auc": "classification",
     "performance.mae": "regression",
 }
+
+_OF_CLASSES = math.sqrt(2)
+"""The largest difference of two vectors of shares."""
 
 
 def misfits(shadow: ShadowSpec, monitor: MonitorSpec) -> Iterator[Problem]:
@@ -75,8 +79,8 @@ def _segments(names: tuple[str, ...], monitor: MonitorSpec) -> Iterator[Problem]
 
 
 def _rules(shadow: ShadowSpec, monitor: MonitorSpec) -> Iterator[Problem]:
-    for rule in thresholds(shadow.gate):
-        why = _unanswerable(rule, shadow, monitor)
+    for rule, limit in thresholds(shadow.gate).items():
+        why = _unanswerable(rule, shadow, monitor) or _idle(rule, limit, shadow, monitor)
         if why:
             yield Problem(f"spec.gate.{rule}", why)
     if asks_for_labels(shadow.gate) and monitor.labels is None:
@@ -98,3 +102,21 @@ def _unanswerable(rule: str, shadow: ShadowSpec, monitor: MonitorSpec) -> str:
         if of_values and not shadow.compare.clip
         else ""
     )
+
+
+def _idle(rule: str, limit: float, shadow: ShadowSpec, monitor: MonitorSpec) -> str:
+    """Why that limit holds whatever comes; empty: it may be broken."""
+    most = _most(rule, shadow.compare, monitor.model.type)
+    if most is None or limit < most:
+        return ""
+    return f"is never broken: it is {most:.4g} at most ({limit:g}; differences are within compare.clip)"
+
+
+def _most(rule: str, compare: Compare, kind: str) -> float | None:
+    """The largest that it can measure; None: there is no such, or the limit is below it by its form."""
+    of_values = kind == "regression" and set(compare.outputs) != {"body"}
+    if rule == "systematicDifference" and not of_values:
+        return _OF_CLASSES
+    if rule == "performance.mae" or (of_values and rule in ("meanDelta", "p95Delta", "systematicDifference")):
+        return compare.clip
+    return (compare.clip or 1.0) if rule in ("meanDelta", "p95Delta") else None

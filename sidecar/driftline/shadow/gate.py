@@ -7,12 +7,12 @@ Disagreement has hours of the day and days of the week, so rules are read at the
 `minTime`: seven days, fourteen. Before, and between, only what is beyond three times its limit rejects: a
 candidate that fails outright need not run for a week. That errs only where some hour is three times worse
 than the whole may be. Each of the two readings gets half of the rejecting error. A gate of less than a
-day (`allowUnderADay`) is read at any time.
+day (`allowUnderADay`) is read at any time. Without a whole period a rejection waits for `minPairs` requests
+that were tried, over ten minutes (or `minTime`, if that is less).
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -29,11 +29,14 @@ ALPHA: Final = 0.05
 DAY: Final = 24 * 3600
 EARLY: Final = 3.0
 """Times the limit, beyond which a rule rejects before its period is whole."""
+EARLY_SECONDS: Final = 600.0
+"""From the first request to the last, below which what breaks a rule may be one event: a restart, a model
+that is being loaded. Its failures are many, and no sample."""
 GRACE_SECONDS: Final = 120.0
 """Beside the candidate's timeout: after which a day's last pairs have come."""
 
 _NOISY: Final = frozenset({"agreement", "p95Delta"})
-"""Rules that a model's own noise can break."""
+"""Rules that a model's own noise can break. Until requests that went twice prove otherwise, it has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,7 @@ def is_hurried(gate: Gate) -> bool:
 
 def period_days(gate: Gate) -> int:
     """Days after which verdicts are read: a weekday more would weigh more than the others."""
-    return max(1, math.ceil(gate.min_time / DAY))
+    return max(1, int(gate.whole_time // DAY))
 
 
 def whole_days(elapsed: float, timeout: float) -> int:
@@ -100,30 +103,34 @@ def judge(
 
     A day is 24 hours from the shadow's start on.
     """
-    if whole is not None and not whole.account.mirrored:
-        whole = None  # the candidate was not ready in them
-    limits = thresholds(gate)
     hurried = is_hurried(gate)
+    if hurried or (whole is not None and not whole.account.mirrored):
+        whole = None  # read at any time, or the candidate was not ready in them
+    limits = thresholds(gate)
     ready = hurried or whole is not None
-    seen = now if hurried or whole is None else whole
+    seen = now if whole is None else whole
     levels = Levels(ALPHA, ALPHA / len(limits) / (1 if hurried else 2))
 
     def read(snapshot: Snapshot, *, early: bool) -> tuple[RuleResult, ...]:
-        spared = repeats and _is_noise(snapshot, levels)
+        told = snapshot.tally.twice.unexplained(levels.rejecting)
+        spared = _NOISY - told if repeats else frozenset()
         return tuple(
-            _rule(name, limit, snapshot, levels, early=early, noise=spared) for name, limit in limits.items()
+            _rule(name, limit, snapshot, levels, early=early, noise=name in spared)
+            for name, limit in limits.items()
         )
 
     rules = read(seen, early=not ready)
     if (complaint := _complaint(now) or _complaint(seen)) is not None:
         return Judgement("Inconclusive", complaint, rules, seen)
-    if _rejects(gate, rules, seen):
+    lasted = _lasted(gate, min_pairs, now)
+    broken = _rejects(gate, rules, seen)
+    if broken and (lasted or whole is not None):
         return Judgement("Rejected", Reason.RULE_BROKEN, rules, seen)
-    if ready and not hurried:
+    if lasted and whole is not None:
         early = read(now, early=True)
         if _rejects(gate, early, now):
             return Judgement("Rejected", Reason.RULE_BROKEN, early, now)
-    too_early = not ready or elapsed < gate.min_time
+    too_early = broken or not ready or elapsed < gate.min_time
     unheard = Reason.SILENT_PODS if heard < gate.coverage else None
     obstacle = _obstacle(gate, min_pairs, seen, too_early=too_early) or unheard or _unclear(rules)
     if obstacle is not None:
@@ -137,7 +144,7 @@ def _rule(rule: str, limit: float, seen: Snapshot, levels: Levels, *, early: boo
         return RuleResult(rule, "Inconclusive", found.missing, limit, approximate=found.approximate)
     allowed = 1.0 - limit if rule == "agreement" else limit
     verdict, reason = _reading(found, allowed, early=early)
-    if verdict == "Reject" and noise and rule in _NOISY:
+    if verdict == "Reject" and noise:
         verdict, reason = "Inconclusive", RuleReason.NOISE
     bound = found.bound.complement if rule == "agreement" else found.bound
     return RuleResult(rule, verdict, reason, limit, *bound, approximate=found.approximate)
@@ -154,11 +161,6 @@ def _reading(found: Measured, allowed: float, *, early: bool) -> tuple[RuleVerdi
     return "Inconclusive", RuleReason.NOT_CLEAR
 
 
-def _is_noise(seen: Snapshot, levels: Levels) -> bool:
-    """Requests that went twice show no systematic difference, or none has come yet."""
-    return seen.tally.twice.systematic(levels).lower <= 0
-
-
 def _complaint(seen: Snapshot) -> Reason | None:
     """Why these counts can't be read at all."""
     if seen.account.settled <= 0 or seen.account.mirrored <= 0:
@@ -168,6 +170,12 @@ def _complaint(seen: Snapshot) -> Reason | None:
 
 def _rejects(gate: Gate, rules: Sequence[RuleResult], seen: Snapshot) -> bool:
     return seen.account.attempted >= gate.coverage and any(rule.verdict == "Reject" for rule in rules)
+
+
+def _lasted(gate: Gate, min_pairs: int, now: Snapshot) -> bool:
+    """Is it more than one event that a rejection would rest on?"""
+    account = now.account
+    return account.tried >= min_pairs and account.span >= min(EARLY_SECONDS, gate.min_time)
 
 
 def _obstacle(gate: Gate, min_pairs: int, seen: Snapshot, *, too_early: bool) -> Reason | None:

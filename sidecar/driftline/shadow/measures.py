@@ -98,8 +98,8 @@ def _without_deltas(tally: Tally) -> Measured:
 def largest_shift(tally: Tally, levels: Levels) -> Bound | None:
     """The largest shift of any output's share. To pass all must be small, so each has the full level.
 
-    Within `other` answers may take each other's place unseen: the share of rows in which both sides gave
-    one is added to the upper bound.
+    Within `other` answers may take each other's place unseen. The share of none of them shifts by more than
+    the mean share of a request's rows in which a side gave one: the upper bound is no less than that one's.
     """
     shifts = tally.shifts
     each = Levels(levels.passing, levels.rejecting / len(shifts))
@@ -107,8 +107,10 @@ def largest_shift(tally: Tally, levels: Levels) -> Bound | None:
     values = [bound.value for bound in bounds if bound.value is not None]
     if not values:
         return None
-    hidden = tally.confusion[-1, -1] / max(1, tally.confusion.sum()) if tally.plan.sort == "class" else 0.0
-    return Bound(max(values), max(b.lower for b in bounds), max(b.upper for b in bounds) + float(hidden))
+    uppers = [bound.upper for bound in bounds]
+    if tally.plan.sort == "class":
+        uppers.append(_mean(tally.hidden, each).upper)
+    return Bound(max(values), max(b.lower for b in bounds), max(uppers))
 
 
 def _output_drift(found: Snapshot, levels: Levels) -> Measured:

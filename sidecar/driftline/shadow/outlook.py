@@ -34,11 +34,11 @@ def outputs_status(tally: Tally) -> OutputsStatus:
 
 def segments(tally: Tally) -> list[tuple[str, str, Slice, Bound]]:
     """Feature, value, requests and agreement of each value of a segment, those first whose agreement may be
-    lowest; bounds hold for all of them together.
+    lowest; bounds hold for all together that the plan has: how many were seen grows with time.
     """
     if not tally.segments:
         return []
-    alpha = _ALPHA / len(tally.segments)
+    alpha = _ALPHA / sum(len(values) + 1 for _, values in tally.plan.segments)
     levels = Levels(alpha, alpha)
     names = {name: tally.plan.segment_names(name) for name, _ in tally.plan.segments}
     found = [

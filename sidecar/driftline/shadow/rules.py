@@ -42,7 +42,9 @@ class Reason(StrEnum):
     """The account doesn't add up: something was neither compared nor counted."""
     LOW_COVERAGE = "LowCoverage"
     TOO_EARLY = "TooEarly"
-    """`minTime`, in days of which something was mirrored, has not passed."""
+    """`minTime`, in days of which something was mirrored, has not passed; or what breaks a rule may be one
+    event.
+    """
     FEW_PAIRS = "FewPairs"
     SILENT_PODS = "SilentPods"
     """More live pods than coverage allows tell of no mirror."""

@@ -98,6 +98,9 @@ class Tally:
     """int64 (outputs, outputs): rows by the live model's answer and the candidate's."""
     shifts: tuple[Values, ...]
     """By output: a request's share of candidate's rows there less the live model's."""
+    hidden: Values
+    """A request's share of rows in which either side answered `other`: there classes shift unseen. Of values
+    none is hidden."""
     errors: Counts
     """int64 (2, 2): mirrored requests by whether the live side failed, and whether the candidate did."""
     live_latency: Counts
@@ -116,10 +119,11 @@ class Tally:
             segments={},
             confusion=np.zeros((plan.outputs, plan.outputs), np.int64),
             shifts=tuple(Values.empty(1.0, signed=True) for _ in range(plan.outputs)),
+            hidden=Values.empty(1.0, signed=False),
             errors=np.zeros((2, 2), np.int64),
             live_latency=np.zeros(CELLS, np.int64),
             candidate_latency=np.zeros(CELLS, np.int64),
-            twice=Twice.empty(None if plan.sort == "class" else plan.clip),
+            twice=Twice.empty(plan.clip, of_values=plan.sort == "number"),
         )
 
     def __add__(self, other: Tally) -> Tally:
@@ -134,6 +138,7 @@ class Tally:
             segments={p: self.segments.get(p, none) + other.segments.get(p, none) for p in sorted(places)},
             confusion=self.confusion + other.confusion,
             shifts=tuple(a + b for a, b in zip(self.shifts, other.shifts, strict=True)),
+            hidden=self.hidden + other.hidden,
             errors=self.errors + other.errors,
             live_latency=self.live_latency + other.live_latency,
             candidate_latency=self.candidate_latency + other.candidate_latency,
@@ -155,6 +160,9 @@ class Tally:
                 confusion=_confusion(rows.live, rows.candidate, self.plan.outputs),
                 shifts=tuple(_shifts(rows, rows.live, rows.candidate, self.plan.outputs)),
             )
+            if self.plan.sort == "class":
+                other = np.maximum(rows.live, rows.candidate) == self.plan.outputs - 1
+                batch = replace(batch, hidden=Values.of(rows.means(1.0 * other), 1.0, signed=False))
         return self + batch
 
     def with_sample(self, entries: Iterable[Disagreement]) -> Tally:

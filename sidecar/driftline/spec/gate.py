@@ -5,6 +5,7 @@ Every rule is optional but the one on errors, for a candidate that doesn't answe
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Annotated, ClassVar
 
@@ -139,6 +140,12 @@ class Gate(Part, frozen=True, kw_only=True):
             "minTime below 24h needs allowUnderADay",
         ),
     )
+
+    @property
+    def whole_time(self) -> Duration:
+        """`min_time` as it is read: in whole days, rounded up, unless it is less than one."""
+        days = math.ceil(self.min_time / _DAY)
+        return self.min_time if self.min_time < _DAY else Duration(days * _DAY)
 
     def _check_answers(self) -> Iterator[Problem]:
         performance = self.performance

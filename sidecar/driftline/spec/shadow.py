@@ -24,6 +24,9 @@ Output = Literal["prediction", "score", "body"]
 _NONE_GIVEN = "!has(self.compare) || !has(self.compare.outputs)"
 _PREDICTION = "self.compare.outputs.exists(o, o == 'prediction')"
 
+_DURATION = "duration(has(self.duration) ? self.duration : '336h')"
+_MIN_TIME = "duration(has(self.gate.minTime) ? self.gate.minTime : '168h')"
+
 _DAY = 24 * 3600
 
 
@@ -193,9 +196,9 @@ class ShadowSpec(Part, frozen=True, kw_only=True):
 
     RULES: ClassVar = (
         Rule(
-            "duration(has(self.duration) ? self.duration : '336h') >= "
-            "duration(has(self.gate.minTime) ? self.gate.minTime : '168h')",
-            "duration must not be shorter than gate.minTime",
+            f"{_DURATION} >= {_MIN_TIME} && ({_MIN_TIME} < duration('24h') || {_DURATION}.getSeconds() >= "
+            f"({_MIN_TIME}.getSeconds() + 86399) / 86400 * 86400)",
+            "duration must not be shorter than gate.minTime, rounded up to whole days",
         ),
         Rule(
             "!has(self.onPass) || self.onPass != 'Promote' || !has(self.candidate.service)",
@@ -227,6 +230,9 @@ class ShadowSpec(Part, frozen=True, kw_only=True):
             yield Problem(
                 "duration", f"must not be shorter than gate.minTime ({self.duration} < {self.gate.min_time})"
             )
+        elif self.duration < (whole := self.gate.whole_time):
+            why = f"{self.gate.min_time} is read after {whole}"
+            yield Problem("duration", f"must not be shorter than gate.minTime in whole days ({why})")
 
     def _check_on_pass(self) -> Iterator[Problem]:
         if self.on_pass == "Promote" and self.candidate.service is not None:  # noqa: S105

@@ -6,17 +6,19 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from driftline.errors import DataError
 from driftline.shadow.account import Account
 from driftline.shadow.codec import Part
 from driftline.shadow.gate import DAY, GRACE_SECONDS, Judgement, period_days, read_days
-from driftline.shadow.rules import Reason
+from driftline.shadow.performance import Performance, of_classes
+from driftline.shadow.rules import Reason, RuleReason
 from driftline.shadow.runtime import MirrorConfig, ShadowId
-from driftline.spec.shadow import ShadowSpec
+from driftline.spec.shadow import Aa, ShadowSpec
 from driftline_operator.shadow import book as books
-from driftline_operator.shadow.book import GONE_SECONDS, ShadowBook, days_of, judged
+from driftline_operator.shadow.book import GONE_SECONDS, Labels, ShadowBook, days_of, judged
 from driftline_operator.shadow.hearing import Heard
 from driftline_operator.shadow.observed import observe_shadow
 
@@ -229,6 +231,32 @@ def test_a_pod_is_heard_after_the_end_of_what_is_read() -> None:
     end = DAY + spec.traffic.timeout + GRACE_SECONDS
     assert judged(made, spec, end + 60, heard=Heard(1, {"a": end})).verdict == "Promotable"
     assert judged(made, spec, end + 60, heard=Heard(1, {"a": end - 1})).reason is Reason.SILENT_PODS
+
+
+def test_with_requests_that_go_twice_noise_is_not_held_against_a_candidate() -> None:
+    made = book()
+    made.take(part(CONFIG, "a", 5_000, disagreement=0.4))
+    spec = spec_of(minTime="1s", allowUnderADay=True)
+    assert judged(made, spec, 60.0).verdict == "Rejected"
+    twice = msgspec.structs.replace(spec, aa=Aa(share=0.1))
+    (agreement,) = [each for each in judged(made, twice, 60.0).rules if each.rule == "agreement"]
+    assert agreement.reason is RuleReason.NOISE
+
+
+def test_whole_periods_are_judged_by_the_labels_of_their_days() -> None:
+    """What is known of later days is not known of them all."""
+
+    def labels(loss: float) -> Performance:
+        wrong = np.arange(2_000) < loss * 2_000
+        return of_classes(np.arange(2_000), np.ones(2_000, bool), ~wrong)
+
+    made = book()
+    made.take(part(CONFIG, "a", 5_000))
+    spec = spec_of(minTime="24h", performance={"accuracy": 0.1})
+    late = DAY + GRACE_SECONDS + 60
+    assert judged(made, spec, late, Labels(labels(0.0), labels(0.2))).verdict == "Rejected"
+    assert judged(made, spec, late, Labels(labels(0.2), labels(0.0))).verdict == "Promotable"
+    assert judged(made, spec, late, Labels(labels(0.0))).reason is Reason.NO_EVIDENCE
 
 
 DAILY = 3_000

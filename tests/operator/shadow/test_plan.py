@@ -446,6 +446,7 @@ def test_while_it_warms_up_mirrors_send_copies_that_do_not_count() -> None:
     told = decode_mirror(compared.mirror[1].encode())
     assert not told.warming
     assert (told.began, told.aa.share, told.logged) == (NOW.timestamp(), 0.5, True)
+    assert told.until == told.began + 14 * 24 * 3600, "its days are whole, whenever it was warm"
     assert told.life != config.life
     assert reason(compared, "Mirroring") == "NotBegun"
 

@@ -20,8 +20,10 @@ from driftline.shadow.sequences.bound import Bound, Levels
 EVENTS: Final = 200
 """Of each class, for a block."""
 
-_PRIOR: Final = 1e-4
-"""Intrinsic time at which the mixture is tightest: the variance of one or two usual blocks."""
+_PRIOR: Final = 1e-3
+"""Intrinsic time at which the mixture is tightest: the variance of ten usual blocks. Of fewer a block's own
+variance says little where the loss lies in few predictions: with a tenth of this, 7 % of passes were false.
+"""
 
 
 class Blocks(NamedTuple):

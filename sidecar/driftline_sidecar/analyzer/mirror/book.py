@@ -35,6 +35,8 @@ class _Day:
     paired: int = 0
     dropped: Counter[Drop] = field(default_factory=Counter)
     failed: Counter[Failure] = field(default_factory=Counter)
+    first: float | None = None
+    last: float | None = None
     sequence: int = 0
     told: bool = False
     """Whether a part has been made of all that is counted."""
@@ -49,6 +51,8 @@ class _Day:
             waiting=self.waiting,
             dropped=dict(self.dropped),
             failed=dict(self.failed),
+            first=self.first,
+            last=self.last,
         )
 
 
@@ -97,9 +101,9 @@ class Book:
                 found.waiting -= 1
                 found.lost += 1
 
-    def settle(self, day: int, results: Sequence[Result]) -> None:
-        """Those that were taken to be sent and have come back. One of which nothing is said was mirrored, and
-        is neither paired nor failed: the account no longer adds up.
+    def settle(self, day: int, results: Sequence[Result], now: float) -> None:
+        """Those that were taken to be sent and have come back, by `now` (unix seconds). One of which nothing
+        is said was mirrored, and is neither paired nor failed: the account no longer adds up.
         """
         outcomes = [result for result in results if isinstance(result, Outcome)]
         tally = tally_of(self._plan, outcomes)
@@ -110,7 +114,10 @@ class Book:
             found.dropped.update(result for result in results if isinstance(result, Drop))
             lost = sum(result == LOST for result in results)
             found.lost += lost
-            found.mirrored += len(results) - lost - sum(isinstance(result, Drop) for result in results)
+            mirrored = len(results) - lost - sum(isinstance(result, Drop) for result in results)
+            found.mirrored += mirrored
+            if mirrored:
+                found.first, found.last = now if found.first is None else found.first, now
             found.failed.update(outcome.failure for outcome in outcomes if outcome.failure is not None)
             found.paired += sum(outcome.failure is None for outcome in outcomes)
 
@@ -170,7 +177,7 @@ class WarmingBook(Book):
     def lose(self, days: Iterable[int]) -> None:
         """Nor did these."""
 
-    def settle(self, day: int, results: Sequence[Result]) -> None:
+    def settle(self, day: int, results: Sequence[Result], now: float) -> None:
         """Whatever the candidate answered."""
 
 

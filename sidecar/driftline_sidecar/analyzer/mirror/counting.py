@@ -11,7 +11,7 @@ from driftline.shadow.aa import Twice, twice_alike, twice_classes, twice_numbers
 from driftline.shadow.fields import Fields
 from driftline.shadow.latency import latency_counts
 from driftline.shadow.plan import ComparisonPlan
-from driftline.shadow.rows import Codes, Rows, class_rows, number_rows, numbers_agree
+from driftline.shadow.rows import Codes, Rows, class_rows, number_rows
 from driftline.shadow.sample import MAX_REQUEST, Disagreement, shortened
 from driftline.shadow.tally import Tally, error_counts
 
@@ -69,19 +69,14 @@ def _twice(plan: ComparisonPlan, repeats: Sequence[Repeat]) -> Twice:
         [sides[at] for sides in ((*repeat.first, *repeat.second) for repeat in repeats)] for at in range(4)
     )
     if plan.sort == "number":
-        return _twice_numbers(plan, request, [*map(_values, (a1, b1, a2, b2))])
+        v1, w1, v2, w2 = map(_values, (a1, b1, a2, b2))
+        return twice_numbers(request, (v1, w1), (v2, w2), plan.clip, plan.tolerance)
     names = [*map(_names, (a1, b1, a2, b2))]
     codes = np.unique(np.array([name for side in names for name in side]), return_inverse=True)[1]
     c1, d1, c2, d2 = codes.astype(np.int64).reshape(4, -1)
-    return twice_classes(request, (c1, d1), (c2, d2))
-
-
-def _twice_numbers(plan: ComparisonPlan, request: Codes, answers: Sequence[Floats]) -> Twice:
-    a1, b1, a2, b2 = answers
-    if plan.clip is not None:
-        return twice_numbers(request, (a1, b1), (a2, b2), plan.clip)
-    both = ((a1, a2), (a1, b2), (b1, a2), (b1, b2))
-    return twice_alike(request, np.array([numbers_agree(*each, plan.tolerance) for each in both]))
+    s1, t1, s2, t2 = map(_scores, (a1, b1, a2, b2))
+    scores = None if plan.clip is None else ((s1, t1), (s2, t2), plan.clip)
+    return twice_classes(request, (c1, d1), (c2, d2), scores)
 
 
 def _sample(pairs: Sequence[Pair], rows: Rows) -> Iterator[Disagreement]:

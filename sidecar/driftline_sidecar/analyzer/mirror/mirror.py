@@ -252,7 +252,7 @@ class Mirror:
         back, self._back = [item for item in self._back if self._waiting.holds(item)], []
         for day in sorted({item.day for item in back}):
             of_day = [item for item in back if item.day == day]
-            self.book.settle(day, [item.result for item in of_day])
+            self.book.settle(day, [item.result for item in of_day], time.time())
             for item in of_day:
                 self._waiting.release(item)
 
