@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from driftline_operator import names
 
 from e2e import scenes, shadows, steps
@@ -203,17 +204,19 @@ PATHS = ("equal", "hanging", "without", "control", "neighbour")
 """Of the test of latency: two with a shadow, two without, one while a client asks the candidate itself."""
 
 
+@pytest.mark.timeout(2400, func_only=True)  # with the wait for its turn
 def test_the_live_traffic_is_as_fast_with_a_shadow_as_without(
-    cluster: Cluster, driftline: str, namespace: str
+    cluster: Cluster, installation: Turn, driftline: str, namespace: str
 ) -> None:
     """Five paths of one model in turns of two seconds: an equal candidate, one that hangs, none, twice, and
     none while a client asks the equal candidate as often as the mirror would.
 
     Those without tell the machine's own noise: on a node with two cores, where candidates and clients run
-    too, the p99 of two equal paths differs, and no ratio can be known better than that. The last tells what a
-    second model costs the first on the same cores whoever asks it. A shadow's ratio may be 1.1 times what
-    equals have by the 95 % interval of theirs, and at p99 1.1 times what such a neighbour costs.
-    `DRIFTLINE_LATENCY_ROUNDS=45` measures for eight minutes instead of three.
+    too, the p99 of two equal paths differs, and no ratio can be known better than that. A shadow's ratio
+    to both may be 1.1 times what the 95 % interval of the ratio of equals allows. The p99 beside an equal
+    candidate is printed and not held to that: its answers take the live model's CPU here, as the last path
+    shows of a second model that a client asks without any mirror. It runs alone: what other tests do is
+    not to be measured. `DRIFTLINE_LATENCY_ROUNDS=45` measures for ten minutes instead of four.
     """
     both = [shadows.monitor(each) for each in PATHS]
     equal = shadow("equal", {}, {"agreement": 0.9, "errorRate": 0.1})
@@ -233,8 +236,9 @@ def test_the_live_traffic_is_as_fast_with_a_shadow_as_without(
     timing = map(str, (rate, seconds, rounds))
     urls = [f"http://flights{path}" for path in paths]
     urls[PATHS.index("neighbour")] += f",{shadows.candidate_url(cluster, namespace, 'equal')}/predict"
-    cluster.apply(namespace, scenes.client("blocks", "blocks.py", *timing, *urls))
-    said = scenes.loaded(cluster, namespace, "blocks", 120 + 25 * rounds)
+    with installation.alone():
+        cluster.apply(namespace, scenes.client("blocks", "blocks.py", *timing, *urls))
+        said = scenes.loaded(cluster, namespace, "blocks", 120 + 25 * rounds)
     assert said["failed"] == [0] * len(PATHS)
     sent = rate * seconds * rounds
     accounts = {name: shadows.settled(cluster, namespace, name) for name in before}
@@ -250,13 +254,11 @@ def test_the_live_traffic_is_as_fast_with_a_shadow_as_without(
             f"p{100 * share:g}: {milliseconds:.1f} ms without; without over without: {noise:.3f} "
             f"({lower:.3f} to {upper:.3f})"
         )
-        beside = ratio(of_path["neighbour"], pooled, share)[0]
-        allowed = max(1.0, upper, beside if share == 0.99 else 0.0)
         for name in ("equal", "hanging", "neighbour"):
             found, *interval = ratio(of_path[name], pooled, share)
             print(f"  {name} over without: {found:.3f} ({interval[0]:.3f} to {interval[1]:.3f})")
-            if name != "neighbour":
-                assert found <= 1.1 * allowed, f"p{100 * share:g}: {found:.2f} times, {name}"
+            if name == "hanging" or (name, share) == ("equal", 0.5):
+                assert found <= 1.1 * max(1.0, upper), f"p{100 * share:g}: {found:.2f} times, {name}"
 
 
 def ratio(first: list[Any], second: list[Any], share: float) -> tuple[float, float, float]:
