@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterator
 
 from driftline.errors import Problem
+from driftline.shadow.aa import OF_CLASSES
 from driftline.shadow.rules import asks_for_labels, thresholds
 from driftline.spec import MonitorSpec
 from driftline.spec.shadow import Compare, ShadowSpec
@@ -17,9 +18,6 @@ _OF_TYPE = {
     "performance.auc": "classification",
     "performance.mae": "regression",
 }
-
-_OF_CLASSES = math.sqrt(2)
-"""The largest difference of two vectors of shares."""
 
 
 def misfits(shadow: ShadowSpec, monitor: MonitorSpec) -> Iterator[Problem]:
@@ -116,7 +114,7 @@ def _most(rule: str, compare: Compare, kind: str) -> float | None:
     """The largest that it can measure; None: there is no such, or the limit is below it by its form."""
     of_values = kind == "regression" and set(compare.outputs) != {"body"}
     if rule == "systematicDifference" and not of_values:
-        return _OF_CLASSES
+        return math.sqrt(OF_CLASSES)
     if rule == "performance.mae" or (of_values and rule in ("meanDelta", "p95Delta", "systematicDifference")):
         return compare.clip
     return (compare.clip or 1.0) if rule in ("meanDelta", "p95Delta") else None
