@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from driftline.columns import Floats
 from driftline.shadow.rows import deltas, numbers_agree
+from driftline.shadow.rules import OF_CLASSES
 from driftline.shadow.sequences.bound import Bound, Levels
 from driftline.shadow.sequences.bounded import mean_bound
 from driftline.shadow.values import Values
@@ -35,9 +36,6 @@ Codes = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 Scores = tuple[tuple[Floats, Floats], tuple[Floats, Floats], float]
 """Each round's scores (live, candidate), float64 (rows,), and their largest difference."""
-
-OF_CLASSES = 2.0
-"""The largest squared difference of two vectors of shares."""
 
 
 @dataclass(frozen=True, slots=True)

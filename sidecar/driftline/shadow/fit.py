@@ -8,8 +8,7 @@ import math
 from collections.abc import Iterator
 
 from driftline.errors import Problem
-from driftline.shadow.aa import OF_CLASSES
-from driftline.shadow.rules import asks_for_labels, thresholds
+from driftline.shadow.rules import OF_CLASSES, asks_for_labels, thresholds
 from driftline.spec import MonitorSpec
 from driftline.spec.shadow import Compare, ShadowSpec
 

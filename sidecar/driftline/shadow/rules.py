@@ -6,6 +6,9 @@ from enum import StrEnum
 
 from driftline.spec.gate import Gate
 
+OF_CLASSES = 2.0
+"""The largest squared difference of two vectors of shares: it bounds `systematicDifference` of classes."""
+
 
 class RuleReason(StrEnum):
     """Why a rule passes, rejects or tells nothing."""
