@@ -145,9 +145,8 @@ class Mirror:
     # ---- the thread ----
 
     def _run(self) -> None:
-        thread = threading.get_native_id()
-        with suppress(OSError):  # a lower priority is a courtesy, not a condition
-            os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + NICER)
+        with suppress(OSError):  # courtesies, not conditions
+            _give_precedence(threading.get_native_id())
         while not self._stopping:
             try:
                 with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -272,3 +271,10 @@ class Mirror:
                 f"the mirror failed: {kind}",
                 shadow=self.setting.config.shadow.name,
             )
+
+
+def _give_precedence(thread: int) -> None:
+    """A lower priority, and a policy that interrupts nobody: an answer of the candidate waits for whoever runs,
+    who may be the live model. Nice alone weighs within the sidecar's own cgroup only."""
+    os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + NICER)
+    os.sched_setscheduler(thread, os.SCHED_BATCH, os.sched_param(0))
