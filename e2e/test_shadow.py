@@ -213,10 +213,9 @@ def test_the_live_traffic_is_as_fast_with_a_shadow_as_without(
 
     Those without tell the machine's own noise: on a node with two cores, where candidates and clients run
     too, the p99 of two equal paths differs, and no ratio can be known better than that. A shadow's ratio
-    to both may be 1.1 times what the 95 % interval of the ratio of equals allows. The p99 beside an equal
-    candidate is printed and not held to that: its answers take the live model's CPU here, as the last path
-    shows of a second model that a client asks without any mirror. It runs alone: what other tests do is
-    not to be measured. `DRIFTLINE_LATENCY_ROUNDS=45` measures for ten minutes instead of four.
+    to both may be 1.1 times what the 95 % interval of the ratio of equals allows. The last path tells what a
+    second model costs that a client asks without any mirror: it is printed. It runs alone: what other tests
+    do is not to be measured. `DRIFTLINE_LATENCY_ROUNDS=45` measures for ten minutes instead of four.
     """
     both = [shadows.monitor(each) for each in PATHS]
     equal = shadow("equal", {}, {"agreement": 0.9, "errorRate": 0.1})
@@ -257,7 +256,7 @@ def test_the_live_traffic_is_as_fast_with_a_shadow_as_without(
         for name in ("equal", "hanging", "neighbour"):
             found, *interval = ratio(of_path[name], pooled, share)
             print(f"  {name} over without: {found:.3f} ({interval[0]:.3f} to {interval[1]:.3f})")
-            if name == "hanging" or (name, share) == ("equal", 0.5):
+            if name != "neighbour":
                 assert found <= 1.1 * max(1.0, upper), f"p{100 * share:g}: {found:.2f} times, {name}"
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
 import socket
+import threading
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -125,6 +127,18 @@ class TestPairs:
         assert 0.3 < noise < 0.7
         assert found.tally.twice.systematic().lower == 0
         assert found.tally.live_latency.sum() == found.tally.candidate_latency.sum() == 300
+
+    async def test_its_thread_takes_the_core_from_nobody(self) -> None:
+        async with candidate(agrees) as other, mirroring(mirror_config(other.url)) as running:
+            running.offer([predicted(0)])
+            await running.settled()
+            threads = [thread for thread in threading.enumerate() if thread.name == "mirror"]
+            ids = [thread.native_id for thread in threads if thread.native_id is not None]
+            assert ids
+            assert {os.sched_getscheduler(one) for one in ids} == {os.SCHED_BATCH}
+            assert {
+                os.getpriority(os.PRIO_PROCESS, one) - os.getpriority(os.PRIO_PROCESS, 0) for one in ids
+            } == {module.NICER}
 
     async def test_both_latencies_are_of_the_first_round(self) -> None:
         """The second one finds what the first has warmed."""
