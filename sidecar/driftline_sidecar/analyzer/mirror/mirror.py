@@ -274,7 +274,7 @@ class Mirror:
 
 
 def _give_precedence(thread: int) -> None:
-    """A lower priority, and a policy that interrupts nobody: an answer of the candidate waits for whoever runs,
-    who may be the live model. Nice alone weighs within the sidecar's own cgroup only."""
+    """A lower priority, and a policy that interrupts nobody: a candidate's answer waits for whoever runs, who
+    may be the live model. Nice alone weighs within the sidecar's own cgroup only."""
     os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + NICER)
     os.sched_setscheduler(thread, os.SCHED_BATCH, os.sched_param(0))
