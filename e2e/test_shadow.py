@@ -212,8 +212,8 @@ def test_the_live_traffic_is_as_fast_with_a_shadow_as_without(
     none while a client asks the equal candidate as often as the mirror would.
 
     Those without tell the machine's own noise: on a node with two cores, where candidates and clients run
-    too, the p99 of two equal paths differs, and no ratio can be known better than that. A shadow's ratio
-    to both may be 1.1 times what the 95 % interval of the ratio of equals allows. The last path tells what a
+    too, the p99 of two equal paths differs. So a shadow fails where the 95 % interval of its ratio is wholly
+    beyond 1.1: of the median that is sharp, of the p99 of some rounds not. The last path tells what a
     second model costs that a client asks without any mirror: it is printed. It runs alone: what other tests
     do is not to be measured. `DRIFTLINE_LATENCY_ROUNDS=45` measures for ten minutes instead of four.
     """
@@ -257,7 +257,7 @@ def test_the_live_traffic_is_as_fast_with_a_shadow_as_without(
             found, *interval = ratio(of_path[name], pooled, share)
             print(f"  {name} over without: {found:.3f} ({interval[0]:.3f} to {interval[1]:.3f})")
             if name != "neighbour":
-                assert found <= 1.1 * max(1.0, upper), f"p{100 * share:g}: {found:.2f} times, {name}"
+                assert interval[0] <= 1.1, f"p{100 * share:g}: at least {interval[0]:.2f} times, {name}"
 
 
 def ratio(first: list[Any], second: list[Any], share: float) -> tuple[float, float, float]:

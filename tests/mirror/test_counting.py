@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 from dataclasses import replace
 from functools import reduce
 from operator import add
@@ -117,3 +118,36 @@ def test_rows_without_a_score_on_either_side_take_nothing_from_the_others() -> N
 def test_what_the_mirror_itself_could_not_hold_is_in_no_count_of_errors() -> None:
     found = tally_of(PLAN, [Outcome(False, None, Failure.NO_ROOM), Outcome(False, True, Failure.TIMEOUT)])
     assert found.errors.tolist() == [[0, 1], [0, 0]]
+
+
+def twice(live: str, candidate: str, rows: int = 1) -> Outcome:
+    """A request on which each side answers both times alike."""
+    both = Side(rows, (live,) * rows), Side(rows, (candidate,) * rows)
+    found = pair(0, None, None).pair
+    assert found is not None
+    codes = {"sex": [0] * rows}
+    return Outcome(
+        False,
+        False,
+        pair=replace(found, live=both[0], candidate=both[1], segments=codes),
+        repeat=Repeat(both, both),
+    )
+
+
+@pytest.mark.parametrize(("live", "candidate"), [("yes", "yes\0"), ("", "\0"), ("a", "b")])
+def test_what_differs_once_differs_twice(live: str, candidate: str) -> None:
+    found = tally_of(PLAN, [twice(live, candidate)]).twice.alike
+    assert found.points @ found.weights == 2
+    same_ = tally_of(PLAN, [twice(live, live)]).twice.alike
+    assert same_.points @ same_.weights == 0
+
+
+def test_a_long_name_among_many_rows_takes_no_memory_of_its_own() -> None:
+    """A model that answers with an error's text."""
+    tracemalloc.start()
+    try:
+        tally_of(PLAN, [twice("no", "x" * 50_000, rows=200)])
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 5_000_000

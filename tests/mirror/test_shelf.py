@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from driftline.errors import DataError
 from driftline.shadow.account import Account, Drop
+from driftline.shadow.codec import decode_part, encode_part
 from driftline.shadow.ledger import Ledger
 from driftline_sidecar.analyzer.mirror.book import Book
 from driftline_sidecar.analyzer.mirror.reading import Outcome, Pair, Side
@@ -73,6 +74,14 @@ class TestBook:
             book.settle(0, [PAIRED], at)
         account, _ = book.total()
         assert (account.first, account.last, account.span) == (AT + 5, AT + 700, 695)
+
+    def test_a_clock_that_is_set_back_refuses_no_pairs(self) -> None:
+        book = Book(CONFIG, "pod", "boot")
+        for at in (AT + 3_600, AT, AT + 30):
+            counted(book, 0, 1, 0)
+            book.settle(0, [PAIRED], at)
+        (part,) = [decode_part(encode_part(part)) for part in book.parts()]
+        assert (part.account.paired, part.account.first, part.account.last) == (3, AT, AT + 3_600)
 
 
 class TestShelf:

@@ -95,7 +95,7 @@ def test_a_gate_of_minutes_is_read_at_once() -> None:
     gate = Gate(agreement=0.98, min_time=Duration(600), allow_under_a_day=True)
     assert judged(gate, snapshot(good()), 599).reason is Reason.TOO_EARLY
     assert judged(gate, snapshot(good()), 600).verdict == "Promotable"
-    assert judged(gate, snapshot(good(5_000, 0.04)), 60).verdict == "Rejected"
+    assert judged(gate, snapshot(good(5_000, 0.04)), 600).verdict == "Rejected"
 
 
 @pytest.mark.parametrize("elapsed", [60, WEEK, 1000 * WEEK])
@@ -286,6 +286,17 @@ def test_one_event_rejects_nothing_before_a_period_is_whole(
     assert verdict(found) == (
         ("Rejected", Reason.RULE_BROKEN) if rejected else ("Inconclusive", Reason.LOW_COVERAGE)
     )
+
+
+def test_clocks_that_differ_make_no_event_longer_than_the_shadow_has_run() -> None:
+    first, second = outage(500, 0, 5.0), outage(500, 0, 5.0)
+    behind, ahead = (
+        msgspec.structs.replace(each.account, first=at, last=at + 5)
+        for each, at in ((first, 0.0), (second, 700.0))
+    )
+    both = Snapshot(behind + ahead, first.tally + second.tally)
+    assert judged(GATE, both, 599).verdict == "Inconclusive"
+    assert judged(GATE, both, 600).verdict == "Rejected"
 
 
 def test_it_says_that_it_is_too_early_for_what_is_one_event() -> None:

@@ -102,9 +102,14 @@ def _told(observed: ObservedShadow) -> _Told:
         return _Told()
     found = {each["type"]: each for each in status.get("conditions") or []}
     finished: Mapping[str, Any] = found.get("Finished") or {}
-    ended = Ending(finished["reason"]) if finished.get("status") == "True" else None
+    ended = _ending(finished.get("reason")) if finished.get("status") == "True" else None
     promoting = (found.get("Promoted") or {}).get("reason") in _ROLLING
     return _Told(bool(status.get("started")), ended, promoting)
+
+
+def _ending(reason: Any) -> Ending:
+    """What another release calls otherwise, or somebody has written there, has ended all the same."""
+    return next((each for each in Ending if each == reason), Ending.NOT_AUTHENTIC)
 
 
 def _is_as_told(course: Course, told: _Told) -> bool:

@@ -17,6 +17,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from driftline.shadow.account import Account
 from driftline.shadow.measures import Measured, Snapshot, measure
 from driftline.shadow.rules import Reason, RuleReason, thresholds
 from driftline.shadow.sequences.bound import Levels
@@ -122,7 +123,7 @@ def judge(
     rules = read(seen, early=not ready)
     if (complaint := _complaint(now) or _complaint(seen)) is not None:
         return Judgement("Inconclusive", complaint, rules, seen)
-    lasted = _lasted(gate, min_pairs, now)
+    lasted = _lasted(gate, min_pairs, now.account, elapsed)
     broken = _rejects(gate, rules, seen)
     if broken and (lasted or whole is not None):
         return Judgement("Rejected", Reason.RULE_BROKEN, rules, seen)
@@ -172,10 +173,10 @@ def _rejects(gate: Gate, rules: Sequence[RuleResult], seen: Snapshot) -> bool:
     return seen.account.attempted >= gate.coverage and any(rule.verdict == "Reject" for rule in rules)
 
 
-def _lasted(gate: Gate, min_pairs: int, now: Snapshot) -> bool:
-    """Is it more than one event that a rejection would rest on?"""
-    account = now.account
-    return account.tried >= min_pairs and account.span >= min(EARLY_SECONDS, gate.min_time)
+def _lasted(gate: Gate, min_pairs: int, account: Account, elapsed: float) -> bool:
+    """Is it more than one event that a rejection would rest on? Pods' clocks may differ: the span of their
+    requests says no more than the time that has passed."""
+    return account.tried >= min_pairs and min(account.span, elapsed) >= min(EARLY_SECONDS, gate.min_time)
 
 
 def _obstacle(gate: Gate, min_pairs: int, seen: Snapshot, *, too_early: bool) -> Reason | None:

@@ -93,6 +93,12 @@ def test_what_had_ended_doesnt_begin_again(name: str, reason: str) -> None:
     assert restored(told, FORGED[name], KEY) == Restored(ended)
 
 
+def test_an_end_of_another_release_is_one() -> None:
+    """And no fault that holds up the namespace."""
+    told = observed(("Finished", "True", "OfALaterRelease"), started=True)
+    assert restored(told, FORGED["other pairs"], KEY).course.ended is Ending.NOT_AUTHENTIC
+
+
 @pytest.mark.parametrize("state", [Promotion.ROLLING_OUT, Promotion.ROLLING_BACK])
 def test_a_promotion_of_which_nothing_is_known_ends(state: Promotion) -> None:
     told = observed(("Finished", "False", "Running"), ("Promoted", "False", state), started=True)

@@ -117,7 +117,8 @@ class Book:
             mirrored = len(results) - lost - sum(isinstance(result, Drop) for result in results)
             found.mirrored += mirrored
             if mirrored:
-                found.first, found.last = now if found.first is None else found.first, now
+                found.first = now if found.first is None else min(found.first, now)
+                found.last = now if found.last is None else max(found.last, now)  # clocks are set back, too
             found.failed.update(outcome.failure for outcome in outcomes if outcome.failure is not None)
             found.paired += sum(outcome.failure is None for outcome in outcomes)
 

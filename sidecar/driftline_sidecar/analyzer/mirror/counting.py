@@ -71,9 +71,11 @@ def _twice(plan: ComparisonPlan, repeats: Sequence[Repeat]) -> Twice:
     if plan.sort == "number":
         v1, w1, v2, w2 = map(_values, (a1, b1, a2, b2))
         return twice_numbers(request, (v1, w1), (v2, w2), plan.clip, plan.tolerance)
-    names = [*map(_names, (a1, b1, a2, b2))]
-    codes = np.unique(np.array([name for side in names for name in side]), return_inverse=True)[1]
-    c1, d1, c2, d2 = codes.astype(np.int64).reshape(4, -1)
+    known: dict[str, int] = {}  # no array of names: as wide as the longest, and blind to NULs at their ends
+    c1, d1, c2, d2 = (
+        np.array([known.setdefault(name, len(known)) for name in _names(side)], np.int64)
+        for side in (a1, b1, a2, b2)
+    )
     s1, t1, s2, t2 = map(_scores, (a1, b1, a2, b2))
     scores = None if plan.clip is None else ((s1, t1), (s2, t2), plan.clip)
     return twice_classes(request, (c1, d1), (c2, d2), scores)
