@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from driftline.errors import DataError
-from driftline.shadow.account import Account, Drop
+from driftline.shadow.account import Account, Drop, Failure
 from driftline.shadow.codec import decode_part, encode_part
 from driftline.shadow.ledger import Ledger
 from driftline_sidecar.analyzer.mirror.book import Book
@@ -74,6 +74,19 @@ class TestBook:
             book.settle(0, [PAIRED], at)
         account, _ = book.total()
         assert (account.first, account.last, account.span) == (AT + 5, AT + 700, 695)
+
+    def test_the_candidates_own_failures_are_told_by_time(self) -> None:
+        book = Book(CONFIG, "pod", "boot")
+        own, both = Outcome(False, True, Failure.TIMEOUT), Outcome(True, True, Failure.LIVE_FAILED)
+        for at in (AT, AT + 601, AT + 602):
+            counted(book, 0, 3, 0)
+            book.settle(0, [own, both, PAIRED], at)
+        (part,) = [decode_part(encode_part(part)) for part in book.parts()]
+        slot = int(AT // 600)
+        assert part.account.failures == {slot: 1, slot + 1: 2}
+        assert (part.account + part.account).worst == 6
+        assert Account(failures={1: 5, 3: 4, 4: 2}).worst == 6
+        assert Account().worst == 0
 
     def test_a_clock_that_is_set_back_refuses_no_pairs(self) -> None:
         book = Book(CONFIG, "pod", "boot")

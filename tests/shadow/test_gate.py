@@ -288,6 +288,28 @@ def test_one_event_rejects_nothing_before_a_period_is_whole(
     )
 
 
+def with_slots(seen: Snapshot, failures: dict[int, int]) -> Snapshot:
+    return Snapshot(msgspec.structs.replace(seen.account, failures=failures), seen.tally)
+
+
+def test_an_outage_after_quiet_hours_rejects_nothing_before_a_period_is_whole() -> None:
+    """Of a node's restart every pod sees ten failures before its breaker rests. A day dilutes it."""
+    seen = outage(118, 0, 7_200.0, fine=1_270)
+    assert judged(GATE, with_slots(seen, {10: 60, 11: 58}), 7_200).reason is Reason.TOO_EARLY
+    assert rule(judged(GATE, with_slots(seen, {10: 60, 11: 58}), 7_200), "errorRate").value is not None
+    lasting = with_slots(seen, dict.fromkeys(range(12), 10))
+    assert judged(GATE, lasting, 7_200).verdict == "Rejected"
+    assert judged(GATE, with_slots(seen, {10: 118}), WEEK).verdict == "Rejected", (
+        "a whole period has its share"
+    )
+
+
+def test_a_hurried_gate_that_only_lacks_pairs_says_so() -> None:
+    found = judged(SECONDS, outage(60, 0, 60.0, fine=700), 900)
+    assert rule(found, "errorRate").verdict == "Reject"
+    assert verdict(found) == ("Inconclusive", Reason.FEW_PAIRS)
+
+
 def test_clocks_that_differ_make_no_event_longer_than_the_shadow_has_run() -> None:
     first, second = outage(500, 0, 5.0), outage(500, 0, 5.0)
     behind, ahead = (

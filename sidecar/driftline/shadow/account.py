@@ -11,11 +11,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
-R = TypeVar("R", bound=StrEnum)
+R = TypeVar("R", "Drop", "Failure", int)
+
+SLOT_SECONDS: Final = 600.0
+"""Failures are counted by so long: an event that is shorter fills two slots at most."""
 
 
 class Drop(StrEnum):
@@ -78,6 +81,8 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     first: float | None = None
     last: float | None = None
     """Unix seconds at which the first of the mirrored came back, and the last; None without any."""
+    failures: dict[int, int] = {}
+    """Requests on which only the candidate failed, by ten minutes of the clock (`slot_of`)."""
 
     def __add__(self, other: Account) -> Account:
         """Two pods', or two lives' of one pod."""
@@ -91,6 +96,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
             failed=_together(self.failed, other.failed),
             first=min((at for at in (self.first, other.first) if at is not None), default=None),
             last=max((at for at in (self.last, other.last) if at is not None), default=None),
+            failures=_together(self.failures, other.failures),
         )
 
     @property
@@ -116,6 +122,11 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     def span(self) -> float:
         """Seconds from the first that was mirrored to the last: of one event it is short, however many."""
         return 0.0 if self.first is None or self.last is None else self.last - self.first
+
+    @property
+    def worst(self) -> int:
+        """The candidate's failures in its worst ten minutes, at most: of two slots, as it begins in one."""
+        return max((n + self.failures.get(slot + 1, 0) for slot, n in self.failures.items()), default=0)
 
     @property
     def unserved(self) -> int:
@@ -147,6 +158,11 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
             yield name, getattr(self, name)
         for kind in (self.dropped, self.failed):
             yield from kind.items()
+
+
+def slot_of(now: float) -> int:
+    """Which ten minutes a time is in, in unix seconds."""
+    return int(now // SLOT_SECONDS)
 
 
 def _together(first: Mapping[R, int], second: Mapping[R, int]) -> dict[R, int]:

@@ -43,6 +43,9 @@ def _of_one_piece(account: Account, tally: Tally) -> Iterator[str]:
         yield f"{_total(tally.errors)} outcomes of {account.mirrored} mirrored requests"
     if not ((account.first is None) == (account.last is None) and account.span >= 0):
         yield f"the first of them came at {account.first}, the last at {account.last}"
+    of_candidate = int(tally.errors[0, 1])
+    if min(account.failures.values(), default=0) < 0 or sum(account.failures.values()) > of_candidate:
+        yield f"failures by time {account.failures} of {of_candidate} of the candidate alone"
     at_most = {
         "live_latency": _total(tally.live_latency),
         "candidate_latency": _total(tally.candidate_latency),

@@ -131,7 +131,8 @@ def judge(
         early = read(now, early=True)
         if _rejects(gate, early, now):
             return Judgement("Rejected", Reason.RULE_BROKEN, early, now)
-    too_early = broken or not ready or elapsed < gate.min_time
+    few = hurried and now.account.tried < min_pairs  # then nothing else is waited for
+    too_early = (broken and not few) or not ready or elapsed < gate.min_time
     unheard = Reason.SILENT_PODS if heard < gate.coverage else None
     obstacle = _obstacle(gate, min_pairs, seen, too_early=too_early) or unheard or _unclear(rules)
     if obstacle is not None:
@@ -145,10 +146,20 @@ def _rule(rule: str, limit: float, seen: Snapshot, levels: Levels, *, early: boo
         return RuleResult(rule, "Inconclusive", found.missing, limit, approximate=found.approximate)
     allowed = 1.0 - limit if rule == "agreement" else limit
     verdict, reason = _reading(found, allowed, early=early)
+    if verdict == "Reject" and early and not _outlasts(rule, EARLY * allowed, seen, levels):
+        verdict, reason = "Inconclusive", RuleReason.TOO_EARLY
     if verdict == "Reject" and noise:
         verdict, reason = "Inconclusive", RuleReason.NOISE
     bound = found.bound.complement if rule == "agreement" else found.bound
     return RuleResult(rule, verdict, reason, limit, *bound, approximate=found.approximate)
+
+
+def _outlasts(rule: str, limit: float, seen: Snapshot, levels: Levels) -> bool:
+    """Is it more than one outage? Of its first minutes that is a large part, and of a period a small one."""
+    if rule != "errorRate":
+        return True
+    bound = measure(rule, seen.without_worst(), levels).bound
+    return bound is not None and bound.lower > limit
 
 
 def _reading(found: Measured, allowed: float, *, early: bool) -> tuple[RuleVerdict, RuleReason]:

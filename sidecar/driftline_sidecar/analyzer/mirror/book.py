@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from driftline.shadow.account import Account, Drop, Failure
+from driftline.shadow.account import Account, Drop, Failure, slot_of
 from driftline.shadow.codec import WARMING, Part
 from driftline.shadow.runtime import MirrorConfig
 from driftline.shadow.tally import Tally
@@ -37,6 +37,7 @@ class _Day:
     failed: Counter[Failure] = field(default_factory=Counter)
     first: float | None = None
     last: float | None = None
+    failures: Counter[int] = field(default_factory=Counter)
     sequence: int = 0
     told: bool = False
     """Whether a part has been made of all that is counted."""
@@ -53,6 +54,7 @@ class _Day:
             failed=dict(self.failed),
             first=self.first,
             last=self.last,
+            failures=dict(self.failures),
         )
 
 
@@ -119,6 +121,8 @@ class Book:
             if mirrored:
                 found.first = now if found.first is None else min(found.first, now)
                 found.last = now if found.last is None else max(found.last, now)  # clocks are set back, too
+            if failures := sum(bool(each.candidate_failed) and not each.live_failed for each in outcomes):
+                found.failures[slot_of(now)] += failures
             found.failed.update(outcome.failure for outcome in outcomes if outcome.failure is not None)
             found.paired += sum(outcome.failure is None for outcome in outcomes)
 
