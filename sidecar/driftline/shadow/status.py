@@ -15,7 +15,7 @@ _MESSAGES = {
     Reason.ALL_RULES_HOLD: "Every rule of the gate holds.",
     Reason.NO_DATA: "No request was mirrored yet: see the account for why.",
     Reason.TOO_EARLY: "Too few days have passed in which a request was mirrored: minTime says how many. "
-    "Rules are read at the ends of whole periods of it; before, what breaks one must last ten minutes and "
+    "Rules are read at the ends of whole periods of it; before, what breaks one must outlast ten minutes and "
     "minPairs requests.",
     Reason.SILENT_PODS: "Not all live pods mirror, and what the others saw is in no account: see Mirroring.",
     Reason.MONITOR_CHANGED: "The monitor reads bodies otherwise than when the comparison began: begin anew.",
