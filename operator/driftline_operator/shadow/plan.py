@@ -29,7 +29,7 @@ from driftline_operator.shadow.course import Course, Seen, advanced, fingerprint
 from driftline_operator.shadow.findings import Asked
 from driftline_operator.shadow.health import Found, health, health_of_service
 from driftline_operator.shadow.observed import ObservedShadow
-from driftline_operator.shadow.promotion import Step, patch_text, promoted
+from driftline_operator.shadow.promotion import Step, orphaned, patch_text, promoted
 from driftline_operator.shadow.reasons import Ending, Health, Promotion, Refusal
 
 
@@ -162,6 +162,8 @@ class _Planning(NamedTuple):
 
     def _refused(self, error: Refused) -> ShadowPlan:
         course = refusing(self.told.course, self.observed.asked, Promotion.NOT_PROMOTABLE)
+        if error.reason is Refusal.NO_WORKLOAD:
+            course = orphaned(course, str(error), self.now)
         said = findings.refused(course, error.reason, str(error), self.told.judgement)
         return ShadowPlan(self.observed, course, (), tuple(self._present()), None, said)
 

@@ -105,6 +105,14 @@ def _asked(
     return Step(msgspec.structs.replace(course, rollout=rollout, ended=None))
 
 
+def orphaned(course: Course, message: str, now: float) -> Course:
+    """There is no workload (any more). It may be made anew: twice the usual deadline is waited for it."""
+    if course.rollout is None or not course.rolls() or now - course.rollout.since <= 2 * _DEADLINE:
+        return course
+    course = _said(course, course.rollout.state, message)
+    return _ended(course, Promotion.LIVE_CHANGED, Ending.LIVE_CHANGED, now)
+
+
 def _made(spec: ShadowSpec, found: Wanted) -> Json:
     return templates.changed(found.live["spec"]["template"], spec.candidate, found.model)
 

@@ -341,6 +341,23 @@ def test_a_rollout_comes_to_its_end_whatever_an_older_shadow_does() -> None:
     assert back.patch[1]["value"] == before
 
 
+@pytest.mark.parametrize(("minutes", "ended"), [(19, None), (21, "LiveChanged")])
+def test_a_rollout_of_a_workload_that_has_gone_comes_to_an_end(minutes: int, ended: str | None) -> None:
+    """It would hold up every other shadow of its monitor."""
+    pair = [observe_shadow(shadow("v3", 1)), observe_shadow(shadow("v4", 2))]
+    since = NOW.timestamp() - minutes * 60
+    rollout = Rollout(state=Promotion.ROLLING_OUT, since=since, before={}, spec={})
+    v3 = Course(uid="uid-v3", generation=1, began=0.0, verdict="Promotable", rollout=rollout)
+    told = {"uid-v3": Told(v3), "uid-v4": Told(Course(uid="uid-v4", generation=1))}
+    renamed = state(workload(name="renamed", app="other"))
+    first, second = plan_shadows(pair, told, renamed, LOADED, Facts(), NOW)
+    assert first.course.ended == ended
+    assert reason(first, "Finished") == (ended or "Running")
+    told["uid-v3"] = Told(first.course)
+    _, second = plan_shadows(pair, told, renamed, LOADED, Facts(), NOW)
+    assert reason(second) == ("NoWorkload" if ended else "SecondShadow")
+
+
 def test_a_candidate_that_is_selected_later_is_taken_away() -> None:
     own = [{"uid": "uid-v4"}]
     running = workload(name=names.candidate("v4"), shadow="x")

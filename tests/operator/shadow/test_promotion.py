@@ -18,7 +18,7 @@ from driftline_operator.shadow.promotion import Step, patch_text, promoted
 from driftline_operator.shadow.reasons import Ending, Promotion
 from driftline_operator.shadow.template import changed as changed_by
 
-from tests.operator.shadow.test_plan import TEMPLATE, planned, reason, shadow, state, workload
+from tests.operator.shadow.test_plan import NOW, TEMPLATE, planned, reason, shadow, state, workload
 from tests.support.merges import CANDIDATES, LIVE
 
 Json = dict[str, Any]
@@ -173,8 +173,8 @@ def test_who_asks_while_there_is_no_candidate_is_refused_too() -> None:
     assert reason(made, "Promoted") == "NotPromotable"
     (said,) = [each.message for each in made.findings if each.aspect == "Promoted"]
     assert "driftline.io/promote=1/AGAIN" in said
-    under_way = planned(body, state(workload(app="other")), Told(rolling()))
-    assert under_way.course == rolling()
+    begun = rolling(since=NOW.timestamp() - 60)
+    assert planned(body, state(workload(app="other")), Told(begun)).course == begun
 
 
 @pytest.mark.parametrize("asked", ["1", ""])
