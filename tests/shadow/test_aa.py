@@ -124,6 +124,11 @@ def test_a_rule_that_two_proofs_can_break_halves_its_alpha(
     of_values: bool, deltas: int | None, alike: int, said: set[str]
 ) -> None:
     """Requests that all differ by the most there is: 8 prove it at .05, 11 at .01, 12 at .005."""
-    given = [None if n is None else Values.of(np.full(n, 2.0), 2.0, signed=True) for n in (deltas, alike)]
-    found = replace(Twice.empty(None), deltas=given[0], alike=given[1], of_values=of_values)
+
+    def all_differ(requests: int) -> Values:
+        return Values.of(np.full(requests, 2.0), 2.0, signed=True)
+
+    found = replace(Twice.empty(None), alike=all_differ(alike), of_values=of_values)
+    if deltas is not None:
+        found = replace(found, deltas=all_differ(deltas))
     assert found.unexplained(0.01) == said
