@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from driftline.shadow.aa import Twice, twice_alike, twice_classes, twice_numbers
+from driftline.shadow.values import Values
 from driftline.spec.shadow import Tolerance
 
 N = 4_000
@@ -99,3 +102,33 @@ def test_answers_of_which_is_only_known_which_are_alike() -> None:
     assert noisy.systematic().lower == 0
     apart = twice_alike(REQUEST, np.array([[True], [False], [False], [True]]).repeat(N, axis=1))
     assert apart.systematic().value == pytest.approx(np.sqrt(2))
+
+
+@pytest.mark.parametrize(
+    ("of_values", "deltas", "alike", "said"),
+    [
+        (False, 9, 9, set()),
+        (False, 11, 9, {"p95Delta"}),
+        (False, 9, 11, {"agreement"}),
+        (False, 9, 12, {"agreement"}),
+        (False, None, 12, {"agreement"}),
+        (True, 9, 9, set()),
+        (True, 11, 9, set()),
+        (True, 12, 9, {"p95Delta"}),
+        (True, 9, 11, {"agreement"}),
+        (True, 9, 12, {"agreement", "p95Delta"}),
+        (True, None, 12, {"agreement", "p95Delta"}),
+    ],
+)
+def test_a_rule_that_two_proofs_can_break_halves_its_alpha(
+    of_values: bool, deltas: int | None, alike: int, said: set[str]
+) -> None:
+    """Requests that all differ by the most there is: 8 prove it at .05, 11 at .01, 12 at .005."""
+
+    def all_differ(requests: int) -> Values:
+        return Values.of(np.full(requests, 2.0), 2.0, signed=True)
+
+    found = replace(Twice.empty(None), alike=all_differ(alike), of_values=of_values)
+    if deltas is not None:
+        found = replace(found, deltas=all_differ(deltas))
+    assert found.unexplained(0.01) == said

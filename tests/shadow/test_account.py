@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import msgspec
 import pytest
 from driftline.shadow.account import Account, Drop, Failure
@@ -39,6 +41,18 @@ def test_what_adds_up_still_does_merged_in_any_order(a: Account, b: Account, c: 
     assert a + b == b + a
     assert (a + Account()).eligible == a.eligible
     assert 0 <= merged.coverage <= merged.attempted <= 1
+
+
+@settings(deadline=None)
+@given(st.lists(st.none() | st.tuples(st.floats(0, 1e9), st.floats(0, 1e9)).map(sorted)), st.randoms())
+def test_a_sum_lasts_from_the_first_of_all_to_the_last(
+    lasting: list[list[float] | None], random: Random
+) -> None:
+    random.shuffle(lasting)
+    accounts = [Account() if each is None else Account(first=each[0], last=each[1]) for each in lasting]
+    times = [at for each in lasting if each is not None for at in each]
+    total = sum(accounts, Account())
+    assert (total.first, total.last) == (min(times, default=None), max(times, default=None))
 
 
 @pytest.mark.parametrize("name", ["eligible", "mirrored", "paired", "lost", "waiting"])

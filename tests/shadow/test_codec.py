@@ -149,6 +149,11 @@ LARGE = np.array([1 << 53, 1 << 53], np.int64)
             {"account": msgspec.structs.replace(ACCOUNT, eligible=2**63 + 5, lost=2**63 - 203)},
             "beyond 9007199254740992",
         ),
+        (
+            {"account": msgspec.structs.replace(ACCOUNT, first=60.5, last=60.0)},
+            "the first of them came at 60.5, the last at 60.0",
+        ),
+        ({"account": msgspec.structs.replace(ACCOUNT, first=60.5)}, "came at 60.5, the last at None"),
         ({"day": -5}, ">= -1"),
         ({"day": 10**6}, "<= 3660"),
         ({"sequence": 2**60}, "<= 9007199254740992"),

@@ -123,3 +123,28 @@ def test_limits_that_hold_whatever_comes_are_named(gate: Json, more: Json, monit
 @pytest.mark.parametrize(("shadow", "monitor", "fields"), RULES)
 def test_rules_that_nothing_can_decide_are_named(shadow: Json, monitor: Json, fields: list[str]) -> None:
     assert [each.partition(":")[0] for each in found(shadow, **monitor)] == fields
+
+
+DAILY: Json = {**ACCURACY, "minTime": "24h"}
+HURRIED: Json = {**ACCURACY, "minTime": "1h", "allowUnderADay": True}
+AGED: Json = {"labels": {"ages": ["1h", "24h", "168h"]}, "performance": {"age": "24h"}}
+DURATIONS: list[tuple[str, Json, Json, str]] = [
+    ("336h", ACCURACY, LABELLED, ""),
+    ("335h", ACCURACY, LABELLED, "335h < 336h"),
+    ("191h", DAILY, LABELLED, "191h < 192h"),
+    ("192h", DAILY, LABELLED, ""),
+    ("71h", {**DAILY, "minTime": "36h"}, AGED, "71h < 72h"),
+    ("72h", {**DAILY, "minTime": "36h"}, AGED, ""),
+    ("23h", HURRIED, AGED, "23h < 24h"),
+    ("24h", HURRIED, AGED, ""),
+    ("168h", {"agreement": 0.9}, LABELLED, ""),
+]
+
+
+@pytest.mark.parametrize(("duration", "gate", "monitor", "why"), DURATIONS)
+def test_a_duration_at_whose_end_no_label_counts_yet_is_named(
+    duration: str, gate: Json, monitor: Json, why: str
+) -> None:
+    said = found({"duration": duration, "gate": gate}, **monitor)
+    assert len(said) == (why != "")
+    assert all(each.startswith("spec.duration: must hold ") and f"({why})" in each for each in said)

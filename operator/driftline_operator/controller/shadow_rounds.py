@@ -105,6 +105,8 @@ class ShadowRounds:
     async def accept(self, push: PushedPairs) -> Taken:
         """A leaving pod's last parts, taken once kept. Sent twice, or pulled before, they count once."""
         key = push.namespace, push.monitor
+        if self._shadows.is_unread(*key):
+            return Taken.NOT_YET
         of = [
             known
             for known in self._shadows.running()

@@ -81,6 +81,19 @@ class Shadows:
         """Those that are known, by namespace and name."""
         yield from [each for _, each in sorted(self._running.items())]
 
+    def is_unread(self, namespace: str, monitor: str) -> bool:
+        """Has that monitor a shadow of which it is not read yet what was kept: by who has just taken over?"""
+        for each in self._source.shadows(namespace):
+            shadow = observe_shadow(each)
+            if each["metadata"].get("deletionTimestamp") or shadow.spec is None:
+                continue
+            known = self._running.get(shadow.key)
+            if shadow.spec.monitor_ref.name == monitor and (
+                known is None or known.observed.uid != shadow.uid
+            ):
+                return True
+        return False
+
     async def settle(self, state: NamespaceState, loaded: Mapping[str, Loaded]) -> dict[str, str]:
         """Bring a namespace's shadows to what they should be; what its mirrors are told, by monitor.
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 import msgspec
-from driftline.shadow.gate import GRACE_SECONDS, Judgement, RuleResult, Verdict, is_hurried
+from driftline.shadow.gate import GRACE_SECONDS, Judgement, RuleResult, Verdict
 from driftline.shadow.plan import ComparisonPlan
 from driftline.shadow.rules import Reason
 from driftline.spec.shadow import ShadowSpec
@@ -195,7 +195,7 @@ def _ending(course: Course, spec: ShadowSpec, seen: Seen, now: float) -> Ending 
 
 def _last_look(spec: ShadowSpec) -> float:
     """Seconds after the last request, until its pair has come and was judged: a period may end with it."""
-    return 0.0 if is_hurried(spec.gate) else spec.traffic.timeout + GRACE_SECONDS + _ROUND_SECONDS
+    return 0.0 if spec.gate.is_hurried else spec.traffic.timeout + GRACE_SECONDS + _ROUND_SECONDS
 
 
 def encode(course: Course) -> str:

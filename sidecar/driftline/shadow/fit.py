@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterator
 
 from driftline.errors import Problem
+from driftline.quantity import Duration
 from driftline.shadow.rules import OF_CLASSES, asks_for_labels, thresholds
 from driftline.spec import MonitorSpec
 from driftline.spec.shadow import Compare, ShadowSpec
@@ -82,6 +83,24 @@ def _rules(shadow: ShadowSpec, monitor: MonitorSpec) -> Iterator[Problem]:
             yield Problem(f"spec.gate.{rule}", why)
     if asks_for_labels(shadow.gate) and monitor.labels is None:
         yield Problem("spec.gate.performance", "needs the monitor's spec.labels: without them no label comes")
+    yield from _labels_in_time(shadow, monitor)
+
+
+def _labels_in_time(shadow: ShadowSpec, monitor: MonitorSpec) -> Iterator[Problem]:
+    """A day counts once its youngest predictions have the age; at any time, those that have it."""
+    age, gate = monitor.performance_age, shadow.gate
+    if age is None or not asks_for_labels(gate):
+        return
+    hurried = gate.is_hurried
+    needed = age if hurried else Duration(gate.whole_time + age)
+    if shadow.duration < needed:
+        what = "" if hurried else f"gate.minTime in whole days ({gate.whole_time}) and "
+        yield Problem(
+            "spec.duration",
+            f"must hold {what}the age at which labels count ({age}), for gate.performance ({shadow.duration} "
+            f"< {needed}): lengthen it, or shorten {'' if hurried else 'gate.minTime or '}the monitor's "
+            "performance.age",
+        )
 
 
 def _unanswerable(rule: str, shadow: ShadowSpec, monitor: MonitorSpec) -> str:

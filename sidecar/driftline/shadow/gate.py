@@ -64,11 +64,6 @@ class Judgement:
     snapshot: Snapshot
 
 
-def is_hurried(gate: Gate) -> bool:
-    """Is it read at any time?"""
-    return gate.min_time < DAY
-
-
 def period_days(gate: Gate) -> int:
     """Days after which verdicts are read: a weekday more would weigh more than the others."""
     return max(1, int(gate.whole_time // DAY))
@@ -104,7 +99,7 @@ def judge(
 
     A day is 24 hours from the shadow's start on.
     """
-    hurried = is_hurried(gate)
+    hurried = gate.is_hurried
     if hurried or (whole is not None and not whole.account.mirrored):
         whole = None  # read at any time, or the candidate was not ready in them
     limits = thresholds(gate)

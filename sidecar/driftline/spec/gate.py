@@ -142,10 +142,15 @@ class Gate(Part, frozen=True, kw_only=True):
     )
 
     @property
+    def is_hurried(self) -> bool:
+        """Is it read at any time, not at the ends of days?"""
+        return self.min_time < _DAY
+
+    @property
     def whole_time(self) -> Duration:
         """`min_time` as it is read: in whole days, rounded up, unless it is less than one."""
         days = math.ceil(self.min_time / _DAY)
-        return self.min_time if self.min_time < _DAY else Duration(days * _DAY)
+        return self.min_time if self.is_hurried else Duration(days * _DAY)
 
     def _check_answers(self) -> Iterator[Problem]:
         performance = self.performance

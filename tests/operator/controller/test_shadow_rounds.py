@@ -68,11 +68,21 @@ class Told:
         return self.token
 
 
+class Watching:
+    """The watch cache of ShadowDeployments."""
+
+    def __init__(self, *bodies: Any) -> None:
+        self.bodies = bodies
+
+    def shadows(self, _: str) -> tuple[Any, ...]:
+        return self.bodies
+
+
 @pytest.fixture
 def shadows() -> Shadows:
     """Of one replica, without a cluster."""
     fixed = {"allowed": True, "needs_policy": False, "identity": "this", "status_interval": 30.0}
-    return Shadows(*cast(Any, (None, Kept(), None, Told())), **cast(Any, fixed), now=lambda: NOW)
+    return Shadows(*cast(Any, (None, Kept(), Watching(), Told())), **cast(Any, fixed), now=lambda: NOW)
 
 
 @pytest.fixture
@@ -359,6 +369,27 @@ async def test_a_push_counts_only_of_a_pod_of_the_monitor(shadows: Shadows, know
     assert await push("b", untrue("b"), told("b", 9, sequence=3)) is Taken.REFUSED
     assert await push("b", monitor="other") is Taken.UNKNOWN_MONITOR
     assert paired(known) == 401 + 9
+
+
+async def test_until_a_shadow_is_read_a_push_is_to_come_again(shadows: Shadows, known: Running) -> None:
+    """Who has just taken over would lose a leaving pod's pairs: told 404 it asks no more."""
+    body, older = shadow(), shadow("older")
+    shadows._source = Watching(body, older)
+    rounds = rounds_of(shadows, known, Pods(), "a")
+    assert await rounds.accept(push_of(known, "a", 900)) is Taken.NOT_YET, "the older is still to be read"
+    shadows._source = Watching(body)
+    other = push_of(known, "a", 900)._replace(monitor="other")
+    shadows.forget()
+    assert await rounds.accept(push_of(known, "a", 900)) is Taken.NOT_YET
+    assert await rounds.accept(other) is Taken.UNKNOWN_MONITOR
+    body["metadata"]["deletionTimestamp"] = "2026-11-27T12:00:00Z"
+    assert await rounds.accept(push_of(known, "a", 900)) is Taken.UNKNOWN_MONITOR
+    del body["metadata"]["deletionTimestamp"]
+    shadows._running[known.observed.key] = known
+    assert await rounds.accept(push_of(known, "a", 900)) is Taken.TAKEN
+    assert paired(known) == 900
+    body["metadata"]["uid"] = "uid-anew"
+    assert await rounds.accept(push_of(known, "a", 950)) is Taken.NOT_YET, "another one of that name"
 
 
 def kept_pairs(shadows: Shadows) -> int:

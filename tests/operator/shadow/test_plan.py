@@ -468,6 +468,27 @@ def test_while_it_warms_up_mirrors_send_copies_that_do_not_count() -> None:
     assert reason(compared, "Mirroring") == "NotBegun"
 
 
+def test_of_days_to_come_the_warm_up_counts_from_its_first_copies() -> None:
+    now = NOW.timestamp()
+    warming = comparing(began=None, ready_since=now - 500, warm_since=now - 60)
+    made = planned(WARM, running(WARM), warming)
+    assert (made.course.began, made.course.warm_since) == (None, now - 60)
+    assert made.mirror is not None
+    assert decode_mirror(made.mirror[1].encode()).until == now - 60 + 120 + 14 * 24 * 3600
+
+
+def test_a_monitor_that_reads_otherwise_while_it_warms_up_starts_it_over() -> None:
+    now = NOW.timestamp()
+    warming = comparing(began=None, ready_since=now - 500, warm_since=now - 60)
+    stale = warming.course.plan
+    other = observe(monitor(endpoint={"port": "http", "paths": ["/predict"]}))
+    made = planned(WARM, running(WARM)._replace(monitors=(other,)), warming)
+    assert stale is not None
+    assert made.course.plan is not None
+    assert made.course.plan.reading != stale.reading
+    assert (made.course.ready_since, made.course.warm_since) == (now, None)
+
+
 def test_of_a_swapped_port_the_live_models_own_is_told() -> None:
     swapped = monitor(injection={"mode": "PortSwap", "app": {"port": 8081, "env": "PORT"}})
     made = planned(shadow(), state(monitors=(swapped,)), told=comparing())

@@ -18,7 +18,7 @@ from driftline_operator.shadow.promotion import Step, patch_text, promoted
 from driftline_operator.shadow.reasons import Ending, Promotion
 from driftline_operator.shadow.template import changed as changed_by
 
-from tests.operator.shadow.test_plan import NOW, TEMPLATE, planned, reason, shadow, state, workload
+from tests.operator.shadow.test_plan import NOW, TEMPLATE, monitor, planned, reason, shadow, state, workload
 from tests.support.merges import CANDIDATES, LIVE
 
 Json = dict[str, Any]
@@ -362,3 +362,20 @@ def test_the_arguments_dont_change() -> None:
     before = copy.deepcopy((live, at))
     step(at, live)
     assert (live, at) == before
+
+
+def test_the_monitor_gets_the_version_once_at_the_promotions_end() -> None:
+    """Whoever changes it after that is not overruled."""
+    body = shadow(candidate={"patch": {"image": "census:4"}, "modelVersion": "4"})
+
+    def at(course: Course, version: str) -> tuple[Course, str]:
+        model = {"name": "census", "type": "classification", "version": version}
+        given = state(changed(ready=True), monitors=(monitor(model=model),))
+        made = planned(body, given, Told(course))
+        return made.course, made.version
+
+    begun, version = at(step(rolling(), changed()).course, "3")
+    assert (begun.ended, version) == (None, "4")
+    done, version = at(begun, "4")
+    assert (done.ended, version) == (Ending.PROMOTED, "")
+    assert at(done, "5") == (done, "")
