@@ -76,6 +76,7 @@ $(VENV)/bin/python:
 
 $(VENV)/.demo: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "install: Driftline, its command line and the demo's model server"
+	@$(PIP) pip==$(PIP_VERSION) # a virtual environment made by hand has one that knows no groups
 	@$(PIP) --constraint constraints.txt --editable '.[cli,operator]' --group demo
 	@touch $@
 

@@ -89,7 +89,7 @@ def test_check_holds_a_shadow_against_its_monitor_whatever_their_order(
     text = (EXAMPLES / "shadow.yaml").read_text()
     shadow.write_text(text.replace('"/v1/predict"', "/v3/predict").replace("[sex]", "[age]"))
     assert main(["check", str(shadow)]) == 0
-    assert "its monitor isn't among the files" in capsys.readouterr().out
+    assert "its monitor (spec.monitorRef.name 'census') isn't among the files:" in capsys.readouterr().out
     assert main(["check", str(shadow), str(monitor)]) == 65
     shown = capsys.readouterr()
     assert "ml/census: fine" in shown.out

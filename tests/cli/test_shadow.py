@@ -434,3 +434,13 @@ def test_diff_needs_a_candidate(tmp_path: Path) -> None:
     found = driftline("shadow", "diff", "-f", tmp_path / "monitor.yaml", "--upstream", "http://127.0.0.1:1")
     assert found.code == 64
     assert "--shadow" in found.err
+
+
+@pytest.mark.parametrize(("shadow", "option"), [("localhost:15080", "listen"), ("127.0.0.1:15090", "admin")])
+def test_driftline_itself_is_no_candidate(tmp_path: Path, shadow: str, option: str) -> None:
+    """It would be the live model against itself, and Promotable."""
+    (tmp_path / "monitor.yaml").write_text(MONITOR)
+    command = ("run", "-f", tmp_path / "monitor.yaml", "--upstream", "http://127.0.0.1:1")
+    found = driftline(*command, "--shadow", f"http://{shadow}")
+    assert found.code == 64
+    assert f"Driftline's own address (--{option}): name the candidate's server" in found.err

@@ -95,9 +95,12 @@ def _print_summary(
     if isinstance(resource, ShadowDeployment):
         print(*shadow_summary(resource), sep="\n")
         if _watching(resource, monitors) is None:
+            wanted = resource.spec.monitor_ref.name
+            there = ", ".join(each.metadata.name for each in monitors)
+            others = f", of which the monitors are {there}" if there else ""
             print(
-                "  note        its monitor isn't among the files: paths, segments and rules weren't held "
-                "against it"
+                f"  note        its monitor (spec.monitorRef.name {wanted!r}) isn't among the files{others}: "
+                "paths, segments and rules weren't held against it"
             )
         return
     print(*summary(resource, arguments.profile), sep="\n")

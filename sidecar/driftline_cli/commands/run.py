@@ -143,6 +143,10 @@ def _addresses(arguments: argparse.Namespace) -> dict[str, Address]:
             found[option] = parse_address(text)
         except ValueError as error:
             problems.append(f"--{option}: {error} (got {text!r})")
+    for option in ("listen", "admin"):
+        if "shadow" in found and _same(found["shadow"], found.get(option)):
+            said = f"is {found[option]}, Driftline's own address (--{option}): name the candidate's server"
+            problems.append(f"--shadow: {said} (got {arguments.shadow!r})")
     try:
         if arguments.hub is not None:
             parse_hub(arguments.hub)
@@ -151,6 +155,15 @@ def _addresses(arguments: argparse.Namespace) -> dict[str, Address]:
     if problems:
         raise WrongUsage("\n".join(problems))
     return found
+
+
+def _same(first: Address, second: Address | None) -> bool:
+    names = {"localhost": "127.0.0.1"}
+    return (
+        second is not None
+        and first.port == second.port
+        and (names.get(first.host, first.host) == names.get(second.host, second.host))
+    )
 
 
 class _Run:
