@@ -217,8 +217,8 @@ def test_the_live_traffic_is_as_fast_with_a_shadow_as_without(
     none while a client asks the equal candidate as often as the mirror would.
 
     Those without tell the machine's own noise: on a node with two cores, where candidates and clients run
-    too, the p99 of two equal paths differs. So a shadow fails where the 95 % interval of its ratio is wholly
-    beyond 1.1: of the median that is sharp, of the p99 of some rounds not. The last path tells what a
+    too, the p99 of two equal paths differs. So a shadow fails where the ratio of the median is beyond 1.1, or
+    the 95 % interval of that of p99 wholly is: with some rounds that is not sharp. The last path tells what a
     second model costs that a client asks without any mirror: it is printed. It runs alone: what other tests
     do is not to be measured. `DRIFTLINE_LATENCY_ROUNDS=45` measures for ten minutes instead of four.
     """
@@ -262,7 +262,8 @@ def test_the_live_traffic_is_as_fast_with_a_shadow_as_without(
             found, *interval = ratio(of_path[name], pooled, share)
             print(f"  {name} over without: {found:.3f} ({interval[0]:.3f} to {interval[1]:.3f})")
             if name != "neighbour":
-                assert interval[0] <= 1.1, f"p{100 * share:g}: at least {interval[0]:.2f} times, {name}"
+                held = found if share == 0.5 else interval[0]
+                assert held <= 1.1, f"p{100 * share:g}: {held:.2f} times or more, {name}"
 
 
 def ratio(first: list[Any], second: list[Any], share: float) -> tuple[float, float, float]:

@@ -153,6 +153,11 @@ LARGE = np.array([1 << 53, 1 << 53], np.int64)
             {"account": msgspec.structs.replace(ACCOUNT, first=60.5, last=60.0)},
             "the first of them came at 60.5, the last at 60.0",
         ),
+        (
+            {"account": msgspec.structs.replace(ACCOUNT, failures={1: 10**6})},
+            "failures by time {1: 1000000} of",
+        ),
+        ({"account": msgspec.structs.replace(ACCOUNT, failures={1: -1})}, "failures by time {1: -1} of"),
         ({"account": msgspec.structs.replace(ACCOUNT, first=60.5)}, "came at 60.5, the last at None"),
         ({"day": -5}, ">= -1"),
         ({"day": 10**6}, "<= 3660"),

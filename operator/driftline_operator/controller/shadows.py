@@ -83,24 +83,24 @@ class Shadows:
 
     def is_unread(self, namespace: str, monitor: str) -> bool:
         """Has that monitor a shadow of which it is not read yet what was kept: by who has just taken over?"""
-        for each in self._source.shadows(namespace):
-            shadow = observe_shadow(each)
-            if each["metadata"].get("deletionTimestamp") or shadow.spec is None:
-                continue
-            known = self._running.get(shadow.key)
-            if shadow.spec.monitor_ref.name == monitor and (
-                known is None or known.observed.uid != shadow.uid
-            ):
-                return True
+        for shadow in self._present(namespace):
+            if shadow.spec is not None and shadow.spec.monitor_ref.name == monitor:
+                known = self._running.get(shadow.key)
+                if known is None or known.observed.uid != shadow.uid:
+                    return True
         return False
+
+    def _present(self, namespace: str) -> list[ObservedShadow]:
+        """A namespace's shadows that are not being deleted."""
+        found = [observe_shadow(each) for each in self._source.shadows(namespace)]
+        return [each for each in found if not each.body["metadata"].get("deletionTimestamp")]
 
     async def settle(self, state: NamespaceState, loaded: Mapping[str, Loaded]) -> dict[str, str]:
         """Bring a namespace's shadows to what they should be; what its mirrors are told, by monitor.
 
         Raises ApiError, NotLeading; what was applied by then is right, and the rest is tried again.
         """
-        shadows = [observe_shadow(each) for each in self._source.shadows(state.name)]
-        shadows = [each for each in shadows if not each.body["metadata"].get("deletionTimestamp")]
+        shadows = self._present(state.name)
         self._drop(state.name, shadows)
         if shadows:
             await self._tokens.look(state.name)

@@ -17,7 +17,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from driftline.shadow.account import Account
+from driftline.shadow.account import SLOT_SECONDS, Account
 from driftline.shadow.measures import Measured, Snapshot, measure
 from driftline.shadow.rules import Reason, RuleReason, thresholds
 from driftline.shadow.sequences.bound import Levels
@@ -30,7 +30,7 @@ ALPHA: Final = 0.05
 DAY: Final = 24 * 3600
 EARLY: Final = 3.0
 """Times the limit, beyond which a rule rejects before its period is whole."""
-EARLY_SECONDS: Final = 600.0
+EARLY_SECONDS: Final = SLOT_SECONDS
 """From the first request to the last, below which what breaks a rule may be one event: a restart, a model
 that is being loaded. Its failures are many, and no sample."""
 GRACE_SECONDS: Final = 120.0
