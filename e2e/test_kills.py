@@ -122,7 +122,10 @@ def back_without_harm(cluster: Cluster, namespace: str, pod: str, other: str) ->
 def test_every_row_of_a_pod_that_ends_is_counted(cluster: Cluster, driftline: str, namespace: str) -> None:
     # One window that holds all of the test, and panes that are longer than it takes a pod to end.
     given = scenes.monitor(windows=["60s", "300s"], pane="20s")
-    lasting = scenes.container(**scenes.LASTING)
+    # New pods are asked once their analyzers listen: nothing waits for one, and what none hears is counted
+    # apart (`no_analyzer`).
+    slow = {**scenes.container()["readinessProbe"], "initialDelaySeconds": 8}
+    lasting = scenes.container(**scenes.LASTING, readinessProbe=slow)
     steps.watched(cluster, namespace, given, scenes.service(), scenes.deployment(2, containers=[lasting]))
     steps.rolled_out(cluster, namespace)
     cluster.apply(namespace, scenes.load("steady", rate=20))
